@@ -1,0 +1,140 @@
+//! What user space tells the kernel side at load, as read-only globals: the
+//! verifier then knows the values, and a branch that is off costs nothing.
+
+use crate::Plain;
+
+/// System call numbers that the kernel side's table covers.
+pub const SYSCALL_LIMIT: usize = 512;
+
+/// A field that the running kernel does not have.
+pub const NO_FIELD: u32 = u32::MAX;
+
+/// Offsets of kernel structure fields, from the running kernel's BTF, in bytes
+/// from the start of the structure named first.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// `task_struct.files`
+    pub task_files: u32,
+    /// `task_struct.signal`
+    pub task_signal: u32,
+    /// `task_struct.exit_code`
+    pub task_exit_code: u32,
+    /// `task_struct.tgid`
+    pub task_tgid: u32,
+    /// `signal_struct.live.counter`
+    pub signal_live: u32,
+    /// `files_struct.fdt`
+    pub files_fdt: u32,
+    /// `fdtable.max_fds`
+    pub fdtable_max_fds: u32,
+    /// `fdtable.fd`
+    pub fdtable_fd: u32,
+    /// `fdtable.open_fds`
+    pub fdtable_open_fds: u32,
+    /// `file.f_inode`
+    pub file_inode: u32,
+    /// `file.private_data`
+    pub file_private: u32,
+    /// `file.f_ref.refcnt.counter` (6.13 and later) or `file.f_count.counter`
+    pub file_references: u32,
+    /// What that counter holds for one reference: 0 for `f_ref`, 1 for
+    /// `f_count`.
+    pub file_one_reference: u32,
+    /// `inode.i_mode`
+    pub inode_mode: u32,
+    /// `inode.i_ino`
+    pub inode_number: u32,
+    /// `socket.sk`
+    pub socket_sk: u32,
+    /// `sock_common.skc_family`
+    pub sock_family: u32,
+    /// `sock_common.skc_state`
+    pub sock_state: u32,
+    /// `sock_common.skc_cookie.counter`
+    pub sock_cookie: u32,
+    /// `sock_common.skc_daddr`
+    pub sock_daddr: u32,
+    /// `sock_common.skc_rcv_saddr`
+    pub sock_saddr: u32,
+    /// `sock_common.skc_dport`, network byte order
+    pub sock_dport: u32,
+    /// `sock_common.skc_num`, host byte order
+    pub sock_num: u32,
+    /// `sock_common.skc_v6_daddr`; [`NO_FIELD`] without IPv6
+    pub sock_v6_daddr: u32,
+    /// `sock_common.skc_v6_rcv_saddr`; [`NO_FIELD`] without IPv6
+    pub sock_v6_saddr: u32,
+    /// `sock.sk_type`
+    pub sock_type: u32,
+    /// `sock.sk_protocol`
+    pub sock_protocol: u32,
+    /// `sock.sk_shutdown`
+    pub sock_shutdown: u32,
+    /// `sock.sk_err`
+    pub sock_err: u32,
+    /// `sock.sk_socket`
+    pub sock_socket: u32,
+    /// `sock.sk_peer_pid`
+    pub sock_peer_pid: u32,
+    /// `unix_sock.addr`
+    pub unix_addr: u32,
+    /// `unix_address.len`
+    pub unix_addr_len: u32,
+    /// `unix_address.name`
+    pub unix_addr_name: u32,
+    /// `pid.numbers[0].nr`
+    pub pid_number: u32,
+    /// `socket_alloc.vfs_inode`
+    pub socket_inode: u32,
+}
+
+/// Offsets in `struct pt_regs` of the running architecture.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registers {
+    /// System call number (`orig_ax`, `syscallno`).
+    pub number: u32,
+    /// The first argument, as it was at entry (`di`, `orig_x0`).
+    pub arg0: u32,
+    /// The second argument.
+    pub arg1: u32,
+    /// The third argument.
+    pub arg2: u32,
+    /// The fourth argument.
+    pub arg3: u32,
+    /// Register that tells a 32-bit task's code segment (`cs`);
+    /// [`NO_FIELD`] where there is none.
+    pub code_segment: u32,
+}
+
+/// All of it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Structure fields.
+    pub fields: Fields,
+    /// Registers.
+    pub registers: Registers,
+    /// 1: every process is watched; 0: those in the `PROCESSES` map.
+    pub watch_all: u32,
+    /// 1: children of watched processes are watched.
+    pub follow: u32,
+    /// The watching process itself, which is never watched.
+    pub own_tgid: u32,
+    /// Bytes in the ring buffer at which the reader is woken at once; below
+    /// that it comes by itself.
+    pub wake_at: u32,
+    /// Per system call number, an [`crate::Arguments`] code.
+    pub arguments: [u8; SYSCALL_LIMIT],
+}
+
+// SAFETY: repr(C); u32 fields and a byte array whose length is a multiple of
+// 4, without padding.
+unsafe impl Plain for Config {}
+
+impl Config {
+    /// Before user space set it.
+    // SAFETY: integers and an array of them: zero bytes are a value.
+    pub const UNSET: Self = unsafe { core::mem::zeroed() };
+}

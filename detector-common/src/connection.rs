@@ -1,0 +1,135 @@
+//! What the kernel side keeps per socket.
+
+use crate::Plain;
+
+/// How many of the last calls are kept.
+pub const CALL_RING: usize = 8;
+
+/// How many of the first bytes of each direction are kept, to tell what the
+/// connection speaks (`HTTP/1.1`, a TLS record, an HTTP/2 preface).
+pub const FIRST_BYTES: usize = 8;
+
+/// Bits of the flag fields of [`Connection`]. Each field is written by one
+/// program, so that two CPUs in two programs do not undo each other's.
+pub mod flag {
+    /// In `send_flags` and `receive_flags`: the bytes that come next may still
+    /// belong to a message head.
+    pub const HEAD_OPEN: u32 = 1;
+    /// In both: what may be a head was sampled.
+    pub const HEAD_SEEN: u32 = 1 << 1;
+    /// In both: bytes passed whose start could not be read from user memory.
+    pub const UNREADABLE: u32 = 1 << 2;
+    /// In both: bytes passed by a call whose memory is not looked at
+    /// ([`crate::Arguments::Opaque`]).
+    pub const OPAQUE: u32 = 1 << 3;
+    /// In `receive_flags`: a read returned 0, the peer's end of stream.
+    pub const EOF: u32 = 1 << 4;
+    /// In `end_flags`: `shutdown(SHUT_WR or SHUT_RDWR)` was called here.
+    pub const SHUT_WR: u32 = 1;
+    /// In `end_flags`: a descriptor was closed while others remained.
+    pub const CLOSED_SHARED: u32 = 1 << 1;
+}
+
+/// One call on the socket, for the timeline.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallEntry {
+    /// When it returned.
+    pub time_ns: u64,
+    /// Bytes it offered (sends) or had room for (receives); [`u64::MAX`] if
+    /// not known.
+    pub offered: u64,
+    /// What it returned: bytes, or a negative errno.
+    pub result: i32,
+    /// The thread that made it.
+    pub tid: u32,
+    /// System call number.
+    pub number: u16,
+    /// 1 where bytes were sent, 0 where they were received.
+    pub sending: u8,
+    /// 1 in an entry that is filled.
+    pub used: u8,
+    /// The descriptor, or -1 where the call has none.
+    pub fd: i32,
+}
+
+// SAFETY: repr(C), integers only, 32 bytes without padding.
+unsafe impl Plain for CallEntry {}
+
+/// A socket's counters. The value of the kernel's connection map, whose key
+/// is the socket's cookie.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Bytes that sends have returned as accepted since tracking began.
+    pub sent: u64,
+    /// Bytes that receives have returned since tracking began (a peek does
+    /// not count).
+    pub received: u64,
+    /// When tracking began.
+    pub born_ns: u64,
+    /// When a send last returned a positive count; 0 if never.
+    pub sent_ns: u64,
+    /// Offset of the last head sampled while sending.
+    pub send_head: u64,
+    /// Offset of the last head sampled while receiving.
+    pub receive_head: u64,
+    /// Bytes offered by the last send call; [`u64::MAX`] if not known.
+    pub last_offered: u64,
+    /// What the last send call returned: bytes, or a negative errno.
+    pub last_result: i64,
+    /// Number of the next record.
+    pub seq: u32,
+    /// 1: seen from its beginning, its `accept` or `connect` was watched, so
+    /// that offset 0 is the first byte of the stream.
+    pub fresh: u32,
+    /// See [`flag`].
+    pub send_flags: u32,
+    /// See [`flag`].
+    pub receive_flags: u32,
+    /// See [`flag`].
+    pub end_flags: u32,
+    /// The process that first used it while watched.
+    pub tgid: u32,
+    /// The descriptor it was last used by, or -1.
+    pub fd: i32,
+    /// Last error of a send that means the peer is gone, as a positive errno
+    /// (`EPIPE`, `ECONNRESET`, `ETIMEDOUT`); 0 if none.
+    pub send_errno: u32,
+    /// Last error of a receive, likewise.
+    pub receive_errno: u32,
+    /// Calls entered in the ring so far; the next goes to this number modulo
+    /// [`CALL_RING`].
+    pub call_count: u32,
+    /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
+    pub family: u16,
+    /// Explicit padding.
+    pub pad: [u16; 3],
+    /// First bytes sent.
+    pub first_sent: [u8; FIRST_BYTES],
+    /// First bytes received.
+    pub first_received: [u8; FIRST_BYTES],
+    /// The last calls, a ring.
+    pub calls: [CallEntry; CALL_RING],
+}
+
+// SAFETY: repr(C), integers and arrays of them; 8*8 + 10*4 + 4*2 + 2*8 +
+// 32*CALL_RING bytes, each field at a multiple of its size, without padding.
+unsafe impl Plain for Connection {}
+
+impl Connection {
+    /// Before the first byte.
+    pub const EMPTY: Self = {
+        // SAFETY: integers and arrays of them: zero bytes are a value.
+        let mut empty: Self = unsafe { core::mem::zeroed() };
+        empty.fd = -1;
+        empty
+    };
+
+    /// The kept calls, oldest first.
+    pub fn calls_in_order(&self) -> impl Iterator<Item = &CallEntry> {
+        let start = self.call_count as usize % CALL_RING;
+        let (newer, older) = self.calls.split_at(start);
+        older.iter().chain(newer).filter(|call| call.used == 1)
+    }
+}

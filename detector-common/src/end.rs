@@ -1,0 +1,115 @@
+//! The end of a connection, as this side made it.
+
+use crate::{Connection, Header, Plain};
+
+/// Longest `sun_path` (unix(7)).
+pub const UNIX_PATH_LEN: usize = 108;
+
+/// Address families as the kernel numbers them (`include/linux/socket.h`).
+pub mod family {
+    /// `AF_UNIX`.
+    pub const UNIX: u16 = 1;
+    /// `AF_INET`.
+    pub const INET: u16 = 2;
+    /// `AF_INET6`.
+    pub const INET6: u16 = 10;
+}
+
+/// TCP states as the kernel numbers them (`include/net/tcp_states.h`).
+pub mod tcp_state {
+    /// `TCP_CLOSE`: reset, or closed by both.
+    pub const CLOSE: u8 = 7;
+    /// `TCP_CLOSE_WAIT`: the peer's FIN was received.
+    pub const CLOSE_WAIT: u8 = 8;
+}
+
+/// How this side ended it.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndKind {
+    /// `shutdown(fd, SHUT_WR or SHUT_RDWR)`.
+    Shutdown = 1,
+    /// `close(fd)` of a descriptor.
+    Close = 2,
+    /// The process ended with the descriptor open.
+    Exit = 3,
+}
+
+impl EndKind {
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        [Self::Shutdown, Self::Close, Self::Exit]
+            .into_iter()
+            .find(|kind| *kind as u32 == number)
+    }
+}
+
+/// What the kernel's socket said at that moment, before the ending took
+/// effect.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketInfo {
+    /// Inode number, as in `socket:[N]` of `/proc/PID/fd`.
+    pub inode: u64,
+    /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
+    pub family: u16,
+    /// Local port, host byte order; 0 for Unix sockets.
+    pub local_port: u16,
+    /// Peer's port, host byte order; 0 for Unix sockets.
+    pub peer_port: u16,
+    /// Bytes of `unix_path` that are the local address.
+    pub unix_path_len: u16,
+    /// Local address; IPv4 uses the first four bytes.
+    pub local: [u8; 16],
+    /// Peer's address, likewise.
+    pub peer: [u8; 16],
+    /// The local path; an abstract one begins with a zero byte (unix(7)).
+    pub unix_path: [u8; UNIX_PATH_LEN],
+    /// The peer's process as `SO_PEERCRED` would give it; 0 if none.
+    pub peer_pid: u32,
+    /// `sk_state`, see [`tcp_state`].
+    pub state: u8,
+    /// `sk_shutdown`: 1 the peer will send no more (RCV), 2 we may not (SEND).
+    pub shutdown: u8,
+    /// Explicit padding.
+    pub pad: u16,
+    /// `sk_err`: an error that is pending on the socket, positive errno.
+    pub error: u32,
+}
+
+// SAFETY: repr(C), integers and arrays of them; 8+4*2+32+108+4+2+2+4 = 168
+// bytes without padding.
+unsafe impl Plain for SocketInfo {}
+
+/// One ending.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Kind [`crate::Kind::End`].
+    pub header: Header,
+    /// An [`EndKind`].
+    pub kind: u32,
+    /// For a shutdown: its second argument (1 `SHUT_WR`, 2 `SHUT_RDWR`).
+    pub how: u32,
+    /// References to the open socket file, this descriptor's included: 1 means
+    /// that this ending releases it.
+    pub references: u32,
+    /// For an exit: the wait status (signal in the low 7 bits, exit status in
+    /// bits 8 to 15, wait(2)).
+    pub wait_status: u32,
+    /// The descriptor.
+    pub fd: i32,
+    /// Explicit padding.
+    pub pad: u32,
+    /// The thread's name.
+    pub comm: [u8; 16],
+    /// The counters at that moment.
+    pub connection: Connection,
+    /// The socket at that moment.
+    pub socket: SocketInfo,
+}
+
+// SAFETY: repr(C), Plain parts and integers, each at a multiple of its
+// alignment, without padding.
+unsafe impl Plain for End {}

@@ -1,0 +1,49 @@
+//! What every record begins with.
+
+use crate::Plain;
+
+/// Which record follows the [`Header`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// [`crate::Sample`]: bytes that may hold a message head.
+    Sample = 1,
+    /// [`crate::End`]: this side ended a connection, or one descriptor of it.
+    End = 2,
+    /// [`crate::ProcessEvent`]: a watched process ended.
+    Process = 3,
+}
+
+/// The first bytes of every record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// A [`Kind`].
+    pub kind: u32,
+    /// Number of this record among its connection's records, from 0. A gap
+    /// means a lost record. Zero for records that belong to no connection.
+    pub seq: u32,
+    /// The socket's cookie (`SO_COOKIE`): never reused while the host is up,
+    /// unlike descriptors, inode numbers and kernel addresses. Zero for
+    /// records that belong to no connection.
+    pub cookie: u64,
+    /// When the record was made.
+    pub time_ns: u64,
+    /// The process (thread group) on whose behalf the kernel ran.
+    pub tgid: u32,
+    /// The thread in it.
+    pub tid: u32,
+}
+
+// SAFETY: repr(C), integers only, 32 bytes without padding.
+unsafe impl Plain for Header {}
+
+impl Header {
+    /// The kind, if it is one this version knows.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        [Kind::Sample, Kind::End, Kind::Process]
+            .into_iter()
+            .find(|kind| *kind as u32 == self.kind)
+    }
+}

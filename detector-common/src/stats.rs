@@ -1,0 +1,51 @@
+//! Counters of the kernel side: an array map with one slot per name.
+
+/// Slots of the `STATS` map, each a `u64` per CPU.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stat {
+    /// Connections taken up.
+    Connections = 0,
+    /// Records that found the ring buffer full.
+    RingFull = 1,
+    /// Connections that found the connection map full.
+    ConnectionsFull = 2,
+    /// Starts of writes or reads that could not be read from user memory.
+    Unreadable = 3,
+    /// Descriptors of an ending process that were beyond the walk's bound.
+    ExitWalkCut = 4,
+    /// Processes to follow that found the process map full.
+    ProcessesFull = 5,
+    /// Socket calls by 32-bit processes, whose arguments are laid out
+    /// differently and whose endings are not seen.
+    Compat = 6,
+}
+
+impl Stat {
+    /// All of them, in slot order.
+    pub const ALL: [Self; 7] = [
+        Self::Connections,
+        Self::RingFull,
+        Self::ConnectionsFull,
+        Self::Unreadable,
+        Self::ExitWalkCut,
+        Self::ProcessesFull,
+        Self::Compat,
+    ];
+}
+
+impl Stat {
+    /// Its name in summaries.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::RingFull => "ring-full",
+            Self::ConnectionsFull => "connections-full",
+            Self::Unreadable => "unreadable",
+            Self::ExitWalkCut => "exit-walk-cut",
+            Self::ProcessesFull => "processes-full",
+            Self::Compat => "32-bit",
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Connections seen from their first byte.
+//!
+//! Only a socket whose accept or connect was watched is known to stand at
+//! offset 0; of any other, what looks like a head may be the middle of a body.
+
+use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
+
+use crate::{
+    kernel::{Socket, descriptors},
+    maps::{BIRTHS, watched},
+    ring::current,
+};
+
+/// Result of a call, in a `sys_exit_*` tracepoint's record
+/// (events/syscalls/sys_exit_accept/format: field `ret`).
+const RESULT: usize = 16;
+/// First argument, in a `sys_enter_*` tracepoint's record.
+const FIRST_ARGUMENT: usize = 16;
+
+/// `syscalls:sys_exit_accept`: `int accept(int, struct sockaddr *, socklen_t *)`.
+#[tracepoint]
+fn exit_accept(context: TracePointContext) -> u32 {
+    born(&context, RESULT)
+}
+
+/// `syscalls:sys_exit_accept4`.
+#[tracepoint]
+fn exit_accept4(context: TracePointContext) -> u32 {
+    born(&context, RESULT)
+}
+
+/// `syscalls:sys_enter_connect`: before any byte can be sent (but for TCP fast
+/// open, which sends with the connect, and has the same beginning).
+#[tracepoint]
+fn enter_connect(context: TracePointContext) -> u32 {
+    born(&context, FIRST_ARGUMENT)
+}
+
+#[inline(always)]
+fn born(context: &TracePointContext, field: usize) -> u32 {
+    let (tgid, _) = current();
+    if !watched(tgid) {
+        return 0;
+    }
+    // SAFETY: the field is within the tracepoint's record (see its format).
+    let Ok(fd) = (unsafe { context.read_at::<i64>(field) }) else {
+        return 0;
+    };
+    let Ok(fd) = i32::try_from(fd) else { return 0 };
+    let Some(socket) = descriptors()
+        .and_then(|table| table.file(fd))
+        .and_then(|file| file.socket())
+    else {
+        return 0;
+    };
+    // A socket that has a cookie may have been used before: TCP fast open and
+    // reconnecting a socket are not beginnings that can be proved.
+    if socket.cookie() == 0 && socket.stream_family().is_some() {
+        // The map is LRU: an insert that fails leaves the connection unproved.
+        if BIRTHS.insert(&socket.0.0, &socket.inode(), 0).is_err() {
+            return 0;
+        }
+    }
+    0
+}
+
+/// Whether this socket's birth was seen; asked once, when it moves its first
+/// byte.
+#[inline(always)]
+pub(crate) fn take_birth(socket: Socket) -> bool {
+    let Some(inode) = BIRTHS.get_ptr(&socket.0.0) else {
+        return false;
+    };
+    // SAFETY: a live map value.
+    let same = unsafe { *inode } == socket.inode();
+    forget_birth(socket);
+    same
+}
+
+/// The socket is gone: its address may become another's.
+#[inline(always)]
+pub(crate) fn forget_birth(socket: Socket) {
+    // Absent is as good as removed.
+    if BIRTHS.remove(&socket.0.0).is_err() {}
+}

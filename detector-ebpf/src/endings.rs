@@ -1,0 +1,296 @@
+//! How this side ends connections.
+//!
+//! All hooks are before the deed: by the end of a close the number may be
+//! another socket's, and only before it does the socket still say what the
+//! peer had done (`sk_shutdown`, `sk_state`, `sk_err`).
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    helpers::{bpf_get_current_comm, bpf_ktime_get_ns, generated::bpf_for_each_map_elem},
+    macros::{btf_tracepoint, map, tracepoint},
+    maps::Array,
+    programs::{BtfTracePointContext, TracePointContext},
+};
+use detector_common::{
+    Connection, End, EndKind, Header, Kind, Plain as _, ProcessEvent, Stat, flag,
+};
+
+use crate::{
+    births::forget_birth,
+    kernel::{File, Socket, current_task, descriptors},
+    maps::{CONNECTIONS, PROCESSES, RECORDS, WORDS, config, count, watched},
+    ring::{current, header, output, wake},
+};
+
+/// Arguments in a `sys_enter_*` tracepoint's record, eight bytes each
+/// (events/syscalls/sys_enter_shutdown/format).
+const FIRST_ARGUMENT: usize = 16;
+const SECOND_ARGUMENT: usize = 24;
+
+/// `SHUT_RD` ends nothing that we owe.
+const SHUT_WR: u64 = 1;
+const SHUT_RDWR: u64 = 2;
+
+/// `syscalls:sys_enter_shutdown`: `int shutdown(int fd, int how)`.
+#[tracepoint]
+fn enter_shutdown(context: TracePointContext) -> u32 {
+    let (tgid, _) = current();
+    if !watched(tgid) {
+        return 0;
+    }
+    // SAFETY: both are within the tracepoint's record.
+    let (Ok(fd), Ok(how)) = (unsafe {
+        (
+            context.read_at::<u64>(FIRST_ARGUMENT),
+            context.read_at::<u64>(SECOND_ARGUMENT),
+        )
+    }) else {
+        return 0;
+    };
+    if how != SHUT_WR && how != SHUT_RDWR {
+        return 0;
+    }
+    let Some((file, socket)) = socket_of(fd as i32) else {
+        return 0;
+    };
+    let cookie = socket.cookie();
+    let Some(connection) = tracked(cookie) else {
+        return 0;
+    };
+    if connection.end_flags & flag::SHUT_WR != 0 {
+        return 0;
+    }
+    connection.end_flags |= flag::SHUT_WR;
+    let ending = Ending {
+        kind: EndKind::Shutdown,
+        how: how as u32,
+        references: file.references(),
+        wait_status: 0,
+        fd: fd as i32,
+    };
+    ending.emit(cookie, connection, socket);
+    0
+}
+
+/// `syscalls:sys_enter_close`: `int close(int fd)`. The connection ends with
+/// the last reference; a close of one of several is told as such.
+#[tracepoint]
+fn enter_close(context: TracePointContext) -> u32 {
+    let (tgid, _) = current();
+    if !watched(tgid) {
+        return 0;
+    }
+    // SAFETY: within the tracepoint's record.
+    let Ok(fd) = (unsafe { context.read_at::<u64>(FIRST_ARGUMENT) }) else {
+        return 0;
+    };
+    let Some((file, socket)) = socket_of(fd as i32) else {
+        return 0;
+    };
+    release(file, socket, EndKind::Close, 0, fd as i32);
+    0
+}
+
+/// `sched_process_exit`: `(struct task_struct *p, …)`, before the descriptors
+/// are closed. Only the last thread's matters. Checked: 5.15 to 6.18.
+#[btf_tracepoint(function = "sched_process_exit")]
+fn process_exit(_context: BtfTracePointContext) -> i32 {
+    let (tgid, tid) = current();
+    if !watched(tgid) {
+        return 0;
+    }
+    let task = current_task();
+    let live: i32 = task
+        .follow(config!(fields.task_signal))
+        .and_then(|signal| signal.read(config!(fields.signal_live)))
+        .unwrap_or(1);
+    if live > 0 {
+        return 0;
+    }
+    let mut walk = Walk {
+        wait_status: task.read(config!(fields.task_exit_code)).unwrap_or(0),
+        word: 0,
+        open: 0,
+    };
+    if let Some(table) = descriptors() {
+        if table.size > WORD_COUNT * 64 {
+            count(Stat::ExitWalkCut);
+        }
+        // SAFETY: a map of this program, a callback of the form that the
+        // helper asks for, and a context that outlives the call.
+        unsafe {
+            bpf_for_each_map_elem(
+                (&raw const WORDS).cast_mut().cast(),
+                walk_word as *mut c_void,
+                (&raw mut walk).cast(),
+                0,
+            )
+        };
+    }
+    if config!(watch_all) == 0 {
+        // Absent is as good as removed.
+        if PROCESSES.remove(&tgid).is_err() {}
+        let event = ProcessEvent {
+            header: Header {
+                kind: Kind::Process as u32,
+                seq: 0,
+                cookie: 0,
+                // SAFETY: takes no argument and cannot fail.
+                time_ns: unsafe { bpf_ktime_get_ns() },
+                tgid,
+                tid,
+            },
+            wait_status: walk.wait_status,
+            pad: 0,
+        };
+        output(event.bytes());
+    }
+    0
+}
+
+/// Entries of [`WORDS`].
+const WORD_COUNT: u32 = 4096;
+
+/// One entry per bit of a word, for its length only, as [`WORDS`].
+#[map]
+static BITS: Array<u32> = Array::with_max_entries(64, 0);
+
+/// What the walk over an ending process's descriptors carries along.
+struct Walk {
+    wait_status: u32,
+    word: u32,
+    open: u64,
+}
+
+/// 64 descriptors.
+unsafe extern "C" fn walk_word(
+    _map: *mut c_void,
+    key: *const u32,
+    _value: *mut c_void,
+    walk: *mut Walk,
+) -> i64 {
+    // SAFETY: the helper passes the key of the element and our context.
+    let (word, walk) = unsafe { (*key, &mut *walk) };
+    let Some(table) = descriptors() else { return 1 };
+    if word * 64 >= table.size {
+        return 1;
+    }
+    walk.open = table.open_word(word);
+    walk.word = word;
+    if walk.open != 0 {
+        // SAFETY: as in process_exit.
+        unsafe {
+            bpf_for_each_map_elem(
+                (&raw const BITS).cast_mut().cast(),
+                walk_bit as *mut c_void,
+                (&raw mut *walk).cast(),
+                0,
+            )
+        };
+    }
+    0
+}
+
+/// One descriptor.
+unsafe extern "C" fn walk_bit(
+    _map: *mut c_void,
+    key: *const u32,
+    _value: *mut c_void,
+    walk: *mut Walk,
+) -> i64 {
+    // SAFETY: as in walk_word.
+    let (bit, walk) = unsafe { (*key & 63, &*walk) };
+    if walk.open >> bit == 0 {
+        return 1;
+    }
+    if (walk.open >> bit) & 1 == 1 {
+        let fd = (walk.word * 64 + bit) as i32;
+        if let Some((file, socket)) = socket_of(fd) {
+            release(file, socket, EndKind::Exit, walk.wait_status, fd);
+        }
+    }
+    0
+}
+
+#[inline(always)]
+fn socket_of(fd: i32) -> Option<(File, Socket)> {
+    let file = descriptors()?.file(fd)?;
+    Some((file, file.socket()?))
+}
+
+#[inline(always)]
+fn tracked(cookie: u64) -> Option<&'static mut Connection> {
+    if cookie == 0 {
+        return None;
+    }
+    let connection = CONNECTIONS.get_ptr_mut(&cookie)?;
+    // SAFETY: a live map value; the fields that several CPUs write at once
+    // are added to atomically.
+    Some(unsafe { &mut *connection })
+}
+
+/// A descriptor of the socket goes away.
+#[inline(always)]
+fn release(file: File, socket: Socket, kind: EndKind, wait_status: u32, fd: i32) {
+    let references = file.references();
+    if references == 1 {
+        forget_birth(socket);
+    }
+    let cookie = socket.cookie();
+    let Some(connection) = tracked(cookie) else {
+        return;
+    };
+    if references > 1 {
+        connection.end_flags |= flag::CLOSED_SHARED;
+    }
+    let ending = Ending {
+        kind,
+        how: 0,
+        references,
+        wait_status,
+        fd,
+    };
+    ending.emit(cookie, connection, socket);
+    if references == 1 && CONNECTIONS.remove(&cookie).is_err() {
+        // Another CPU removed it: gone either way.
+    }
+}
+
+struct Ending {
+    kind: EndKind,
+    how: u32,
+    references: u32,
+    wait_status: u32,
+    fd: i32,
+}
+
+impl Ending {
+    /// Sends the record.
+    #[inline(always)]
+    fn emit(&self, cookie: u64, connection: &mut Connection, socket: Socket) {
+        let header = header(Kind::End, cookie, connection);
+        let Some(mut entry) = RECORDS.reserve::<End>(0) else {
+            count(Stat::RingFull);
+            return;
+        };
+        let end = entry.as_mut_ptr();
+        // SAFETY: the entry is as large as an End; every field is written
+        // before it is submitted.
+        unsafe {
+            (*end).header = header;
+            (*end).kind = self.kind as u32;
+            (*end).how = self.how;
+            (*end).references = self.references;
+            (*end).wait_status = self.wait_status;
+            (*end).fd = self.fd;
+            (*end).pad = 0;
+            (*end).comm = bpf_get_current_comm().unwrap_or([0; 16]);
+            (*end).connection = *connection;
+            let info = &mut (*end).socket;
+            core::ptr::write_bytes(&raw mut *info, 0, 1);
+            socket.describe(info);
+        }
+        entry.submit(wake());
+    }
+}

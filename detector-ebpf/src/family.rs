@@ -1,0 +1,32 @@
+//! Children of watched processes (`--follow`), from their first instruction.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use detector_common::Stat;
+
+use crate::{
+    kernel::Address,
+    maps::{PROCESSES, config, count},
+};
+
+/// `sched_process_fork`: `(struct task_struct *parent, struct task_struct
+/// *child)`, before the child runs. Checked: 5.15 to 6.18.
+#[btf_tracepoint(function = "sched_process_fork")]
+fn fork(context: BtfTracePointContext) -> i32 {
+    if config!(follow) == 0 {
+        return 0;
+    }
+    let parent = Address(context.arg::<u64>(0));
+    let child = Address(context.arg::<u64>(1));
+    let tgid = config!(fields.task_tgid);
+    let (Some(parent), Some(child)) = (parent.read::<u32>(tgid), child.read::<u32>(tgid)) else {
+        return 0;
+    };
+    // A new thread has its process's number.
+    if parent != child
+        && PROCESSES.get_ptr(&parent).is_some()
+        && PROCESSES.insert(&child, &0, 0).is_err()
+    {
+        count(Stat::ProcessesFull);
+    }
+    0
+}

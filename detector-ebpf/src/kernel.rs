@@ -1,0 +1,255 @@
+//! Reads kernel structures at the offsets that user space found in the
+//! running kernel's BTF (`detector/src/capture/live/fields.rs`).
+//!
+//! Structures and fields as of Linux 6.18; where an older kernel differs, the
+//! field's comment in `detector_common::Fields` says so.
+
+use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel, bpf_probe_read_kernel_buf};
+use detector_common::{NO_FIELD, SocketInfo, UNIX_PATH_LEN, family};
+
+use crate::maps::config;
+
+/// A kernel address. Never dereferenced: read through the helper that
+/// survives a bad one.
+#[derive(Clone, Copy)]
+pub(crate) struct Address(pub(crate) u64);
+
+impl Address {
+    /// The value of type `T` at `offset` bytes from here.
+    #[inline(always)]
+    pub(crate) fn read<T: Copy>(self, offset: u32) -> Option<T> {
+        // SAFETY: the helper checks the address and fails cleanly.
+        unsafe { bpf_probe_read_kernel((self.0 + u64::from(offset)) as *const T) }.ok()
+    }
+
+    /// The address that is stored there; `None` for a null pointer.
+    #[inline(always)]
+    pub(crate) fn follow(self, offset: u32) -> Option<Self> {
+        let next: u64 = self.read(offset)?;
+        (next != 0).then_some(Self(next))
+    }
+}
+
+/// The running task.
+#[inline(always)]
+pub(crate) fn current_task() -> Address {
+    // SAFETY: takes no argument and cannot fail.
+    Address(unsafe { bpf_get_current_task() })
+}
+
+/// A process's descriptor table (`struct fdtable`).
+#[derive(Clone, Copy)]
+pub(crate) struct DescriptorTable {
+    files: Address,
+    open: Address,
+    pub(crate) size: u32,
+}
+
+/// The current process's.
+#[inline(always)]
+pub(crate) fn descriptors() -> Option<DescriptorTable> {
+    let table = current_task()
+        .follow(config!(fields.task_files))?
+        .follow(config!(fields.files_fdt))?;
+    Some(DescriptorTable {
+        files: table.follow(config!(fields.fdtable_fd))?,
+        open: table.follow(config!(fields.fdtable_open_fds))?,
+        size: table.read(config!(fields.fdtable_max_fds))?,
+    })
+}
+
+impl DescriptorTable {
+    /// The open file behind a descriptor.
+    #[inline(always)]
+    pub(crate) fn file(&self, fd: i32) -> Option<File> {
+        let number = u32::try_from(fd).ok()?;
+        if number >= self.size {
+            return None;
+        }
+        Address(self.files.0 + u64::from(number) * 8)
+            .follow(0)
+            .map(File)
+    }
+
+    /// Which of the descriptors 64·`word` to 64·`word`+63 are open, a bit
+    /// each.
+    #[inline(always)]
+    pub(crate) fn open_word(&self, word: u32) -> u64 {
+        if word * 64 >= self.size {
+            return 0;
+        }
+        Address(self.open.0 + u64::from(word) * 8)
+            .read(0)
+            .unwrap_or(0)
+    }
+}
+
+/// A `struct file`.
+#[derive(Clone, Copy)]
+pub(crate) struct File(Address);
+
+/// `S_IFMT` and `S_IFSOCK` (inode(7)).
+const TYPE_MASK: u16 = 0o170_000;
+const TYPE_SOCKET: u16 = 0o140_000;
+
+impl File {
+    /// The socket, if it is one.
+    #[inline(always)]
+    pub(crate) fn socket(self) -> Option<Socket> {
+        let inode = self.0.follow(config!(fields.file_inode))?;
+        let mode: u16 = inode.read(config!(fields.inode_mode))?;
+        if mode & TYPE_MASK != TYPE_SOCKET {
+            return None;
+        }
+        self.0
+            .follow(config!(fields.file_private))?
+            .follow(config!(fields.socket_sk))
+            .map(Socket)
+    }
+
+    /// References to it: descriptors in any process, descriptors on their way
+    /// through a Unix socket, calls in progress in multi-threaded processes.
+    #[inline(always)]
+    pub(crate) fn references(self) -> u32 {
+        let counter: u64 = self
+            .0
+            .read(config!(fields.file_references))
+            .unwrap_or(u64::MAX);
+        // `f_ref` counts from 0 for one reference, `f_count` from 1.
+        (counter as u32)
+            .wrapping_add(1)
+            .wrapping_sub(config!(fields.file_one_reference))
+    }
+}
+
+/// A `struct sock`.
+#[derive(Clone, Copy)]
+pub(crate) struct Socket(pub(crate) Address);
+
+/// `SOCK_STREAM`, `IPPROTO_TCP`, `IPPROTO_MPTCP`.
+const STREAM: u16 = 1;
+const TCP: u16 = 6;
+const MPTCP: u16 = 262;
+
+impl Socket {
+    /// Its cookie; 0 while nobody asked for one, hence while it is not
+    /// tracked.
+    #[inline(always)]
+    pub(crate) fn cookie(self) -> u64 {
+        self.0.read(config!(fields.sock_cookie)).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    pub(crate) fn family(self) -> u16 {
+        self.0.read(config!(fields.sock_family)).unwrap_or(0)
+    }
+
+    /// The family, if it is a byte stream that may carry HTTP: TCP over IPv4
+    /// or IPv6 (also MPTCP), or a Unix stream socket.
+    #[inline(always)]
+    pub(crate) fn stream_family(self) -> Option<u16> {
+        let family = self.family();
+        let kind: u16 = self.0.read(config!(fields.sock_type))?;
+        if kind != STREAM {
+            return None;
+        }
+        match family {
+            family::UNIX => Some(family),
+            family::INET | family::INET6 => {
+                let protocol: u16 = self.0.read(config!(fields.sock_protocol))?;
+                (protocol == TCP || protocol == MPTCP).then_some(family)
+            }
+            _ => None,
+        }
+    }
+
+    /// Inode number of the socket file; 0 once the socket has none.
+    #[inline(always)]
+    pub(crate) fn inode(self) -> u64 {
+        // struct socket is the first member of struct socket_alloc, whose
+        // second is the inode (include/net/sock.h).
+        self.0
+            .follow(config!(fields.sock_socket))
+            .and_then(|socket| {
+                socket.read(config!(fields.socket_inode) + config!(fields.inode_number))
+            })
+            .unwrap_or(0)
+    }
+
+    /// State, addresses and peer, into `info`.
+    #[inline(always)]
+    pub(crate) fn describe(self, info: &mut SocketInfo) {
+        info.inode = self.inode();
+        info.family = self.family();
+        info.state = self.0.read(config!(fields.sock_state)).unwrap_or(0);
+        info.shutdown = self.0.read(config!(fields.sock_shutdown)).unwrap_or(0);
+        info.error = self.0.read(config!(fields.sock_err)).unwrap_or(0);
+        match info.family {
+            family::UNIX => self.describe_unix(info),
+            family::INET => {
+                let local: [u8; 4] = self.0.read(config!(fields.sock_saddr)).unwrap_or([0; 4]);
+                let peer: [u8; 4] = self.0.read(config!(fields.sock_daddr)).unwrap_or([0; 4]);
+                copy4(&mut info.local, local);
+                copy4(&mut info.peer, peer);
+                self.describe_ports(info);
+            }
+            family::INET6 => {
+                if config!(fields.sock_v6_saddr) != NO_FIELD {
+                    info.local = self
+                        .0
+                        .read(config!(fields.sock_v6_saddr))
+                        .unwrap_or([0; 16]);
+                    info.peer = self
+                        .0
+                        .read(config!(fields.sock_v6_daddr))
+                        .unwrap_or([0; 16]);
+                }
+                self.describe_ports(info);
+            }
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn describe_ports(self, info: &mut SocketInfo) {
+        info.local_port = self.0.read(config!(fields.sock_num)).unwrap_or(0);
+        let peer: u16 = self.0.read(config!(fields.sock_dport)).unwrap_or(0);
+        info.peer_port = u16::from_be(peer);
+    }
+
+    #[inline(always)]
+    fn describe_unix(self, info: &mut SocketInfo) {
+        if let Some(pid) = self.0.follow(config!(fields.sock_peer_pid)) {
+            info.peer_pid = pid.read(config!(fields.pid_number)).unwrap_or(0);
+        }
+        let Some(address) = self.0.follow(config!(fields.unix_addr)) else {
+            return;
+        };
+        // The length counts sun_family, the two bytes before the path.
+        let length: u32 = address.read(config!(fields.unix_addr_len)).unwrap_or(0);
+        let path_length = length.saturating_sub(2).min(UNIX_PATH_LEN as u32);
+        if path_length == 0 {
+            return;
+        }
+        // The whole array is read: what lies beyond the length is within the
+        // allocation or makes the read fail, then byte by byte would not help.
+        let path = (address.0 + u64::from(config!(fields.unix_addr_name)) + 2) as *const u8;
+        let wanted = path_length as usize & 127;
+        if wanted > UNIX_PATH_LEN {
+            return;
+        }
+        // SAFETY: the helper checks the address; the slice is within the array.
+        let read = unsafe { bpf_probe_read_kernel_buf(path, &mut info.unix_path[..wanted]) };
+        if read.is_ok() {
+            info.unix_path_len = path_length as u16;
+        }
+    }
+}
+
+#[inline(always)]
+fn copy4(to: &mut [u8; 16], from: [u8; 4]) {
+    to[0] = from[0];
+    to[1] = from[1];
+    to[2] = from[2];
+    to[3] = from[3];
+}

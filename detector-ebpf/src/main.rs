@@ -1,0 +1,49 @@
+//! truncwatch's kernel side.
+//!
+//! Programs on the kernel's tracepoints count, per socket, the bytes that the
+//! kernel accepted, and send a record only where a message head may begin and
+//! where this side ends a connection. What a record means is decided in user
+//! space (`detector/src/judge`).
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `traffic.rs` | counts sends and receives, samples heads |
+//! | `endings.rs` | shutdown, close, process exit |
+//! | `atomic.rs`  | adds that other CPUs may make at the same time |
+//! | `births.rs`  | accept and connect: connections seen from their first byte |
+//! | `family.rs`  | fork: children of watched processes |
+//! | `kernel.rs`  | reads kernel structures by the offsets found at load |
+//! | `memory.rs`  | reads the process's buffers |
+//! | `ring.rs`    | writes records |
+//! | `maps.rs`    | the maps, and what happens when one is full |
+#![no_std]
+#![no_main]
+#![expect(
+    internal_features,
+    reason = "the only way to an atomic add on this target"
+)]
+#![feature(asm_experimental_arch, core_intrinsics)]
+
+mod atomic;
+mod births;
+mod endings;
+mod family;
+mod kernel;
+mod maps;
+mod memory;
+mod ring;
+mod traffic;
+
+/// The licence the kernel sees: some helpers are for GPL-compatible programs
+/// only; MIT with GPL is what the kernel calls a dual licence.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // Nothing here panics (the verifier would refuse a loop that does not
+    // end); the language asks for the function all the same.
+    loop {}
+}

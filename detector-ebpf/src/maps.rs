@@ -1,0 +1,90 @@
+//! The maps shared with user space. A full map is counted, never ignored.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use detector_common::{Config, Connection, SAMPLE_LEN, Sample, Stat};
+
+/// Set by user space at load and then read-only, so that the verifier knows
+/// the values.
+#[unsafe(no_mangle)]
+pub(crate) static CONFIG: Config = Config::UNSET;
+
+/// One value of the configuration, read so that the compiler keeps the load
+/// (the value at build time is not the value at load).
+macro_rules! config {
+    ($($field:ident).+) => {
+        // SAFETY: a field of a static that lives as long as the program.
+        unsafe { core::ptr::read_volatile(&raw const $crate::maps::CONFIG.$($field).+) }
+    };
+}
+pub(crate) use config;
+
+/// Sockets by cookie.
+#[map]
+pub(crate) static CONNECTIONS: HashMap<u64, Connection> =
+    HashMap::with_max_entries(131_072, BPF_F_NO_PREALLOC);
+
+/// Watched processes by thread group; the value is not used.
+#[map]
+pub(crate) static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(16_384, 0);
+
+/// Sockets whose accept or connect was seen and that moved no byte yet: the
+/// kernel address of the `struct sock`, to the inode number that makes it
+/// unmistakable. An entry that is pushed out costs the judgement of that
+/// connection's first message (it is then taken as joined in mid-stream).
+#[map]
+pub(crate) static BIRTHS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16_384, 0);
+
+/// All records.
+#[map]
+pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// [`Stat`] counters.
+#[map]
+pub(crate) static STATS: PerCpuArray<u64> =
+    PerCpuArray::with_max_entries(Stat::ALL.len() as u32, 0);
+
+/// One entry per 64 descriptors, for its length only: `bpf_for_each_map_elem`
+/// over it is the loop that kernels before 5.17 (which brought `bpf_loop`)
+/// have too. 4,096 entries walk 262,144 descriptors.
+#[map]
+pub(crate) static WORDS: Array<u32> = Array::with_max_entries(4096, 0);
+
+/// Where a sample is put together. Twice the length, so that the verifier sees
+/// that a piece of at most `SAMPLE_LEN` fits at any start below `SAMPLE_LEN`.
+#[repr(C)]
+pub(crate) struct Scratch {
+    pub(crate) sample: Sample,
+    pub(crate) data: [u8; 2 * SAMPLE_LEN],
+}
+
+/// For sends. Each program has its own: should one be preempted in the middle
+/// by the other (possible where tracepoints do not disable preemption), no
+/// sample is mixed; a program that interrupts itself is not run by the kernel.
+#[map]
+pub(crate) static SEND_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// For receives.
+#[map]
+pub(crate) static RECEIVE_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Adds one.
+#[inline(always)]
+pub(crate) fn count(stat: Stat) {
+    if let Some(slot) = STATS.get_ptr_mut(stat as u32) {
+        // SAFETY: a slot of this CPU, valid until the program ends.
+        unsafe { *slot += 1 };
+    }
+}
+
+/// Whether the current process is watched.
+#[inline(always)]
+pub(crate) fn watched(tgid: u32) -> bool {
+    if config!(watch_all) != 0 {
+        return tgid != config!(own_tgid);
+    }
+    PROCESSES.get_ptr(&tgid).is_some()
+}

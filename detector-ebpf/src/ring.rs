@@ -1,0 +1,59 @@
+//! Writes records.
+
+use aya_ebpf::{
+    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+};
+use detector_common::{Connection, Header, Kind, Stat};
+
+use crate::{
+    atomic::fetch_add_u32,
+    maps::{RECORDS, config, count},
+};
+
+/// `BPF_RB_AVAIL_DATA` (include/uapi/linux/bpf.h).
+const AVAILABLE: u64 = 0;
+
+/// The current process and thread.
+#[inline(always)]
+pub(crate) fn current() -> (u32, u32) {
+    let both = bpf_get_current_pid_tgid();
+    ((both >> 32) as u32, both as u32)
+}
+
+/// The head of a record of this connection; takes the next sequence number, so
+/// that a record that is then lost leaves a gap.
+#[inline(always)]
+pub(crate) fn header(kind: Kind, cookie: u64, connection: &mut Connection) -> Header {
+    let (tgid, tid) = current();
+    let seq = fetch_add_u32(&raw mut connection.seq, 1);
+    Header {
+        kind: kind as u32,
+        seq,
+        cookie,
+        // SAFETY: takes no argument and cannot fail.
+        time_ns: unsafe { bpf_ktime_get_ns() },
+        tgid,
+        tid,
+    }
+}
+
+/// Whether to wake the reader. It comes by itself several times a second;
+/// waking it for each record would cost the watched process a wake-up and may
+/// take its CPU away in the middle of the race that is being watched.
+#[inline(always)]
+pub(crate) fn wake() -> u64 {
+    if RECORDS.query(AVAILABLE) >= u64::from(config!(wake_at)) {
+        u64::from(BPF_RB_FORCE_WAKEUP)
+    } else {
+        u64::from(BPF_RB_NO_WAKEUP)
+    }
+}
+
+/// Writes a record.
+#[inline(always)]
+pub(crate) fn output(record: &[u8]) {
+    if RECORDS.output::<[u8]>(record, wake()).is_err() {
+        count(Stat::RingFull);
+    }
+}

@@ -1,0 +1,413 @@
+//! Counts what sockets accepted and delivered, and samples heads.
+//!
+//! The hooks are the kernel's own tracepoints at the one place that all sends
+//! and receives of a socket pass (net/socket.c), whatever the system call:
+//! they name the socket itself. A descriptor looked up at the end of a call
+//! may by then be another's (closed and reused by another thread while the
+//! call was blocked); the socket cannot be mistaken. They cost nothing on
+//! calls that are no socket's.
+//!
+//! The key is the socket's cookie: never reused, so a socket whose end was not
+//! seen leaves an idle entry, not one that a later socket would inherit.
+
+use aya_ebpf::{
+    helpers::{bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_probe_read_user},
+    macros::{btf_tracepoint, tracepoint},
+    programs::{BtfTracePointContext, TracePointContext},
+};
+use detector_common::{CALL_RING, CallEntry, Connection, Kind, SAMPLE_LEN, Sample, Stat, flag};
+
+use crate::{
+    atomic::{fetch_add, fetch_add_u32},
+    births::take_birth,
+    kernel::{Address, Socket, descriptors},
+    maps::{CONNECTIONS, RECEIVE_SCRATCH, SEND_SCRATCH, Scratch, count, watched},
+    memory::{SystemCall, forget},
+    ring::{current, header, output},
+};
+
+/// `MSG_PEEK`: the bytes stay in the queue and will be received again.
+const PEEK: i32 = 2;
+
+/// Errors that say that the peer is gone (errno(3)); any other, such as
+/// `EAGAIN`, says nothing about it.
+const EPIPE: i32 = 32;
+const ECONNRESET: i32 = 104;
+const ETIMEDOUT: i32 = 110;
+
+/// A head longer than this is followed no further; the judge says so.
+const HEAD_LIMIT: u64 = 64 << 10;
+
+/// An entry as it begins.
+static EMPTY: Connection = Connection::EMPTY;
+
+/// `sock_send_length`: `(struct sock *sk, int ret, int flags)`, called once by
+/// `sock_sendmsg` for each send, errors included. Linux 6.3 and later;
+/// `sendfile` and `splice` pass here from 6.5. Checked: 6.18.
+#[btf_tracepoint(function = "sock_send_length")]
+fn send_length(context: BtfTracePointContext) -> i32 {
+    let result: i32 = context.arg(1);
+    let Some((cookie, connection)) = connection_of(&context) else {
+        return 0;
+    };
+    // SAFETY: a live map value; other CPUs may write it at the same time,
+    // which only counters that are added to atomically have to survive.
+    let connection = unsafe { &mut *connection };
+    let call = SystemCall::current();
+    // SAFETY: takes no argument and cannot fail.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let (offered, first) = call.offered();
+    if result <= 0 {
+        if gone(result) {
+            connection.send_errno = result.unsigned_abs();
+        }
+        enter_send(connection, &call, offered, result, now);
+        return 0;
+    }
+    let moved = result as u32;
+    let offset = fetch_add(&raw mut connection.sent, u64::from(moved));
+    connection.sent_ns = now;
+    if call.is_file() {
+        // One sendfile is many sends; its own end enters it in the ring.
+        if moved > SAMPLE_LEN as u32 {
+            connection.send_flags &= !flag::HEAD_OPEN;
+        }
+        return 0;
+    }
+    enter_send(connection, &call, offered, result, now);
+    if !call.has_memory() {
+        connection.send_flags |= flag::OPAQUE;
+        return 0;
+    }
+    let Some(start) = start_of_bytes(first) else {
+        connection.send_flags |= flag::UNREADABLE;
+        return 0;
+    };
+    if offset == 0 {
+        connection.first_sent = start.to_le_bytes();
+    }
+    let begins = may_begin_message(start, moved);
+    if begins || continues(connection.send_flags, connection.send_head, offset) {
+        if begins {
+            connection.send_head = offset;
+            connection.send_flags |= flag::HEAD_SEEN;
+        }
+        if let Some(scratch) = SEND_SCRATCH.get_ptr_mut(0) {
+            // SAFETY: this CPU's scratch, this program's alone.
+            let scratch = unsafe { &mut *scratch };
+            sample(scratch, cookie, connection, &call, offset, moved, true);
+        }
+    }
+    0
+}
+
+/// `sock_recv_length`: `(struct sock *sk, int ret, int flags)`. Linux 6.3 and
+/// later. Checked: 6.18.
+#[btf_tracepoint(function = "sock_recv_length")]
+fn recv_length(context: BtfTracePointContext) -> i32 {
+    let result: i32 = context.arg(1);
+    let flags: i32 = context.arg(2);
+    let Some((cookie, connection)) = connection_of(&context) else {
+        return 0;
+    };
+    // SAFETY: as in send_length.
+    let connection = unsafe { &mut *connection };
+    if result > 0 && flags & PEEK != 0 {
+        return 0;
+    }
+    let call = SystemCall::current();
+    // SAFETY: takes no argument and cannot fail.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let (room, first) = call.offered();
+    if result < 0 {
+        if gone(result) {
+            connection.receive_errno = result.unsigned_abs();
+            enter(connection, &call, room, result, now, false);
+        }
+        // EAGAIN is how every non-blocking reader ends; not worth an entry.
+        return 0;
+    }
+    enter(connection, &call, room, result, now, false);
+    if result == 0 {
+        if room != 0 {
+            connection.receive_flags |= flag::EOF;
+        }
+        return 0;
+    }
+    let moved = result as u32;
+    let offset = fetch_add(&raw mut connection.received, u64::from(moved));
+    if !call.has_memory() {
+        connection.receive_flags |= flag::OPAQUE;
+        return 0;
+    }
+    let Some(start) = start_of_bytes(first) else {
+        connection.receive_flags |= flag::UNREADABLE;
+        return 0;
+    };
+    if offset == 0 {
+        connection.first_received = start.to_le_bytes();
+    }
+    let begins = may_begin_message(start, moved);
+    if begins || continues(connection.receive_flags, connection.receive_head, offset) {
+        if begins {
+            connection.receive_head = offset;
+            connection.receive_flags |= flag::HEAD_SEEN;
+        }
+        if let Some(scratch) = RECEIVE_SCRATCH.get_ptr_mut(0) {
+            // SAFETY: this CPU's scratch, this program's alone.
+            let scratch = unsafe { &mut *scratch };
+            sample(scratch, cookie, connection, &call, offset, moved, false);
+        }
+    }
+    0
+}
+
+/// `syscalls:sys_exit_sendfile64`: the call's own result, 0 when the file was
+/// shorter than asked for, which passes no send at all. The bytes were counted
+/// as they went; this is for the timeline and for what was stranded.
+#[tracepoint]
+fn exit_sendfile(context: TracePointContext) -> u32 {
+    let (tgid, _) = current();
+    if !watched(tgid) {
+        return 0;
+    }
+    // SAFETY: `ret` is at byte 16 of the record (its format file).
+    let Ok(result) = (unsafe { context.read_at::<i64>(16) }) else {
+        return 0;
+    };
+    let call = SystemCall::current();
+    let Some(socket) = descriptors()
+        .and_then(|table| table.file(call.fd()))
+        .and_then(|file| file.socket())
+    else {
+        return 0;
+    };
+    let Some(connection) = CONNECTIONS.get_ptr_mut(&socket.cookie()) else {
+        return 0;
+    };
+    // SAFETY: as in send_length.
+    let connection = unsafe { &mut *connection };
+    // SAFETY: takes no argument and cannot fail.
+    let now = unsafe { bpf_ktime_get_ns() };
+    enter_send(connection, &call, call.file_count(), result as i32, now);
+    0
+}
+
+/// The entry of the socket that the tracepoint names, made if the process is
+/// watched and the socket may carry HTTP. A socket that is tracked is counted
+/// whoever uses it: bytes that an unwatched process sends on it are its too.
+#[inline(always)]
+fn connection_of(context: &BtfTracePointContext) -> Option<(u64, *mut Connection)> {
+    let sk: *mut core::ffi::c_void = context.arg(0);
+    // SAFETY: the tracepoint's argument is a live socket.
+    let cookie = unsafe { bpf_get_socket_cookie(sk) };
+    if let Some(found) = CONNECTIONS.get_ptr_mut(&cookie) {
+        return Some((cookie, found));
+    }
+    let (tgid, _) = current();
+    if !watched(tgid) {
+        return None;
+    }
+    let socket = Socket(Address(sk as u64));
+    let family = socket.stream_family()?;
+    if SystemCall::current().is_compat() {
+        count(Stat::Compat);
+        return None;
+    }
+    let fresh = take_birth(socket);
+    // BPF_NOEXIST: another thread's entry, made meanwhile, stays.
+    let made = CONNECTIONS.insert(&cookie, &EMPTY, 1).is_ok();
+    let Some(found) = CONNECTIONS.get_ptr_mut(&cookie) else {
+        count(Stat::ConnectionsFull);
+        return None;
+    };
+    if made {
+        count(Stat::Connections);
+        // SAFETY: a live map value.
+        let connection = unsafe { &mut *found };
+        connection.family = family;
+        connection.tgid = tgid;
+        connection.fresh = u32::from(fresh);
+        // SAFETY: takes no argument and cannot fail.
+        connection.born_ns = unsafe { bpf_ktime_get_ns() };
+    }
+    Some((cookie, found))
+}
+
+#[inline(always)]
+fn gone(result: i32) -> bool {
+    result == -EPIPE || result == -ECONNRESET || result == -ETIMEDOUT
+}
+
+/// Enters a send in the ring and remembers it as the last.
+#[inline(always)]
+fn enter_send(connection: &mut Connection, call: &SystemCall, offered: u64, result: i32, now: u64) {
+    connection.last_offered = offered;
+    connection.last_result = i64::from(result);
+    enter(connection, call, offered, result, now, true);
+}
+
+#[inline(always)]
+fn enter(
+    connection: &mut Connection,
+    call: &SystemCall,
+    offered: u64,
+    result: i32,
+    now: u64,
+    sending: bool,
+) {
+    let (_, tid) = current();
+    let fd = call.fd();
+    if fd >= 0 {
+        connection.fd = fd;
+    }
+    let slot = fetch_add_u32(&raw mut connection.call_count, 1) as usize % CALL_RING;
+    connection.calls[slot] = CallEntry {
+        time_ns: now,
+        offered,
+        result,
+        tid,
+        number: call.number as u16,
+        sending: u8::from(sending),
+        used: 1,
+        fd,
+    };
+}
+
+/// The first eight bytes that the call moved (fewer if it moved fewer: the
+/// rest is then what lies behind them, and is masked by those who look).
+#[inline(always)]
+fn start_of_bytes(first: u64) -> Option<u64> {
+    if first != 0 {
+        // SAFETY: the helper checks the address.
+        if let Ok(start) = unsafe { bpf_probe_read_user(first as *const u64) } {
+            return Some(start);
+        }
+        // Fewer than eight bytes may be mapped there.
+        // SAFETY: the helper checks the address.
+        if let Ok(start) = unsafe { bpf_probe_read_user(first as *const u8) } {
+            return Some(u64::from(start));
+        }
+    }
+    count(Stat::Unreadable);
+    None
+}
+
+/// Whether bytes that start so may be a message's: an HTTP version or a method
+/// name. What matters is that no head is missed; what only looks like one is
+/// told apart by the judge, by its offset.
+#[inline(always)]
+fn may_begin_message(start: u64, moved: u32) -> bool {
+    const fn word(bytes: [u8; 4]) -> u32 {
+        u32::from_le_bytes(bytes)
+    }
+    let start = start as u32;
+    // A first piece of fewer than four bytes: heads written byte by byte.
+    let mask = match moved {
+        1 => 0xff,
+        2 => 0xffff,
+        3 => 0xff_ffff,
+        _ => 0xffff_ffff,
+    };
+    // The registered methods (IANA, RFC 9110 section 16.1.1) that servers
+    // meet, WebDAV's included.
+    let begins = |bytes: [u8; 4]| (start ^ word(bytes)) & mask == 0;
+    begins(*b"HTTP")
+        || begins(*b"GET ")
+        || begins(*b"POST")
+        || begins(*b"HEAD")
+        || begins(*b"PUT ")
+        || begins(*b"DELE")
+        || begins(*b"OPTI")
+        || begins(*b"PATC")
+        || begins(*b"CONN")
+        || begins(*b"TRAC")
+        || begins(*b"PROP")
+        || begins(*b"REPO")
+        || begins(*b"MKCO")
+        || begins(*b"COPY")
+        || begins(*b"MOVE")
+        || begins(*b"LOCK")
+        || begins(*b"UNLO")
+        || begins(*b"SEAR")
+        || begins(*b"QUER")
+}
+
+/// Whether bytes at `offset` may still belong to the head that began at `head`.
+#[inline(always)]
+fn continues(flags: u32, head: u64, offset: u64) -> bool {
+    flags & flag::HEAD_OPEN != 0 && offset.wrapping_sub(head) < HEAD_LIMIT
+}
+
+/// Sends the start of what the call moved.
+#[inline(always)]
+fn sample(
+    scratch: &mut Scratch,
+    cookie: u64,
+    connection: &mut Connection,
+    call: &SystemCall,
+    offset: u64,
+    moved: u32,
+    sending: bool,
+) {
+    let flags = if sending {
+        &mut connection.send_flags
+    } else {
+        &mut connection.receive_flags
+    };
+    let length = match call.gather(scratch, moved) {
+        Some(length) => length,
+        None => {
+            count(Stat::Unreadable);
+            *flags |= flag::UNREADABLE;
+            0
+        }
+    };
+    // More than a sample is taken to have passed the head.
+    if moved > SAMPLE_LEN as u32 || (length == moved && ends_head(scratch, length)) {
+        *flags &= !flag::HEAD_OPEN;
+    } else {
+        *flags |= flag::HEAD_OPEN;
+    }
+    let flags = *flags;
+    scratch.sample = Sample {
+        header: header(Kind::Sample, cookie, connection),
+        offset,
+        opposite: if sending {
+            connection.received
+        } else {
+            connection.sent
+        },
+        moved,
+        len: length,
+        sending: u32::from(sending),
+        flags,
+        fresh: connection.fresh,
+        pad: 0,
+        fd: call.fd(),
+        number: call.number,
+    };
+    let length = forget(length) as usize;
+    if length > SAMPLE_LEN {
+        return;
+    }
+    let total = size_of::<Sample>() + length;
+    // SAFETY: the scratch is the fixed part and more than SAMPLE_LEN bytes.
+    let record = unsafe { core::slice::from_raw_parts((&raw const *scratch).cast::<u8>(), total) };
+    output(record);
+}
+
+/// Whether the sampled bytes end with an empty line: a head that was written
+/// on its own is then complete.
+#[inline(always)]
+fn ends_head(scratch: &Scratch, length: u32) -> bool {
+    let end = forget(length) as usize;
+    if end < 4 || end > SAMPLE_LEN {
+        return false;
+    }
+    // SAFETY: 4 <= end <= SAMPLE_LEN (checked above).
+    let last: [u8; 4] = unsafe {
+        core::ptr::read_unaligned((&raw const scratch.data).cast::<u8>().add(end - 4).cast())
+    };
+    last == *b"\r\n\r\n"
+}

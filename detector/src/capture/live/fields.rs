@@ -1,0 +1,125 @@
+//! The configuration that the kernel side gets at load.
+
+use detector_common::{CALLS, Config, Fields, NO_FIELD, Registers, SYSCALL_LIMIT};
+
+use super::btf::{Btf, BtfError};
+
+/// Looks up every field that the kernel side reads.
+///
+/// # Errors
+///
+/// [`BtfError::NoField`] for the first one that this kernel does not have and
+/// that nothing can do without.
+pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
+    let field = |structure, path| btf.field(structure, path);
+    // 6.13 replaced file.f_count, which is 1 for one reference, by file.f_ref,
+    // which is 0 for one (include/linux/file_ref.h).
+    let (file_references, file_one_reference) = match field("file", "f_ref.refcnt.counter") {
+        Ok(offset) => (offset, 0),
+        Err(_) => (field("file", "f_count.counter")?, 1),
+    };
+    // Kernels without IPv6 lack these.
+    let v6 = |path| field("sock_common", path).unwrap_or(NO_FIELD);
+    Ok(Fields {
+        task_files: field("task_struct", "files")?,
+        task_signal: field("task_struct", "signal")?,
+        task_exit_code: field("task_struct", "exit_code")?,
+        task_tgid: field("task_struct", "tgid")?,
+        signal_live: field("signal_struct", "live.counter")?,
+        files_fdt: field("files_struct", "fdt")?,
+        fdtable_max_fds: field("fdtable", "max_fds")?,
+        fdtable_fd: field("fdtable", "fd")?,
+        fdtable_open_fds: field("fdtable", "open_fds")?,
+        file_inode: field("file", "f_inode")?,
+        file_private: field("file", "private_data")?,
+        file_references,
+        file_one_reference,
+        inode_mode: field("inode", "i_mode")?,
+        inode_number: field("inode", "i_ino")?,
+        socket_sk: field("socket", "sk")?,
+        sock_family: field("sock_common", "skc_family")?,
+        sock_state: field("sock_common", "skc_state")?,
+        sock_cookie: field("sock_common", "skc_cookie.counter")?,
+        sock_daddr: field("sock_common", "skc_daddr")?,
+        sock_saddr: field("sock_common", "skc_rcv_saddr")?,
+        sock_dport: field("sock_common", "skc_dport")?,
+        sock_num: field("sock_common", "skc_num")?,
+        sock_v6_daddr: v6("skc_v6_daddr"),
+        sock_v6_saddr: v6("skc_v6_rcv_saddr"),
+        sock_type: field("sock", "sk_type")?,
+        sock_protocol: field("sock", "sk_protocol")?,
+        sock_shutdown: field("sock", "sk_shutdown")?,
+        sock_err: field("sock", "sk_err")?,
+        sock_socket: field("sock", "sk_socket")?,
+        sock_peer_pid: field("sock", "sk_peer_pid")?,
+        unix_addr: field("unix_sock", "addr")?,
+        unix_addr_len: field("unix_address", "len")?,
+        unix_addr_name: field("unix_address", "name")?,
+        pid_number: field("pid", "numbers")
+            .and_then(|numbers| Ok(numbers + field("upid", "nr")?))?,
+        socket_inode: field("socket_alloc", "vfs_inode")?,
+    })
+}
+
+/// Looks up the registers that hold a system call's number and arguments.
+///
+/// # Errors
+///
+/// [`BtfError::NoField`] if the kernel's `struct pt_regs` is not this
+/// architecture's.
+pub(super) fn registers(btf: &Btf) -> Result<Registers, BtfError> {
+    let field = |path| btf.field("pt_regs", path);
+    if cfg!(target_arch = "aarch64") {
+        // The first argument's register also takes the result; the kernel
+        // keeps what it was (arch/arm64/include/asm/ptrace.h).
+        let registers = field("regs")?;
+        return Ok(Registers {
+            number: field("syscallno")?,
+            arg0: field("orig_x0")?,
+            arg1: registers + 8,
+            arg2: registers + 16,
+            arg3: registers + 24,
+            code_segment: NO_FIELD,
+        });
+    }
+    Ok(Registers {
+        number: field("orig_ax")?,
+        arg0: field("di")?,
+        arg1: field("si")?,
+        arg2: field("dx")?,
+        arg3: field("r10")?,
+        code_segment: field("cs")?,
+    })
+}
+
+/// Per system call number of this architecture, where its bytes are.
+pub(super) fn arguments() -> [u8; SYSCALL_LIMIT] {
+    let mut table = [0; SYSCALL_LIMIT];
+    for call in CALLS {
+        if let Some(slot) = table.get_mut(usize::from(call.number())) {
+            *slot = call.arguments.code();
+        }
+    }
+    table
+}
+
+/// What is watched, as the kernel side needs it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope {
+    pub(super) watch_all: bool,
+    pub(super) follow: bool,
+    pub(super) wake_at: u32,
+}
+
+/// The whole configuration.
+pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
+    Ok(Config {
+        fields: fields(btf)?,
+        registers: registers(btf)?,
+        watch_all: u32::from(scope.watch_all),
+        follow: u32::from(scope.follow),
+        own_tgid: std::process::id(),
+        wake_at: scope.wake_at,
+        arguments: arguments(),
+    })
+}

@@ -1,0 +1,249 @@
+//! Live capture: loads the kernel side, attaches it, reads its records.
+
+pub mod btf;
+mod environment;
+mod fields;
+mod hooks;
+pub mod process;
+
+use std::collections::BTreeMap;
+
+use aya::{
+    Ebpf, EbpfLoader, Pod,
+    maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
+};
+use detector_common::{Connection, Plain, Stat};
+use tokio::io::{Interest, unix::AsyncFd};
+
+pub use self::btf::BtfError;
+use self::fields::Scope;
+use super::{DecodeError, Record};
+
+/// The kernel side, as `cargo xtask ebpf` built it. Set
+/// `TRUNCWATCH_BPF_OBJECT` when building to embed another build of it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRUNCWATCH_BPF_OBJECT"));
+
+/// Bytes that the ring buffer holds where nothing else is asked for: some
+/// 14,000 common heads.
+pub const RING_BYTES: u32 = 8 << 20;
+
+/// Why a watch could not begin. Each message says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Not enough privilege.
+    #[error("watching needs root (CAP_BPF and CAP_PERFMON at least): run it with sudo")]
+    Privilege,
+    /// A tracing file system is missing.
+    #[error(
+        "tracefs is not mounted and could not be mounted ({0}): mount -t tracefs tracefs /sys/kernel/tracing"
+    )]
+    Tracefs(std::io::Error),
+    /// Process numbers would not be the kernel's.
+    #[error(
+        "truncwatch runs in a process namespace of its own, where process numbers are not the kernel's: start it in the host's (for a container: --pid=host --privileged)"
+    )]
+    PidNamespace,
+    /// Kernel structures.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// The kernel refused the programs or maps.
+    #[error("the kernel refused the BPF object: {}", chain(.0))]
+    Load(#[from] aya::EbpfError),
+    /// One program could not be loaded.
+    #[error("the kernel refused the program {program}: {}", chain(.source))]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// Why.
+        source: aya::programs::ProgramError,
+    },
+    /// A tracepoint is missing.
+    #[error(
+        "this kernel has no tracepoint {hook}, which {purpose}; truncwatch needs Linux {since} or later"
+    )]
+    NoHook {
+        /// The tracepoint.
+        hook: &'static str,
+        /// What it is for.
+        purpose: &'static str,
+        /// The first kernel that has it.
+        since: &'static str,
+    },
+    /// A map could not be used.
+    #[error("a BPF map cannot be used: {}", chain(.0))]
+    Map(#[from] MapError),
+    /// The event loop cannot wait for the ring buffer.
+    #[error("cannot wait for the ring buffer: {0}")]
+    EventLoop(std::io::Error),
+    /// The object does not hold what this program expects.
+    #[error("the embedded BPF object has no {0}: rebuild it with cargo xtask ebpf")]
+    Object(&'static str),
+}
+
+/// An error and what caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What to watch.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Watch every process but this one.
+    pub watch_all: bool,
+    /// Watch the children of watched processes too.
+    pub follow: bool,
+    /// Size of the ring buffer in bytes; rounded up to a power of two of
+    /// pages.
+    pub ring_bytes: u32,
+    /// Size of the connection map; `None` for the default.
+    pub max_connections: Option<u32>,
+    /// The kernel side to load instead of the embedded one: an object with the
+    /// same maps and programs.
+    pub object: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Value(Connection);
+
+// SAFETY: Connection is Plain: repr(C), integers only, no padding.
+unsafe impl Pod for Value {}
+
+/// A running capture. Dropping it detaches everything.
+pub struct Live {
+    /// Keeps programs and their attachments.
+    _programs: Ebpf,
+    ring: AsyncFd<RingBuf<MapData>>,
+    connections: HashMap<MapData, u64, Value>,
+    processes: HashMap<MapData, u32, u32>,
+    stats: PerCpuArray<MapData, u64>,
+}
+
+impl Live {
+    /// Loads and attaches everything. When this returns, every hook is in
+    /// place; nothing is recorded until a process is added with
+    /// [`Live::watch`] (or `watch_all` is set).
+    ///
+    /// # Errors
+    ///
+    /// Must be called within a tokio runtime.
+    ///
+    /// If privileges, file systems, kernel structures or hooks are missing,
+    /// or if the kernel refuses a program.
+    pub fn start(options: &Options) -> Result<Self, CaptureError> {
+        environment::check()?;
+        let fields = btf::Btf::of_running_kernel()?;
+        let scope = Scope {
+            watch_all: options.watch_all,
+            follow: options.follow,
+            wake_at: options.ring_bytes / 4,
+        };
+        let config = fields::config(&fields, scope)?;
+        drop(fields);
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global("CONFIG", config.bytes(), true)
+            .map_max_entries("RECORDS", options.ring_bytes.max(4096).next_power_of_two());
+        if let Some(entries) = options.max_connections {
+            loader.map_max_entries("CONNECTIONS", entries);
+        }
+        let mut programs = loader.load(options.object.as_deref().unwrap_or(OBJECT))?;
+        let map = |programs: &mut Ebpf, name: &'static str| {
+            programs.take_map(name).ok_or(CaptureError::Object(name))
+        };
+        let ring = RingBuf::try_from(map(&mut programs, "RECORDS")?)?;
+        let connections = HashMap::try_from(map(&mut programs, "CONNECTIONS")?)?;
+        let processes = HashMap::try_from(map(&mut programs, "PROCESSES")?)?;
+        let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
+        hooks::attach(&mut programs)?;
+        // SAFETY: the ring buffer owns its descriptor, keeps it open and gives
+        // the same one as long as it lives, which is inside the AsyncFd.
+        let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
+            .map_err(|error| CaptureError::EventLoop(error.into()))?;
+        Ok(Self {
+            _programs: programs,
+            ring,
+            connections,
+            processes,
+            stats,
+        })
+    }
+
+    /// Watches a process, with all its threads.
+    ///
+    /// # Errors
+    ///
+    /// If the process map is full.
+    pub fn watch(&mut self, tgid: u32) -> Result<(), CaptureError> {
+        Ok(self.processes.insert(tgid, 0, 0)?)
+    }
+
+    /// Watches a process no longer.
+    pub fn unwatch(&mut self, tgid: u32) {
+        // Not there is as good as removed.
+        if self.processes.remove(&tgid).is_err() {}
+    }
+
+    /// Waits until the kernel side asks to be read: its ring buffer is a
+    /// quarter full. Below that, read it several times a second.
+    ///
+    /// # Errors
+    ///
+    /// If the event loop cannot wait.
+    pub async fn readable(&self) -> std::io::Result<()> {
+        self.ring.readable().await?.clear_ready();
+        Ok(())
+    }
+
+    /// The processes that are watched now.
+    pub fn watched(&self) -> Vec<u32> {
+        self.processes.keys().filter_map(Result::ok).collect()
+    }
+
+    /// Gives the records that are there.
+    pub fn drain(&mut self, mut take: impl FnMut(Result<Record, DecodeError>)) {
+        while let Some(item) = self.ring.get_mut().next() {
+            take(Record::decode(&item));
+        }
+    }
+
+    /// The counters of a socket now; `None` once it was closed.
+    #[must_use]
+    pub fn connection(&self, cookie: u64) -> Option<Connection> {
+        self.connections.get(&cookie, 0).ok().map(|value| value.0)
+    }
+
+    /// All sockets that are tracked now.
+    #[must_use]
+    pub fn connections(&self) -> Vec<(u64, Connection)> {
+        self.connections
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(cookie, value)| (cookie, value.0))
+            .collect()
+    }
+
+    /// The kernel side's counters.
+    #[must_use]
+    pub fn stats(&self) -> BTreeMap<&'static str, u64> {
+        Stat::ALL
+            .into_iter()
+            .map(|stat| {
+                let total = self.stats.get(&(stat as u32), 0).map_or(0, |values| {
+                    values.iter().copied().fold(0, u64::wrapping_add)
+                });
+                (stat.name(), total)
+            })
+            .collect()
+    }
+}

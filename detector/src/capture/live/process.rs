@@ -1,0 +1,135 @@
+//! What `/proc` says of processes (proc(5)).
+
+use std::{collections::HashMap, fs, path::Path};
+
+/// Why a process cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// There is none.
+    #[error("no process {0}: see ps -e for those that run")]
+    None(u32),
+    /// It is a thread.
+    #[error("{0} is a thread of process {1}: watch the process, --pid {1}")]
+    Thread(u32, u32),
+}
+
+/// Checks that `pid` is a process that runs.
+///
+/// # Errors
+///
+/// If there is none, if it ended, or if it is one of a process's threads.
+pub fn check(pid: u32) -> Result<(), ProcessError> {
+    let status =
+        fs::read_to_string(format!("/proc/{pid}/status")).map_err(|_| ProcessError::None(pid))?;
+    let field = |name: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+    };
+    if field("State:").is_some_and(|state| state.starts_with(['Z', 'X'])) {
+        return Err(ProcessError::None(pid));
+    }
+    match field("Tgid:").and_then(|tgid| tgid.parse().ok()) {
+        Some(tgid) if tgid != pid => Err(ProcessError::Thread(pid, tgid)),
+        _ => Ok(()),
+    }
+}
+
+/// A process's command name, `/proc/PID/comm`.
+#[must_use]
+pub fn comm(pid: u32) -> Option<String> {
+    let text = fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(text.trim_ascii_end()).into_owned())
+}
+
+/// A process's program, `/proc/PID/exe`.
+#[must_use]
+pub fn exe(pid: u32) -> Option<String> {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(path.to_string_lossy().into_owned())
+}
+
+/// The processes that descend from `roots`, as they are now.
+#[must_use]
+pub fn descendants(roots: &[u32]) -> Vec<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (pid, parent) in processes() {
+        children.entry(parent).or_default().push(pid);
+    }
+    let mut found = Vec::new();
+    let mut open = roots.to_vec();
+    while let Some(parent) = open.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            found.push(child);
+            open.push(child);
+        }
+    }
+    found
+}
+
+/// Every process and its parent.
+fn processes() -> Vec<(u32, u32)> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            Some((pid, parent(&entry.path())?))
+        })
+        .collect()
+}
+
+/// The fourth field of `/proc/PID/stat`; the second, in parentheses, may hold
+/// anything.
+fn parent(folder: &Path) -> Option<u32> {
+    let stat = fs::read_to_string(folder.join("stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_runs_and_has_a_name() {
+        let own = std::process::id();
+        assert!(check(own).is_ok());
+        assert!(comm(own).is_some_and(|name| !name.is_empty()));
+        assert!(exe(own).is_some_and(|path| path.starts_with('/')));
+    }
+
+    #[test]
+    fn a_number_that_is_no_process_is_told_so() {
+        // Above the highest number that Linux gives (4,194,304).
+        assert!(matches!(check(4_194_305), Err(ProcessError::None(_))));
+    }
+
+    #[test]
+    fn a_thread_is_told_from_its_process() {
+        let tid = std::thread::spawn(|| {
+            let tid = rustix::thread::gettid()
+                .as_raw_nonzero()
+                .get()
+                .unsigned_abs();
+            check(tid)
+        })
+        .join();
+        assert!(
+            matches!(tid, Ok(Err(ProcessError::Thread(_, process))) if process == std::process::id())
+        );
+    }
+
+    #[test]
+    fn a_child_is_found_below_its_parent() -> std::io::Result<()> {
+        let mut child = std::process::Command::new("sleep").arg("30").spawn()?;
+        let found = descendants(&[std::process::id()]);
+        child.kill()?;
+        child.wait()?;
+        assert!(found.contains(&child.id()));
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! Where records come from. Knows nothing of HTTP beyond "these bytes may
+//! start a head".
+
+pub mod live;
+mod record;
+
+pub use record::{DecodeError, Record};

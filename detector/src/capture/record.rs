@@ -1,0 +1,94 @@
+//! Records as the judge takes them.
+
+use detector_common::{End, Header, Kind, Plain as _, ProcessEvent, Sample};
+
+/// One record.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// Bytes that may hold a message head.
+    Sample(Sample, Vec<u8>),
+    /// This side ended a connection, or one descriptor of it.
+    End(Box<End>),
+    /// A watched process ended.
+    Process(ProcessEvent),
+}
+
+/// Bytes that are no record of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a record of {length} bytes and kind {kind} is not known to this version")]
+pub struct DecodeError {
+    /// Bytes there are.
+    pub length: usize,
+    /// What the header says it is; 0 if there is no header.
+    pub kind: u32,
+}
+
+impl Record {
+    /// Reads one record.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] if the bytes are too few or the kind is not known.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let header = Header::read(bytes);
+        let error = DecodeError {
+            length: bytes.len(),
+            kind: header.map_or(0, |header| header.kind),
+        };
+        match header.and_then(|header| header.kind()).ok_or(error)? {
+            Kind::Sample => {
+                let sample = Sample::read(bytes).ok_or(error)?;
+                let data = bytes.get(size_of::<Sample>()..).ok_or(error)?;
+                let data = data.get(..sample.len as usize).ok_or(error)?;
+                Ok(Self::Sample(sample, data.to_vec()))
+            }
+            Kind::End => End::read(bytes)
+                .map(|end| Self::End(Box::new(end)))
+                .ok_or(error),
+            Kind::Process => ProcessEvent::read(bytes).map(Self::Process).ok_or(error),
+        }
+    }
+
+    /// What every record begins with.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        match self {
+            Self::Sample(sample, _) => &sample.header,
+            Self::End(end) => &end.header,
+            Self::Process(event) => &event.header,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_or_unknown_is_refused() {
+        assert_eq!(
+            Record::decode(&[]).err(),
+            Some(DecodeError { length: 0, kind: 0 })
+        );
+        let mut header = Header::zeroed();
+        header.kind = 99;
+        assert_eq!(
+            Record::decode(header.bytes()).err(),
+            Some(DecodeError {
+                length: 32,
+                kind: 99
+            })
+        );
+        let mut sample = Sample::zeroed();
+        sample.header.kind = Kind::Sample as u32;
+        sample.len = 5;
+        let mut bytes = sample.bytes().to_vec();
+        bytes.extend_from_slice(b"HTTP");
+        assert!(
+            Record::decode(&bytes).is_err(),
+            "one byte fewer than it says"
+        );
+        bytes.push(b'/');
+        assert!(matches!(Record::decode(&bytes), Ok(Record::Sample(_, data)) if data == b"HTTP/"));
+    }
+}

@@ -1,0 +1,205 @@
+//! Where a chunked body ends: RFC 9112 section 7.1.
+
+/// What a piece of the body brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunks {
+    /// The body goes on.
+    More,
+    /// The body, trailer section included, ended after so many bytes of the
+    /// piece.
+    Done(usize),
+    /// This is no chunked body.
+    Invalid,
+}
+
+/// Follows a chunked body piece by piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkDecoder {
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// In the size: its value so far and whether it has a digit.
+    Size(u64, bool),
+    /// In a chunk extension, up to the line's end.
+    Extension(u64),
+    /// At the line feed of a size line.
+    SizeLf(u64),
+    /// In chunk data, with so many bytes left.
+    Data(u64),
+    /// At the line's end after chunk data.
+    DataCr,
+    DataLf,
+    /// In the trailer section, at the start of a line.
+    LineStart,
+    /// In a trailer field.
+    Line,
+    /// At the line feed that ends the body.
+    LastLf,
+}
+
+impl Default for ChunkDecoder {
+    fn default() -> Self {
+        Self {
+            state: State::Size(0, false),
+        }
+    }
+}
+
+impl ChunkDecoder {
+    /// Takes the next bytes of the body.
+    pub fn feed(&mut self, piece: &[u8]) -> Chunks {
+        let mut at = 0;
+        while let Some(&byte) = piece.get(at) {
+            if let State::Data(left) = self.state {
+                let here = piece.len() - at;
+                let taken = usize::try_from(left).map_or(here, |left| left.min(here));
+                at += taken;
+                let left = left - taken as u64;
+                self.state = if left == 0 {
+                    State::DataCr
+                } else {
+                    State::Data(left)
+                };
+                continue;
+            }
+            at += 1;
+            let Some(next) = self.step(byte) else {
+                return Chunks::Invalid;
+            };
+            match next {
+                Step::Go(state) => self.state = state,
+                Step::Done => return Chunks::Done(at),
+            }
+        }
+        Chunks::More
+    }
+
+    /// Passes over bytes that were not seen: `true` if they can only have been
+    /// chunk data and the line's end behind it.
+    #[must_use]
+    pub fn skip(&mut self, bytes: u64) -> bool {
+        let State::Data(left) = self.state else {
+            return bytes == 0;
+        };
+        self.state = match bytes.checked_sub(left) {
+            None => State::Data(left - bytes),
+            Some(0) => State::DataCr,
+            Some(1) => State::DataLf,
+            Some(2) => State::Size(0, false),
+            Some(_) => return false,
+        };
+        true
+    }
+
+    fn step(self, byte: u8) -> Option<Step> {
+        let state = match (self.state, byte) {
+            (State::Size(size, _), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                let digit = u64::from(char::from(byte).to_digit(16)?);
+                State::Size(size.checked_mul(16)?.checked_add(digit)?, true)
+            }
+            (State::Size(size, true), b'\r') | (State::Extension(size), b'\r') => {
+                State::SizeLf(size)
+            }
+            (State::Size(size, true), b';' | b' ' | b'\t') => State::Extension(size),
+            (State::Size(size, true) | State::Extension(size) | State::SizeLf(size), b'\n') => {
+                if size == 0 {
+                    State::LineStart
+                } else {
+                    State::Data(size)
+                }
+            }
+            (State::Extension(size), _) => State::Extension(size),
+            (State::DataCr, b'\r') => State::DataLf,
+            (State::DataCr | State::DataLf, b'\n') => State::Size(0, false),
+            (State::LineStart, b'\r') => State::LastLf,
+            (State::LineStart | State::LastLf, b'\n') => return Some(Step::Done),
+            (State::Line, b'\n') => State::LineStart,
+            (State::LineStart | State::Line, _) => State::Line,
+            _ => return None,
+        };
+        Some(Step::Go(state))
+    }
+}
+
+enum Step {
+    Go(State),
+    Done,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same bytes whole, and one by one.
+    fn feed(body: &str) -> Chunks {
+        let whole = ChunkDecoder::default().feed(body.as_bytes());
+        let mut decoder = ChunkDecoder::default();
+        let mut apart = Chunks::More;
+        for (at, byte) in body.bytes().enumerate() {
+            match decoder.feed(&[byte]) {
+                Chunks::More => {}
+                Chunks::Done(_) => {
+                    apart = Chunks::Done(at + 1);
+                    break;
+                }
+                Chunks::Invalid => {
+                    apart = Chunks::Invalid;
+                    break;
+                }
+            }
+        }
+        assert_eq!(whole, apart, "{body:?}");
+        whole
+    }
+
+    #[test]
+    fn the_last_chunk_and_its_trailer_section_end_the_body() {
+        assert_eq!(feed("5\r\nhello\r\n0\r\n\r\n"), Chunks::Done(15));
+        assert_eq!(
+            feed("5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\nHTTP/1.1"),
+            Chunks::Done(25)
+        );
+        assert_eq!(feed("0\r\n\r\n"), Chunks::Done(5));
+        assert_eq!(feed("A\r\n0123456789\r\n0\n\n"), Chunks::Done(18));
+    }
+
+    #[test]
+    fn anything_less_does_not() {
+        for body in [
+            "",
+            "5",
+            "5\r\nhell",
+            "5\r\nhello\r\n",
+            "5\r\nhello\r\n0\r\n",
+            "0\r\nX: y\r\n",
+        ] {
+            assert_eq!(feed(body), Chunks::More, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_chunked_is_told_so() {
+        for body in [
+            "\r\n",
+            "x",
+            "5\r\nhelloX",
+            "HTTP/1.1 200 OK",
+            "fffffffffffffffff\r\n",
+        ] {
+            assert_eq!(feed(body), Chunks::Invalid, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn data_can_be_passed_over_unseen_but_sizes_cannot() {
+        let mut decoder = ChunkDecoder::default();
+        assert_eq!(decoder.feed(b"10\r\nab"), Chunks::More);
+        assert!(decoder.skip(16));
+        assert_eq!(decoder.feed(b"0\r\n\r\n"), Chunks::Done(5));
+        let mut decoder = ChunkDecoder::default();
+        assert_eq!(decoder.feed(b"10\r\nab"), Chunks::More);
+        assert!(!decoder.skip(17));
+    }
+}

@@ -1,0 +1,281 @@
+//! Message heads.
+
+/// Most header lines that a head may have; a longer one is malformed here, and
+/// counted as such.
+pub const MAX_HEADERS: usize = 256;
+
+/// What the bytes hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// A whole head.
+    Complete(Head),
+    /// The beginning of a head.
+    Partial,
+    /// No head.
+    Invalid,
+}
+
+/// A message head, as far as framing needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Bytes from the start to the end of the empty line, that included.
+    pub len: u64,
+    /// The first line.
+    pub start: StartLine,
+    /// What `Content-Length` says.
+    pub content_length: Lengths,
+    /// The last coding in `Transfer-Encoding`, if there is the field: `true`
+    /// if it is `chunked`.
+    pub transfer_encoding: Option<bool>,
+}
+
+/// The first line of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartLine {
+    /// RFC 9112 section 3.
+    Request {
+        /// The method, as sent (methods are case-sensitive).
+        method: String,
+        /// The target, as sent.
+        target: String,
+    },
+    /// RFC 9112 section 4.
+    Response {
+        /// The status code.
+        status: u16,
+    },
+}
+
+/// The `Content-Length` fields of a message (RFC 9110 section 8.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lengths {
+    /// There is none.
+    Absent,
+    /// One value, once or repeated.
+    One(u64),
+    /// Values that differ, or are no numbers.
+    Invalid,
+}
+
+impl Lengths {
+    fn and(self, value: &[u8]) -> Self {
+        value
+            .split(|byte| *byte == b',')
+            .fold(self, |lengths, item| {
+                match (lengths, decimal(item.trim_ascii())) {
+                    (Self::Absent, Some(length)) => Self::One(length),
+                    (Self::One(before), Some(length)) if before == length => lengths,
+                    _ => Self::Invalid,
+                }
+            })
+    }
+}
+
+/// `1*DIGIT` (RFC 9110 section 8.6), up to what 64 bits hold.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let all_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    all_digits.then(|| std::str::from_utf8(digits).ok()?.parse().ok())?
+}
+
+/// Parses the head at the start of `bytes`, a response's if they begin as its
+/// first line does, else a request's.
+///
+/// Accepts what recipients are told to accept (RFC 9112 section 2.2: bare LF,
+/// an empty line before a request) and what is common (folded lines, spaces
+/// before the colon of a response's field): what matters is where the head
+/// ends, and that the two ends agree on it.
+#[must_use]
+pub fn parse(bytes: &[u8]) -> Parsed {
+    if is_prefix_of_either(bytes, b"HTTP/") {
+        parse_response(bytes)
+    } else {
+        parse_request(bytes)
+    }
+}
+
+fn is_prefix_of_either(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.iter().zip(word).all(|(byte, letter)| byte == letter)
+}
+
+fn config() -> httparse::ParserConfig {
+    let mut config = httparse::ParserConfig::default();
+    config
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_multiple_spaces_in_response_status_delimiters(true)
+        .ignore_invalid_headers_in_responses(true);
+    config
+}
+
+fn parse_response(bytes: &[u8]) -> Parsed {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    match config().parse_response(&mut response, bytes) {
+        Ok(httparse::Status::Complete(len)) => match response.code {
+            Some(status) => complete(len, StartLine::Response { status }, response.headers),
+            None => Parsed::Invalid,
+        },
+        Ok(httparse::Status::Partial) => Parsed::Partial,
+        Err(_) => Parsed::Invalid,
+    }
+}
+
+fn parse_request(bytes: &[u8]) -> Parsed {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    match config().parse_request(&mut request, bytes) {
+        Ok(httparse::Status::Complete(len)) => match (request.method, request.path) {
+            (Some(method), Some(target)) => complete(
+                len,
+                StartLine::Request {
+                    method: method.to_owned(),
+                    target: target.to_owned(),
+                },
+                request.headers,
+            ),
+            _ => Parsed::Invalid,
+        },
+        Ok(httparse::Status::Partial) => Parsed::Partial,
+        Err(_) => Parsed::Invalid,
+    }
+}
+
+fn complete(len: usize, start: StartLine, headers: &[httparse::Header<'_>]) -> Parsed {
+    let named = |name| move |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case(name);
+    let content_length = headers
+        .iter()
+        .filter(named("content-length"))
+        .fold(Lengths::Absent, |lengths, header| lengths.and(header.value));
+    let transfer_encoding = headers
+        .iter()
+        .filter(named("transfer-encoding"))
+        .map(|header| ends_in_chunked(header.value))
+        .last();
+    let Ok(len) = u64::try_from(len) else {
+        return Parsed::Invalid;
+    };
+    Parsed::Complete(Head {
+        len,
+        start,
+        content_length,
+        transfer_encoding,
+    })
+}
+
+fn ends_in_chunked(value: &[u8]) -> bool {
+    value
+        .rsplit(|byte| *byte == b',')
+        .next()
+        .is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> Head {
+        match parse(text.as_bytes()) {
+            Parsed::Complete(head) => head,
+            other => panic_free(&other, text),
+        }
+    }
+
+    fn panic_free(other: &Parsed, text: &str) -> Head {
+        unreachable!("{text:?} is {other:?}")
+    }
+
+    #[test]
+    fn a_response_head_ends_after_its_empty_line() {
+        let head = head("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+        assert_eq!(head.len, 38);
+        assert_eq!(head.start, StartLine::Response { status: 200 });
+        assert_eq!(head.content_length, Lengths::One(5));
+    }
+
+    #[test]
+    fn a_request_head_gives_method_and_target() {
+        let head = head("HEAD /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n");
+        let StartLine::Request { method, target } = head.start else {
+            unreachable!("a request")
+        };
+        assert_eq!((method.as_str(), target.as_str()), ("HEAD", "/a?b=c"));
+    }
+
+    #[test]
+    fn the_start_of_a_head_is_partial() {
+        for text in [
+            "H",
+            "HTTP/1.1 20",
+            "HTTP/1.1 200 OK\r\nContent-Le",
+            "GET / HTTP/1.1\r\n",
+            "HTTP/1.1 200 OK\r\n\r",
+        ] {
+            assert_eq!(parse(text.as_bytes()), Parsed::Partial, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_head_is_invalid() {
+        for text in [
+            "HTTP/9 hello\r\n\r\n",
+            "\u{16}\u{3}\u{1}",
+            "HTTP/1.1 OK\r\n\r\n",
+            "GET\r\n\r\n",
+        ] {
+            assert_eq!(parse(text.as_bytes()), Parsed::Invalid, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_in_any_case_and_values_may_have_spaces() {
+        assert_eq!(
+            head("HTTP/1.0 200 OK\r\ncOnTeNt-LeNgTh:    7  \r\n\r\n").content_length,
+            Lengths::One(7)
+        );
+    }
+
+    #[test]
+    fn equal_lengths_are_one_and_different_ones_are_invalid() {
+        let length = |lines: &str| head(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")).content_length;
+        assert_eq!(
+            length("Content-Length: 7\r\nContent-Length: 7\r\n"),
+            Lengths::One(7)
+        );
+        assert_eq!(length("Content-Length: 7, 7\r\n"), Lengths::One(7));
+        assert_eq!(
+            length("Content-Length: 7\r\nContent-Length: 8\r\n"),
+            Lengths::Invalid
+        );
+        assert_eq!(length("Content-Length: 7, 8\r\n"), Lengths::Invalid);
+        assert_eq!(length("Content-Length: +7\r\n"), Lengths::Invalid);
+        assert_eq!(length("Content-Length: \r\n"), Lengths::Invalid);
+        assert_eq!(
+            length("Content-Length: 99999999999999999999\r\n"),
+            Lengths::Invalid
+        );
+    }
+
+    #[test]
+    fn bare_line_feeds_and_folded_lines_are_accepted_in_responses() {
+        assert_eq!(
+            head("HTTP/1.1 200 OK\nContent-Length: 7\n\n").content_length,
+            Lengths::One(7)
+        );
+        let folded = head("HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 7\r\n\r\n");
+        assert_eq!(folded.content_length, Lengths::One(7));
+    }
+
+    #[test]
+    fn the_last_transfer_coding_decides() {
+        let coding = |value: &str| {
+            head(&format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: {value}\r\n\r\n"
+            ))
+            .transfer_encoding
+        };
+        assert_eq!(coding("chunked"), Some(true));
+        assert_eq!(coding("gzip, Chunked"), Some(true));
+        assert_eq!(coding("gzip"), Some(false));
+        assert_eq!(head("HTTP/1.1 200 OK\r\n\r\n").transfer_encoding, None);
+    }
+}

@@ -1,0 +1,12 @@
+//! HTTP/1.0 and HTTP/1.1 on the wire: heads and framing. Pure.
+//!
+//! Only framing is read: the start line, `Content-Length`,
+//! `Transfer-Encoding`. No other header value leaves the parser.
+
+mod chunked;
+mod framing;
+mod head;
+
+pub use chunked::{ChunkDecoder, Chunks};
+pub use framing::{Framing, framing};
+pub use head::{Head, Lengths, MAX_HEADERS, Parsed, StartLine, parse};

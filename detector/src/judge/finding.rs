@@ -1,0 +1,192 @@
+//! What a finding says.
+
+use std::net::SocketAddr;
+
+/// Why a message is short; the names are the interface's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// `shutdown(SHUT_WR or SHUT_RDWR)` before the promised bytes.
+    PrematureShutdown,
+    /// The last close before the promised bytes.
+    PrematureClose,
+    /// The process ended before the promised bytes.
+    ProcessExit,
+    /// The peer was gone before this side ended.
+    PeerClosed,
+}
+
+impl Cause {
+    /// The name, as in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PrematureShutdown => "premature-shutdown",
+            Self::PrematureClose => "premature-close",
+            Self::ProcessExit => "process-exit",
+            Self::PeerClosed => "peer-closed",
+        }
+    }
+}
+
+/// Whose doing it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The watched process's.
+    Local,
+    /// The other side's.
+    Peer,
+    /// It cannot be told: the peer had half-closed, which may or may not mean
+    /// that it no longer wanted the rest.
+    Unknown,
+}
+
+impl Fault {
+    /// The name, as in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Peer => "peer",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What the message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// This side sends the request.
+    Request,
+    /// This side sends the response.
+    Response,
+}
+
+impl Role {
+    /// The name, as in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        }
+    }
+}
+
+/// The message that is short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Request or response.
+    pub role: Role,
+    /// Status code of a response.
+    pub status: Option<u16>,
+    /// Method of the request, its own or the one it answers, where seen.
+    pub method: Option<String>,
+    /// Target of that request, whole.
+    pub target: Option<String>,
+    /// Offset of its head among the bytes sent on the connection.
+    pub head_offset: u64,
+    /// Bytes of its head, the empty line included.
+    pub head_bytes: u64,
+}
+
+/// One end of the socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Inet(SocketAddr),
+    /// A Unix socket's path; an abstract one begins with `@`, as ss(8) and
+    /// strace write it.
+    Unix(String),
+}
+
+/// How this side ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndingKind {
+    /// `shutdown`.
+    Shutdown {
+        /// `SHUT_RDWR` rather than `SHUT_WR`.
+        both: bool,
+    },
+    /// The last close.
+    Close,
+    /// The end of the process; its wait status (wait(2)).
+    Exit {
+        /// As wait(2) gives it.
+        wait_status: u32,
+    },
+}
+
+/// When and how this side ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// How.
+    pub kind: EndingKind,
+    /// When, `CLOCK_MONOTONIC` nanoseconds.
+    pub time_ns: u64,
+    /// Nanoseconds since the kernel last accepted bytes; `None` if it never
+    /// did.
+    pub idle_ns: Option<u64>,
+}
+
+/// A call that led there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineEntry {
+    /// When it returned, `CLOCK_MONOTONIC` nanoseconds; `None` if not known.
+    pub time_ns: Option<u64>,
+    /// Its name.
+    pub call: String,
+    /// Bytes it offered or had room for, where known.
+    pub offered: Option<u64>,
+    /// What it returned: bytes, or a negative errno; `None` where not known.
+    pub result: Option<i64>,
+    /// The thread.
+    pub tid: Option<u32>,
+}
+
+/// One message that was cut short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Why.
+    pub cause: Cause,
+    /// Whose doing.
+    pub fault: Fault,
+    /// The process that ended it.
+    pub pid: u32,
+    /// The thread of it.
+    pub tid: u32,
+    /// That thread's name.
+    pub comm: String,
+    /// The descriptor, where there is one.
+    pub fd: Option<u32>,
+    /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
+    pub family: u16,
+    /// Inode number of the socket, as in `/proc/PID/fd`.
+    pub inode: Option<u64>,
+    /// This side's address.
+    pub local: Option<Address>,
+    /// The other side's.
+    pub peer: Option<Address>,
+    /// The other side's process (Unix sockets).
+    pub peer_pid: Option<u32>,
+    /// The message.
+    pub message: Message,
+    /// Body bytes promised by Content-Length.
+    pub promised: u64,
+    /// Body bytes that the kernel accepted.
+    pub sent: u64,
+    /// Bytes that the last send call offered and the kernel did not take;
+    /// `None` if it is not known how many it offered.
+    pub stranded: Option<u64>,
+    /// How it ended.
+    pub ending: Ending,
+    /// The last calls, oldest first.
+    pub timeline: Vec<TimelineEntry>,
+}
+
+impl Finding {
+    /// Body bytes that never reached the kernel.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.promised.saturating_sub(self.sent)
+    }
+}

@@ -1,0 +1,116 @@
+//! Decides which messages were cut short. Pure: records in, findings out; no
+//! I/O, no clock of its own, no async.
+//!
+//! | file | what it decides |
+//! | --- | --- |
+//! | `sequence.rs`   | the order of a connection's records, and whether one is missing |
+//! | `requests.rs`   | which request a response answers |
+//! | `chunks.rs`     | where a chunked body ends, from calls seen in part |
+//! | `outgoing.rs`   | where in the stream of sent bytes each message begins and ends |
+//! | `connection.rs` | one connection's life, from its first record to its end |
+//! | `verdict.rs`    | who ended it, with what cause and fault |
+//! | `finding.rs`    | what a finding says |
+//! | `tally.rs`      | what was judged, and what was not, by reason |
+
+mod chunks;
+mod connection;
+mod finding;
+mod outgoing;
+mod requests;
+mod sequence;
+mod tally;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use detector_common::{Connection as Counters, ProcessEvent};
+
+use self::connection::Connection;
+pub use self::{
+    finding::{Address, Cause, Ending, EndingKind, Fault, Finding, Message, Role, TimelineEntry},
+    tally::{Tally, Unjudged},
+};
+use crate::capture::Record;
+
+/// Judges the connections whose records it is given.
+#[derive(Debug, Default)]
+pub struct Judge {
+    connections: HashMap<u64, Connection>,
+    tally: Tally,
+    findings: Vec<Finding>,
+    exited: Vec<ProcessEvent>,
+}
+
+impl Judge {
+    /// A judge that has seen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next record. Records of one connection may come slightly out
+    /// of order (several CPUs write them); their numbers put them right.
+    pub fn take(&mut self, record: Record) {
+        if let Record::Process(event) = record {
+            self.exited.push(event);
+            return;
+        }
+        let cookie = record.header().cookie;
+        let connection = self.connections.entry(cookie).or_default();
+        let over = connection.take(record, &mut self.tally, &mut self.findings);
+        if over {
+            self.connections.remove(&cookie);
+        }
+    }
+
+    /// The connections that wait for something: shut down but not closed, or
+    /// with a gap in their records. Each with the time since which it waits.
+    pub fn waiting(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.connections
+            .iter()
+            .filter_map(|(cookie, connection)| Some((*cookie, connection.waiting_since()?)))
+    }
+
+    /// Ends the wait of a connection: every record made before is taken by
+    /// now. `counters` are the kernel's for it as they are now, `None` if it
+    /// keeps none any more.
+    pub fn settle(&mut self, cookie: u64, counters: Option<&Counters>) {
+        let Some(connection) = self.connections.get_mut(&cookie) else {
+            return;
+        };
+        if connection.settle(counters, &mut self.tally, &mut self.findings) {
+            self.connections.remove(&cookie);
+        }
+    }
+
+    /// The watch ends: judges what is left by the kernel's counters, one entry
+    /// per socket that is still open.
+    pub fn finish(&mut self, open: impl IntoIterator<Item = (u64, Counters)>) {
+        for (cookie, counters) in open {
+            let mut connection = self.connections.remove(&cookie).unwrap_or_default();
+            connection.finish(Some(&counters), &mut self.tally, &mut self.findings);
+        }
+        for (_, mut connection) in self.connections.drain() {
+            connection.finish(None, &mut self.tally, &mut self.findings);
+        }
+    }
+
+    /// Takes the findings made since the last call.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Takes the watched processes that ended since the last call.
+    pub fn take_exited(&mut self) -> Vec<ProcessEvent> {
+        std::mem::take(&mut self.exited)
+    }
+
+    /// What was judged so far.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}

@@ -1,0 +1,266 @@
+//! Which request a response answers, from the bytes received.
+//!
+//! A finding must not rest on a guess here: a response to HEAD promises a
+//! length and sends no body. So a method is given only where every request
+//! before it is accounted for.
+
+use std::collections::VecDeque;
+
+use super::chunks::{Followed, follow};
+use crate::http::{ChunkDecoder, Framing, Parsed, StartLine, framing, parse};
+
+/// Most requests that are kept unanswered; a client that pipelines more has
+/// its further methods unknown.
+const PIPELINE: usize = 256;
+
+/// A request head that was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) target: String,
+}
+
+/// Where the next request begins.
+#[derive(Debug)]
+enum Place {
+    /// At this offset.
+    At(u64),
+    /// It began here; the bytes of its head so far.
+    Head(u64, Vec<u8>),
+    /// After this chunked body, whose next byte is at this offset.
+    Chunks(u64, ChunkDecoder),
+    /// Not known: bytes were not seen.
+    Unknown,
+}
+
+/// The requests of one connection.
+#[derive(Debug)]
+pub(super) struct Requests {
+    place: Place,
+    unanswered: VecDeque<Request>,
+    /// Every byte is accounted for since the first: no request was missed.
+    exact: bool,
+    /// A request may have been missed while others were unanswered: methods
+    /// are not told any more.
+    doubtful: bool,
+    heads: u64,
+}
+
+impl Requests {
+    pub(super) fn new(fresh: bool) -> Self {
+        Self {
+            place: if fresh { Place::At(0) } else { Place::Unknown },
+            unanswered: VecDeque::new(),
+            exact: fresh,
+            doubtful: false,
+            heads: 0,
+        }
+    }
+
+    /// Whether [`Self::answer`] cannot be mistaken.
+    pub(super) fn certain(&self) -> bool {
+        self.exact && !self.doubtful
+    }
+
+    /// Whether a request was received that is not answered yet.
+    pub(super) fn waiting(&self) -> bool {
+        !self.unanswered.is_empty()
+    }
+
+    /// Request heads received so far.
+    pub(super) fn heads(&self) -> u64 {
+        self.heads
+    }
+
+    /// The request that the next final response answers, where known.
+    pub(super) fn answer(&mut self) -> Option<Request> {
+        let request = self.unanswered.pop_front();
+        if self.doubtful { None } else { request }
+    }
+
+    /// Takes bytes that were received at `offset`: `data` is the beginning of
+    /// the `moved` bytes of the call.
+    pub(super) fn take(&mut self, offset: u64, moved: u64, data: &[u8]) {
+        let end = offset + moved;
+        loop {
+            match &mut self.place {
+                Place::At(at) => {
+                    let at = *at;
+                    if at >= end {
+                        return;
+                    }
+                    let Some(rest) = at
+                        .checked_sub(offset)
+                        .and_then(|skip| data.get(usize::try_from(skip).ok()?..))
+                        .filter(|rest| !rest.is_empty())
+                    else {
+                        self.lose();
+                        continue;
+                    };
+                    let rest = rest.to_vec();
+                    if !self.head(at, rest, end) {
+                        return;
+                    }
+                }
+                Place::Head(start, bytes) => {
+                    let (start, mut bytes) = (*start, std::mem::take(bytes));
+                    if start + bytes.len() as u64 != offset {
+                        self.lose();
+                        continue;
+                    }
+                    bytes.extend_from_slice(data);
+                    if !self.head(start, bytes, end) {
+                        return;
+                    }
+                }
+                Place::Chunks(at, decoder) => {
+                    let (at, mut decoder) = (*at, *decoder);
+                    match follow(at, &mut decoder, offset, end, data) {
+                        Followed::Ended(after) => self.place = Place::At(after),
+                        Followed::Within => {
+                            self.place = Place::Chunks(end, decoder);
+                            return;
+                        }
+                        Followed::Lost => self.lose(),
+                    }
+                }
+                Place::Unknown => {
+                    if !matches!(parse(data), Parsed::Complete(_)) {
+                        return;
+                    }
+                    if !self.unanswered.is_empty() {
+                        // A pipelined request, or a body that looks like one.
+                        self.doubtful = true;
+                        return;
+                    }
+                    if !self.head(offset, data.to_vec(), end) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn lose(&mut self) {
+        self.place = Place::Unknown;
+        self.exact = false;
+    }
+
+    /// Parses a head that begins at `start`; `true` if another may follow in
+    /// the same call, which ended at `end`.
+    fn head(&mut self, start: u64, bytes: Vec<u8>, end: u64) -> bool {
+        let seen_whole = start + bytes.len() as u64 == end;
+        match parse(&bytes) {
+            Parsed::Complete(head) => {
+                let after = start + head.len;
+                self.place = match framing(&head, None) {
+                    Framing::NoBody => Place::At(after),
+                    Framing::ContentLength(length) => {
+                        after.checked_add(length).map_or(Place::Unknown, Place::At)
+                    }
+                    Framing::Chunked => Place::Chunks(after, ChunkDecoder::default()),
+                    _ => Place::Unknown,
+                };
+                self.exact &= !matches!(self.place, Place::Unknown);
+                if let StartLine::Request { method, target } = head.start {
+                    self.heads += 1;
+                    if self.unanswered.len() < PIPELINE {
+                        self.unanswered.push_back(Request { method, target });
+                    } else {
+                        self.doubtful = true;
+                    }
+                }
+                !matches!(self.place, Place::Unknown)
+            }
+            Parsed::Partial if seen_whole => {
+                self.place = Place::Head(start, bytes);
+                false
+            }
+            Parsed::Partial | Parsed::Invalid => {
+                // Bytes that no request begins with: what follows them, and
+                // how many requests were in them, is not known.
+                self.lose();
+                self.doubtful |= !self.unanswered.is_empty();
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(calls: &[&str]) -> Vec<Option<String>> {
+        let mut requests = Requests::new(true);
+        let mut offset = 0;
+        for call in calls {
+            requests.take(offset, call.len() as u64, call.as_bytes());
+            offset += call.len() as u64;
+        }
+        std::iter::from_fn(|| {
+            (!requests.unanswered.is_empty())
+                .then(|| requests.answer().map(|request| request.method))
+        })
+        .collect()
+    }
+
+    fn methods(names: &[&str]) -> Vec<Option<String>> {
+        names.iter().map(|name| Some((*name).to_owned())).collect()
+    }
+
+    #[test]
+    fn pipelined_in_one_call() {
+        let call = "GET / HTTP/1.1\r\n\r\nPOST /b HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiHEAD / HTTP/1.1\r\n\r\n";
+        assert_eq!(answered(&[call]), methods(&["GET", "POST", "HEAD"]));
+    }
+
+    #[test]
+    fn a_head_over_several_calls() {
+        assert_eq!(
+            answered(&["HE", "AD / HT", "TP/1.1\r\n\r\n"]),
+            methods(&["HEAD"])
+        );
+    }
+
+    #[test]
+    fn an_upload_that_looks_like_a_request_is_none() {
+        let post = "POST / HTTP/1.1\r\nContent-Length: 18\r\n\r\n";
+        assert_eq!(
+            answered(&[post, "HEAD / HTTP/1.1\r\n\r"]),
+            methods(&["POST"])
+        );
+    }
+
+    #[test]
+    fn a_request_behind_a_chunked_upload_is_found() {
+        let post = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let head = "HEAD / HTTP/1.1\r\n\r\n";
+        let one = format!("{post}2\r\nhi\r\n0\r\n\r\n{head}");
+        assert_eq!(answered(&[&one]), methods(&["POST", "HEAD"]));
+        assert_eq!(
+            answered(&[post, "2\r\nhi\r\n0\r\n\r\n", head]),
+            methods(&["POST", "HEAD"])
+        );
+    }
+
+    #[test]
+    fn an_upload_that_was_not_seen_whole_leaves_no_certainty() {
+        let mut requests = Requests::new(true);
+        let post = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        requests.take(0, post.len() as u64, post);
+        assert!(requests.certain());
+        assert_eq!(
+            requests.answer().map(|request| request.method).as_deref(),
+            Some("POST")
+        );
+        // The upload was read by calls that were not sampled.
+        let head = b"HEAD / HTTP/1.1\r\n\r\n";
+        requests.take(post.len() as u64 + 5000, head.len() as u64, head);
+        assert_eq!(
+            requests.answer().map(|request| request.method).as_deref(),
+            Some("HEAD")
+        );
+        assert!(!requests.certain());
+    }
+}

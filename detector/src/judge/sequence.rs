@@ -1,0 +1,76 @@
+//! Puts a connection's records in order and notices what is missing.
+
+use std::collections::BTreeMap;
+
+use crate::capture::Record;
+
+/// Most records that are held back for one that is late.
+const HELD: usize = 64;
+
+/// The records of one connection, by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Sequence {
+    next: u32,
+    held: BTreeMap<u32, Record>,
+    held_since_ns: Option<u64>,
+    lost: bool,
+}
+
+impl Sequence {
+    /// Takes a record in; [`Self::pop`] gives those whose turn it is.
+    pub(super) fn push(&mut self, record: Record) {
+        let header = record.header();
+        let (seq, time_ns) = (header.seq, header.time_ns);
+        if seq < self.next {
+            // Given up as lost, and now here: what came after was already
+            // judged without it.
+            self.lost = true;
+            return;
+        }
+        if seq > self.next {
+            self.held_since_ns.get_or_insert(time_ns);
+        }
+        self.held.insert(seq, record);
+        if self.held.len() > HELD {
+            self.give_up();
+        }
+    }
+
+    /// The next record, if it is here.
+    pub(super) fn pop(&mut self) -> Option<Record> {
+        let record = self.held.remove(&self.next)?;
+        self.next = self.next.wrapping_add(1);
+        if self.held.is_empty() {
+            self.held_since_ns = None;
+        }
+        Some(record)
+    }
+
+    /// Goes on without what is missing.
+    pub(super) fn give_up(&mut self) {
+        if let Some((&first, _)) = self.held.first_key_value()
+            && first != self.next
+        {
+            self.lost = true;
+            self.next = first;
+        }
+    }
+
+    /// Since when records are held back for one that is missing.
+    pub(super) fn held_since_ns(&self) -> Option<u64> {
+        self.held_since_ns
+    }
+
+    /// The kernel had numbered so many records before those that came were
+    /// taken.
+    pub(super) fn expect(&mut self, numbered: u32) {
+        if numbered > self.next {
+            self.lost = true;
+        }
+    }
+
+    /// Whether a record is missing.
+    pub(super) fn lost(&self) -> bool {
+        self.lost
+    }
+}

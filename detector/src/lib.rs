@@ -1,0 +1,18 @@
+//! truncwatch: reports HTTP messages that were cut short, from what the kernel
+//! accepted, not from what the program thinks it sent.
+//!
+//! One way in, one way through, one way out:
+//!
+//! | module | what it does | what it must not do |
+//! | --- | --- | --- |
+//! | [`capture`] | gives records: bytes that may be a head, endings | know HTTP |
+//! | [`judge`] and [`http`] | records in, findings out; pure | I/O, clocks, async |
+//! | [`report`] | findings for people and for scripts | know kernels |
+//! | [`watch`] | joins them for a live watch | decide anything |
+
+pub mod capture;
+pub mod cli;
+pub mod http;
+pub mod judge;
+pub mod report;
+pub mod watch;

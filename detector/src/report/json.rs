@@ -1,0 +1,288 @@
+//! The JSON lines. What this file's types say is the contract; fields are
+//! only ever added, and [`SCHEMA`] changes if one changes its meaning.
+//!
+//! One object per line; `type` tells which. A field that is not known is
+//! `null`, never a guess. Sizes are in bytes, times named `_ms` in
+//! milliseconds.
+
+use std::{collections::BTreeMap, io};
+
+use serde::Serialize;
+
+use super::{Reported, Summary, errno, milliseconds};
+use crate::judge::{Address, EndingKind, Finding, TimelineEntry};
+
+/// Version of the contract, in every object.
+pub const SCHEMA: u32 = 1;
+
+/// One message that was cut short.
+#[derive(Serialize)]
+struct FindingObject<'a> {
+    /// `"finding"`.
+    r#type: &'static str,
+    schema: u32,
+    /// When this side ended the connection, RFC 3339, UTC, microseconds.
+    time: String,
+    /// `premature-shutdown`, `premature-close`, `process-exit`, `peer-closed`.
+    cause: &'static str,
+    /// `local` (this process), `peer`, `unknown`.
+    fault: &'static str,
+    process: Process<'a>,
+    socket: Socket,
+    message: Message<'a>,
+    /// Content-Length.
+    promised_bytes: u64,
+    /// Body bytes that the kernel accepted; the head is not among them.
+    sent_bytes: u64,
+    /// `promised_bytes` less `sent_bytes`.
+    missing_bytes: u64,
+    /// Bytes that the last send call offered and the kernel did not take; 0
+    /// where the process never offered the rest.
+    stranded_bytes: Option<u64>,
+    ending: Ending,
+    /// The last calls on the socket, oldest first, with the ending.
+    timeline: Vec<Call<'a>>,
+    /// The stack that ended it; not recorded by this version.
+    stack: Option<()>,
+}
+
+/// The process that ended it.
+#[derive(Serialize)]
+struct Process<'a> {
+    pid: u32,
+    /// The thread that made the call.
+    tid: u32,
+    /// That thread's name.
+    comm: &'a str,
+    exe: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Socket {
+    fd: Option<u32>,
+    /// `unix`, `inet` or `inet6`.
+    family: &'static str,
+    /// `address:port`, or a Unix path; an abstract one begins with `@`.
+    local: Option<String>,
+    peer: Option<String>,
+    /// The process at the other end, of Unix sockets.
+    peer_pid: Option<u32>,
+    /// N of `socket:[N]` in `/proc/PID/fd`.
+    inode: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    /// `response` or `request`.
+    role: &'static str,
+    /// `content-length`.
+    framing: &'static str,
+    status: Option<u16>,
+    /// Of the request that a response answers, or of the request itself.
+    method: Option<&'a str>,
+    /// Cut at `?` unless `--show-query` was given.
+    target: Option<&'a str>,
+    /// Where its head begins among the bytes sent on the connection.
+    head_offset: u64,
+    head_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Ending {
+    /// `shutdown`, `close` or `exit`.
+    kind: &'static str,
+    /// The call as strace prints it.
+    call: String,
+    /// Error of that call; it is seen at its entry, so always `null`.
+    errno: Option<&'static str>,
+    /// Since the kernel last accepted bytes.
+    idle_ms: Option<f64>,
+    /// The signal that ended the process.
+    signal: Option<String>,
+    /// Its exit status, if it exited by itself.
+    exit_status: Option<u32>,
+}
+
+/// One call.
+#[derive(Serialize)]
+struct Call<'a> {
+    /// Since the first call shown.
+    t_ms: Option<f64>,
+    call: &'a str,
+    /// Bytes it offered, or had room for.
+    offered: Option<u64>,
+    /// Bytes, or a negative errno.
+    result: Option<i64>,
+    tid: Option<u32>,
+}
+
+/// The end of a watch.
+#[derive(Serialize)]
+struct SummaryObject<'a> {
+    /// `"summary"`.
+    r#type: &'static str,
+    schema: u32,
+    /// Length of the watch.
+    seconds: f64,
+    /// Connections that moved bytes.
+    connections: u64,
+    /// Messages proved whole or cut short.
+    messages_judged: u64,
+    /// Findings by cause, as reported.
+    findings: &'a BTreeMap<&'static str, u64>,
+    /// Messages that the peer cut short, reported or not.
+    peer_endings: u64,
+    /// What was not judged, by reason.
+    unjudged: &'a BTreeMap<&'static str, u64>,
+    /// Records that found the ring buffer full.
+    events_lost: u64,
+    /// Status of the command that was run; not used by this version.
+    command_status: Option<i32>,
+}
+
+/// A finding as one line, without its end.
+///
+/// # Errors
+///
+/// Never for these types; the serializer's interface asks for it.
+pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
+    let finding = reported.finding;
+    let start = finding.timeline.iter().find_map(|entry| entry.time_ns);
+    let object = FindingObject {
+        r#type: "finding",
+        schema: SCHEMA,
+        time: format!("{:.6}", reported.time),
+        cause: finding.cause.name(),
+        fault: finding.fault.name(),
+        process: Process {
+            pid: finding.pid,
+            tid: finding.tid,
+            comm: &finding.comm,
+            exe: reported.exe,
+        },
+        socket: Socket {
+            fd: finding.fd,
+            family: family(finding.family),
+            local: finding.local.as_ref().map(address),
+            peer: finding.peer.as_ref().map(address),
+            peer_pid: finding.peer_pid,
+            inode: finding.inode,
+        },
+        message: Message {
+            role: finding.message.role.name(),
+            framing: "content-length",
+            status: finding.message.status,
+            method: finding.message.method.as_deref(),
+            target: reported.target(),
+            head_offset: finding.message.head_offset,
+            head_bytes: finding.message.head_bytes,
+        },
+        promised_bytes: finding.promised,
+        sent_bytes: finding.sent,
+        missing_bytes: finding.missing(),
+        stranded_bytes: finding.stranded,
+        ending: ending(finding),
+        timeline: finding
+            .timeline
+            .iter()
+            .map(|entry| call(entry, start))
+            .collect(),
+        stack: None,
+    };
+    Ok(serde_json::to_string(&object)?)
+}
+
+/// The summary as one line, without its end.
+///
+/// # Errors
+///
+/// Never for these types; the serializer's interface asks for it.
+pub fn summary(summary: &Summary) -> io::Result<String> {
+    Ok(serde_json::to_string(&SummaryObject {
+        r#type: "summary",
+        schema: SCHEMA,
+        seconds: (summary.seconds * 1000.0).round() / 1000.0,
+        connections: summary.connections,
+        messages_judged: summary.messages_judged,
+        findings: &summary.findings,
+        peer_endings: summary.peer_endings,
+        unjudged: &summary.unjudged,
+        events_lost: summary.events_lost,
+        command_status: None,
+    })?)
+}
+
+fn call(entry: &TimelineEntry, start: Option<u64>) -> Call<'_> {
+    let since = |time: u64| rounded(milliseconds(time.saturating_sub(start.unwrap_or(time))));
+    Call {
+        t_ms: entry.time_ns.map(since),
+        call: &entry.call,
+        offered: entry.offered,
+        result: entry.result,
+        tid: entry.tid,
+    }
+}
+
+fn ending(finding: &Finding) -> Ending {
+    let (signal, exit_status) = match finding.ending.kind {
+        EndingKind::Exit { wait_status } => match wait_status & 0x7f {
+            0 => (None, Some(wait_status >> 8 & 0xff)),
+            signal => (Some(errno::signal(signal)), None),
+        },
+        EndingKind::Shutdown { .. } | EndingKind::Close => (None, None),
+    };
+    Ending {
+        kind: match finding.ending.kind {
+            EndingKind::Shutdown { .. } => "shutdown",
+            EndingKind::Close => "close",
+            EndingKind::Exit { .. } => "exit",
+        },
+        call: ending_call(finding),
+        errno: None,
+        idle_ms: finding
+            .ending
+            .idle_ns
+            .map(|idle| rounded(milliseconds(idle))),
+        signal,
+        exit_status,
+    }
+}
+
+/// The ending as strace writes it.
+pub(super) fn ending_call(finding: &Finding) -> String {
+    let fd = finding
+        .fd
+        .map_or_else(|| "?".to_owned(), |fd| fd.to_string());
+    match finding.ending.kind {
+        EndingKind::Shutdown { both } => {
+            format!(
+                "shutdown({fd}, {})",
+                if both { "SHUT_RDWR" } else { "SHUT_WR" }
+            )
+        }
+        EndingKind::Close => format!("close({fd})"),
+        EndingKind::Exit { wait_status } => match wait_status & 0x7f {
+            0 => format!("exit_group({})", wait_status >> 8 & 0xff),
+            signal => format!("killed by {}", errno::signal(signal)),
+        },
+    }
+}
+
+fn rounded(milliseconds: f64) -> f64 {
+    (milliseconds * 1000.0).round() / 1000.0
+}
+
+pub(super) fn family(number: u16) -> &'static str {
+    match number {
+        detector_common::family::INET => "inet",
+        detector_common::family::INET6 => "inet6",
+        _ => "unix",
+    }
+}
+
+pub(super) fn address(address: &Address) -> String {
+    match address {
+        Address::Inet(address) => address.to_string(),
+        Address::Unix(path) => path.clone(),
+    }
+}

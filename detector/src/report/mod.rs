@@ -1,0 +1,134 @@
+//! What is printed: findings and the summary, for people and for scripts.
+//! Knows nothing of kernels.
+
+mod errno;
+mod json;
+mod summary;
+mod table;
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+
+pub use self::{
+    json::{SCHEMA, finding as finding_json, summary as summary_json},
+    summary::Summary,
+    table::finding as finding_table,
+};
+use crate::judge::Finding;
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// JSON lines, for scripts.
+    Json,
+}
+
+/// A finding with what only the system can add.
+#[derive(Clone, Debug)]
+pub struct Reported<'a> {
+    /// The finding.
+    pub finding: &'a Finding,
+    /// When the connection was ended.
+    pub time: Timestamp,
+    /// The program of the process that ended it.
+    pub exe: Option<&'a str>,
+    /// Print the whole target, not only what is before the first `?`.
+    pub show_query: bool,
+}
+
+impl Reported<'_> {
+    /// The request target as it may be printed.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        let target = self.finding.message.target.as_deref()?;
+        let shown = if self.show_query {
+            Some(target)
+        } else {
+            target.split('?').next()
+        };
+        shown
+    }
+}
+
+/// Where it is printed.
+pub struct Printer<'a> {
+    out: Box<dyn Write + 'a>,
+    format: Format,
+    color: bool,
+}
+
+impl<'a> Printer<'a> {
+    /// Prints to `out`.
+    pub fn new(out: Box<dyn Write + 'a>, format: Format, color: bool) -> Self {
+        Self { out, format, color }
+    }
+
+    /// Prints a finding, and passes it on at once.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn finding(&mut self, reported: &Reported<'_>) -> io::Result<()> {
+        match self.format {
+            Format::Table => writeln!(self.out, "{}\n", table::finding(reported, self.color))?,
+            Format::Json => writeln!(self.out, "{}", json::finding(reported)?)?,
+        }
+        self.out.flush()
+    }
+
+    /// Prints the summary.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn summary(&mut self, summary: &Summary) -> io::Result<()> {
+        match self.format {
+            Format::Table => write!(self.out, "{summary}")?,
+            Format::Json => writeln!(self.out, "{}", json::summary(summary)?)?,
+        }
+        self.out.flush()
+    }
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Nanoseconds as milliseconds.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "durations; far below 2^53 ns matter"
+)]
+fn milliseconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_apart() {
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (14_991_808, "14,991,808"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The end of a watch in a few lines.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::grouped;
+use crate::judge::{Cause, Fault, Finding, Tally, Unjudged};
+
+/// What a watch came to.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Its length.
+    pub seconds: f64,
+    /// Connections that moved bytes.
+    pub connections: u64,
+    /// Messages proved whole or cut short.
+    pub messages_judged: u64,
+    /// Findings reported, by cause.
+    pub findings: BTreeMap<&'static str, u64>,
+    /// Findings whose fault is local.
+    pub local: u64,
+    /// Messages that the peer cut short, reported or not.
+    pub peer_endings: u64,
+    /// What was not judged, by reason.
+    pub unjudged: BTreeMap<&'static str, u64>,
+    /// Records that found the ring buffer full.
+    pub events_lost: u64,
+    /// Something that should have been seen was not: losses, full maps.
+    pub incomplete: bool,
+}
+
+impl Summary {
+    /// Counts a finding that was reported.
+    pub fn count(&mut self, finding: &Finding) {
+        *self.findings.entry(finding.cause.name()).or_default() += 1;
+        self.local += u64::from(finding.fault == Fault::Local);
+    }
+
+    /// Takes the judge's counts and the kernel side's, by name.
+    pub fn take(&mut self, tally: &Tally, kernel: &BTreeMap<&'static str, u64>) {
+        let stat = |name| kernel.get(name).copied().unwrap_or(0);
+        self.connections = stat("connections");
+        self.messages_judged = tally.messages_judged;
+        self.peer_endings = tally.peer_endings;
+        self.events_lost = stat("ring-full");
+        for reason in Unjudged::ALWAYS {
+            self.unjudged.insert(reason.name(), 0);
+        }
+        for (reason, count) in &tally.unjudged {
+            self.unjudged.insert(reason.name(), *count);
+        }
+        for name in [
+            "connections-full",
+            "unreadable",
+            "exit-walk-cut",
+            "processes-full",
+            "32-bit",
+        ] {
+            if stat(name) > 0 {
+                self.unjudged.insert(name, stat(name));
+                self.incomplete = true;
+            }
+        }
+        self.incomplete |= self.events_lost > 0
+            || [Unjudged::LostEvents, Unjudged::HeadCut]
+                .iter()
+                .any(|reason| tally.missed(*reason) > 0);
+    }
+
+    /// The exit status: 1 for a finding whose fault is local, else 3 if
+    /// something was missed, else 0.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match (self.local, self.incomplete) {
+            (1.., _) => 1,
+            (0, true) => 3,
+            (0, false) => 0,
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = |counts: &BTreeMap<&'static str, u64>| {
+            counts
+                .iter()
+                .filter(|(_, count)| **count > 0)
+                .map(|(name, count)| format!("{} {name}", grouped(*count)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let or_none = |text: String| {
+            if text.is_empty() {
+                "none".to_owned()
+            } else {
+                text
+            }
+        };
+        writeln!(
+            f,
+            "watched {:.1} s: {} connections, {} messages judged",
+            self.seconds,
+            grouped(self.connections),
+            grouped(self.messages_judged)
+        )?;
+        writeln!(f, "  findings      {}", or_none(named(&self.findings)))?;
+        if self.findings.contains_key(Cause::PeerClosed.name()) || self.peer_endings == 0 {
+            writeln!(f, "  cut by peers  {}", grouped(self.peer_endings))?;
+        } else {
+            writeln!(
+                f,
+                "  cut by peers  {} (--show-peer reports them)",
+                grouped(self.peer_endings)
+            )?;
+        }
+        writeln!(f, "  not judged    {}", or_none(named(&self.unjudged)))?;
+        writeln!(f, "  events lost   {}", grouped(self.events_lost))
+    }
+}

@@ -1,0 +1,203 @@
+//! A finding for people: what was promised, what was accepted, what is
+//! missing, who ended it and how, which socket, and the calls that led there.
+
+use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
+
+use super::{Reported, errno, grouped, json, milliseconds};
+use crate::judge::{Cause, EndingKind, Fault, Finding, Role, TimelineEntry};
+
+/// The block of one finding, without a newline at its end.
+#[must_use]
+pub fn finding(reported: &Reported<'_>, color: bool) -> String {
+    let finding = reported.finding;
+    let mut facts = plain_table(color);
+    let fault_color = match finding.fault {
+        Fault::Local => Color::Red,
+        Fault::Peer | Fault::Unknown => Color::Yellow,
+    };
+    facts.set_header([
+        Cell::new(headline(finding.fault))
+            .fg(fault_color)
+            .add_attribute(Attribute::Bold),
+        Cell::new(format!("{}, {}", finding.cause.name(), fault(finding)))
+            .fg(fault_color)
+            .add_attribute(Attribute::Bold),
+    ]);
+    for (name, value) in [
+        ("when", format!("{:.6}", reported.time)),
+        ("message", message(reported)),
+        (
+            "promised",
+            format!("{} bytes (Content-Length)", grouped(finding.promised)),
+        ),
+        (
+            "accepted",
+            format!("{} bytes by the kernel", grouped(finding.sent)),
+        ),
+        ("missing", missing(finding)),
+        ("ended by", ended_by(reported)),
+        ("socket", socket(finding)),
+    ] {
+        facts.add_row([
+            Cell::new(name).add_attribute(Attribute::Dim),
+            Cell::new(value),
+        ]);
+    }
+    let mut calls = plain_table(color);
+    let start = finding
+        .timeline
+        .iter()
+        .find_map(|entry| entry.time_ns)
+        .unwrap_or(0);
+    for entry in &finding.timeline {
+        calls.add_row(call(entry, start, finding));
+    }
+    let indented: Vec<_> = calls
+        .lines()
+        .map(|line| format!("  {}", line.trim_end()))
+        .collect();
+    let facts: Vec<_> = facts
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
+    format!("{}\n{}", facts.join("\n"), indented.join("\n"))
+}
+
+fn plain_table(color: bool) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if color {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table
+}
+
+fn headline(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Local | Fault::Unknown => "TRUNCATED",
+        Fault::Peer => "CUT BY PEER",
+    }
+}
+
+fn fault(finding: &Finding) -> String {
+    match finding.fault {
+        Fault::Local => format!("fault of this process ({})", finding.fault.name()),
+        Fault::Peer => "fault of the peer".to_owned(),
+        Fault::Unknown => "fault unknown: the peer had half-closed".to_owned(),
+    }
+}
+
+fn message(reported: &Reported<'_>) -> String {
+    let message = &reported.finding.message;
+    let request = match (&message.method, reported.target()) {
+        (Some(method), Some(target)) => format!("{method} {target}"),
+        (Some(method), None) => method.clone(),
+        _ => "a request that was not seen".to_owned(),
+    };
+    match (message.role, message.status) {
+        (Role::Response, Some(status)) => format!("response {status} to {request}"),
+        (Role::Response, None) => format!("response to {request}"),
+        (Role::Request, _) => format!("request {request}"),
+    }
+}
+
+fn missing(finding: &Finding) -> String {
+    let stranded = match finding.stranded {
+        None => "how many the last call offered is not known".to_owned(),
+        Some(0) => "none stranded: the process never offered them".to_owned(),
+        Some(bytes) => format!(
+            "{} stranded: offered to the last call, not taken",
+            grouped(bytes)
+        ),
+    };
+    format!("{} bytes; {stranded}", grouped(finding.missing()))
+}
+
+fn ended_by(reported: &Reported<'_>) -> String {
+    let finding = reported.finding;
+    let idle = finding.ending.idle_ns.map_or_else(
+        || "nothing was ever accepted".to_owned(),
+        |idle| format!("{:.2} ms after the last byte", milliseconds(idle)),
+    );
+    let thread = if finding.tid == finding.pid {
+        String::new()
+    } else {
+        format!(" thread {}", finding.tid)
+    };
+    let program = reported
+        .exe
+        .map(|exe| format!(" ({exe})"))
+        .unwrap_or_default();
+    format!(
+        "{}[{}]{thread}{program}: {}, {idle}",
+        finding.comm,
+        finding.pid,
+        json::ending_call(finding)
+    )
+}
+
+fn socket(finding: &Finding) -> String {
+    let mut text = json::family(finding.family).to_owned();
+    if let Some(local) = &finding.local {
+        text.push_str(&format!(" {}", json::address(local)));
+    }
+    if let Some(peer) = &finding.peer {
+        text.push_str(&format!(" to {}", json::address(peer)));
+    }
+    if let Some(pid) = finding.peer_pid {
+        text.push_str(&format!(", peer pid {pid}"));
+    }
+    if let Some(fd) = finding.fd {
+        text.push_str(&format!(", fd {fd}"));
+    }
+    if let Some(inode) = finding.inode {
+        text.push_str(&format!(", socket:[{inode}]"));
+    }
+    text
+}
+
+fn call(entry: &TimelineEntry, start: u64, finding: &Finding) -> [Cell; 2] {
+    let time = entry.time_ns.map_or_else(String::new, |time| {
+        format!("{:.3} ms", milliseconds(time.saturating_sub(start)))
+    });
+    let fd = finding
+        .fd
+        .map_or_else(|| "?".to_owned(), |fd| fd.to_string());
+    let text = match (entry.result, entry.offered) {
+        (Some(result), offered) => {
+            let offered = offered.map_or_else(|| "?".to_owned(), grouped);
+            format!(
+                "{}({fd}, {offered} bytes) = {}",
+                entry.call,
+                outcome(result)
+            )
+        }
+        (None, _) if is_ending(entry, finding) => json::ending_call(finding),
+        (None, _) => entry.call.clone(),
+    };
+    let cell = if is_ending(entry, finding) && finding.cause != Cause::PeerClosed {
+        Cell::new(text).fg(Color::Red)
+    } else {
+        Cell::new(text)
+    };
+    [Cell::new(time).set_alignment(CellAlignment::Right), cell]
+}
+
+fn is_ending(entry: &TimelineEntry, finding: &Finding) -> bool {
+    let name = match finding.ending.kind {
+        EndingKind::Shutdown { .. } => "shutdown",
+        EndingKind::Close => "close",
+        EndingKind::Exit { .. } => "exit",
+    };
+    entry.result.is_none() && entry.call == name
+}
+
+fn outcome(result: i64) -> String {
+    if result < 0 {
+        format!("-1 {}", errno::name(result.unsigned_abs()))
+    } else {
+        grouped(result.unsigned_abs())
+    }
+}

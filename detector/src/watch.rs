@@ -1,0 +1,319 @@
+//! A live watch: joins capture, judge and report.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fs::{self, File},
+    io::{self, IsTerminal as _, Write},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::MissedTickBehavior,
+};
+
+use crate::{
+    capture::live::{self, Live, process},
+    cli::{Cli, ColorChoice},
+    judge::{Cause, Finding, Judge},
+    report::{Format, Printer, Reported, Summary},
+};
+
+/// How often the records are read where the kernel does not ask for it.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long a shutdown waits before it is judged: a send that was blocked when
+/// another thread shut the socket down returns after it, and its bytes count.
+const SETTLE_NS: u64 = 150_000_000;
+
+/// Most processes whose programs are remembered.
+const PROGRAMS: usize = 4096;
+
+/// Watches until a signal, the end of the processes, or a limit.
+///
+/// # Errors
+///
+/// If the watch cannot begin, or the report cannot be written. Each error's
+/// text says what to do next.
+pub fn run(cli: &Cli) -> Result<Summary> {
+    for pid in &cli.pid {
+        process::check(*pid)?;
+    }
+    let out: Box<dyn Write> = match &cli.output {
+        Some(path) => Box::new(
+            File::create(path)
+                .with_context(|| format!("cannot write the report to {}", path.display()))?,
+        ),
+        None => Box::new(io::stdout()),
+    };
+    let printer = Printer::new(out, cli.format(), color(cli));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(async {
+        // Before anything is attached: a signal from here on ends the watch
+        // with its summary.
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        let mut watch = Watch::start(cli, printer)?;
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                _ = ticks.tick() => {}
+                ready = watch.live.readable() => ready.context("cannot wait for the ring buffer")?,
+            }
+            if watch.turn()? {
+                break;
+            }
+        }
+        watch.finish()
+    })
+}
+
+fn color(cli: &Cli) -> bool {
+    match cli.color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            cli.output.is_none()
+                && cli.format() == Format::Table
+                && io::stdout().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    }
+}
+
+struct Watch<'a> {
+    cli: &'a Cli,
+    live: Live,
+    judge: Judge,
+    printer: Printer<'a>,
+    summary: Summary,
+    started: Instant,
+    /// Programs of processes, asked for while they run.
+    programs: HashMap<u32, Option<String>>,
+    unknown_records: u64,
+    /// Nobody reads the report any more.
+    closed: bool,
+}
+
+impl<'a> Watch<'a> {
+    fn start(cli: &'a Cli, printer: Printer<'a>) -> Result<Self> {
+        let object = match &cli.bpf_object {
+            Some(path) => Some(
+                fs::read(path)
+                    .with_context(|| format!("cannot read the BPF object {}", path.display()))?,
+            ),
+            None => None,
+        };
+        let mut live = Live::start(&live::Options {
+            watch_all: cli.pid.is_empty(),
+            follow: cli.follow,
+            ring_bytes: cli.ring_bytes,
+            max_connections: cli.max_connections,
+            object,
+        })?;
+        let mut programs = HashMap::new();
+        for pid in &cli.pid {
+            live.watch(*pid)?;
+            // It may have ended just before; then nobody would tell us.
+            process::check(*pid)?;
+            programs.insert(*pid, process::exe(*pid));
+        }
+        if cli.follow {
+            // Children that are born while this looks are added by the kernel
+            // side, whose parents it knows by then.
+            for pid in process::descendants(&cli.pid) {
+                live.watch(pid)?;
+                if process::check(pid).is_err() {
+                    live.unwatch(pid);
+                }
+            }
+        }
+        let watch = Self {
+            cli,
+            live,
+            judge: Judge::new(),
+            printer,
+            summary: Summary::default(),
+            started: Instant::now(),
+            programs,
+            unknown_records: 0,
+            closed: false,
+        };
+        eprintln!("truncwatch: watching {}", watch.scope());
+        Ok(watch)
+    }
+
+    /// What is watched, in words.
+    fn scope(&self) -> String {
+        if self.cli.pid.is_empty() {
+            return "every process on this host".to_owned();
+        }
+        let named: Vec<_> = self
+            .cli
+            .pid
+            .iter()
+            .map(|pid| match process::comm(*pid) {
+                Some(comm) => format!("{pid} ({comm})"),
+                None => pid.to_string(),
+            })
+            .collect();
+        let children = self.live.watched().len().saturating_sub(named.len());
+        let followed = match (self.cli.follow, children) {
+            (false, _) => String::new(),
+            (true, 0) => " and children to come".to_owned(),
+            (true, 1) => " and its child".to_owned(),
+            (true, count) => format!(" and {count} children"),
+        };
+        let noun = if named.len() == 1 {
+            "process"
+        } else {
+            "processes"
+        };
+        format!("{noun} {}{followed}", named.join(", "))
+    }
+
+    /// One round; `true` if the watch is over.
+    fn turn(&mut self) -> Result<bool> {
+        self.drain();
+        self.settle();
+        self.report()?;
+        let found: u64 = self.summary.findings.values().sum();
+        let ended = !self.cli.pid.is_empty() && self.live.watched().is_empty();
+        if ended {
+            eprintln!("truncwatch: no watched process runs any more");
+        }
+        Ok(ended
+            || self.closed
+            || self.cli.count.is_some_and(|count| found >= count)
+            || self
+                .cli
+                .duration
+                .is_some_and(|duration| self.started.elapsed() >= duration))
+    }
+
+    fn drain(&mut self) {
+        let Self {
+            live,
+            judge,
+            programs,
+            unknown_records,
+            ..
+        } = self;
+        live.drain(|record| match record {
+            Ok(record) => {
+                let pid = record.header().tgid;
+                if programs.len() >= PROGRAMS {
+                    programs.clear();
+                }
+                if let Entry::Vacant(program) = programs.entry(pid) {
+                    program.insert(process::exe(pid));
+                }
+                judge.take(record);
+            }
+            Err(_) => *unknown_records += 1,
+        });
+    }
+
+    /// Judges the connections that have waited long enough.
+    fn settle(&mut self) {
+        let now = monotonic_ns();
+        let due: Vec<_> = self
+            .judge
+            .waiting()
+            .filter(|(_, since)| now.saturating_sub(*since) >= SETTLE_NS)
+            .map(|(cookie, _)| (cookie, self.live.connection(cookie)))
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        // What was recorded before the counters were read is taken first.
+        self.drain();
+        for (cookie, counters) in due {
+            self.judge.settle(cookie, counters.as_ref());
+        }
+    }
+
+    fn report(&mut self) -> Result<()> {
+        for finding in self.judge.take_findings() {
+            if finding.cause == Cause::PeerClosed && !self.cli.show_peer {
+                continue;
+            }
+            let enough = self
+                .cli
+                .count
+                .is_some_and(|count| self.summary.findings.values().sum::<u64>() >= count);
+            if enough {
+                break;
+            }
+            self.summary.count(&finding);
+            let exe = match self.programs.get(&finding.pid) {
+                Some(exe) => exe.clone(),
+                None => process::exe(finding.pid),
+            };
+            let reported = Reported {
+                finding: &finding,
+                time: wall_time(&finding),
+                exe: exe.as_deref(),
+                show_query: self.cli.show_query,
+            };
+            let written = self.printer.finding(&reported);
+            self.written(written)?;
+        }
+        Ok(())
+    }
+
+    /// A reader that went away ends the watch quietly.
+    fn written(&mut self, result: io::Result<()>) -> Result<()> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
+            result => result.context("cannot write the report")?,
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Summary> {
+        // The counters first, then the records: what the counters count was
+        // recorded before.
+        let open = self.live.connections();
+        self.drain();
+        self.judge.finish(open);
+        self.report()?;
+        let kernel = self.live.stats();
+        self.summary.seconds = self.started.elapsed().as_secs_f64();
+        self.summary.take(self.judge.tally(), &kernel);
+        self.summary.incomplete |= self.unknown_records > 0;
+        if self.cli.verbose {
+            eprintln!(
+                "truncwatch: kernel side: {kernel:?}, unknown records {}",
+                self.unknown_records
+            );
+        }
+        if !self.closed {
+            let written = self.printer.summary(&self.summary);
+            self.written(written)?;
+        }
+        Ok(self.summary)
+    }
+}
+
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+/// When it was, by the wall clock as it stands now.
+fn wall_time(finding: &Finding) -> Timestamp {
+    let ago = monotonic_ns().saturating_sub(finding.ending.time_ns);
+    let now = Timestamp::now();
+    now.checked_sub(Duration::from_nanos(ago)).unwrap_or(now)
+}

@@ -1,0 +1,246 @@
+//! A private nginx: the server beside which nothing may be reported.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::Addr;
+use crate::temp::TempDir;
+
+/// Where Debian puts it.
+const BINARY: &str = "/usr/sbin/nginx";
+
+/// How long all workers may take to come up, and how long nginx may take to leave.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often either is looked at.
+const TICK: Duration = Duration::from_millis(5);
+
+/// How an nginx is to be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Worker processes, beside the master.
+    pub workers: usize,
+    /// More directives for the `server` block, as nginx.conf would have them.
+    pub server: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            server: String::new(),
+        }
+    }
+}
+
+/// A running nginx with a folder of its own for everything it reads or writes. Stopped on drop.
+#[derive(Debug)]
+pub struct Nginx {
+    master: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Nginx {
+    /// Starts it and waits until every worker is there.
+    ///
+    /// It listens on a free TCP port of 127.0.0.1 and on a Unix socket, serves the files below
+    /// [`Nginx::root`] with `sendfile`, logs no accesses and keeps connections alive.
+    ///
+    /// # Errors
+    /// If nginx is not installed or does not come up; with the end of its error log.
+    pub fn start(options: &Options) -> Result<Self> {
+        // nginx cannot choose a port itself, and one that was free may be taken a moment later.
+        let mut attempts = 5;
+        loop {
+            attempts -= 1;
+            match Self::start_on(free_port()?, options) {
+                Err(error) if attempts > 0 && format!("{error}").contains("in use") => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Its TCP address.
+    pub fn tcp(&self) -> Addr {
+        Addr::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)))
+    }
+
+    /// Its Unix socket.
+    pub fn unix(&self) -> Addr {
+        Addr::Unix(self.folder.path().join("nginx.sock"))
+    }
+
+    /// The folder whose files it serves.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// Writes a file below [`Nginx::root`].
+    ///
+    /// # Errors
+    /// Those of writing a file.
+    pub fn put(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        fs::write(self.root().join(name), content)
+    }
+
+    /// The process id of the master, which serves nobody itself.
+    pub fn master_pid(&self) -> u32 {
+        self.master.id()
+    }
+
+    /// The process ids of the workers, in ascending order.
+    ///
+    /// # Errors
+    /// If `/proc` cannot be read.
+    pub fn worker_pids(&self) -> io::Result<Vec<u32>> {
+        children_of(self.master.id())
+    }
+
+    fn start_on(port: u16, options: &Options) -> Result<Self> {
+        let folder = TempDir::new()?;
+        fs::create_dir(folder.path().join("root"))?;
+        fs::create_dir(folder.path().join("temp"))?;
+        let conf = folder.path().join("nginx.conf");
+        fs::write(&conf, configuration(folder.path(), port, options))?;
+        let log = folder.path().join("error.log");
+
+        let master = Command::new(BINARY)
+            .arg("-p")
+            .arg(folder.path())
+            .arg("-c")
+            .arg(&conf)
+            // Before it has read its configuration, nginx would open the log it was built with.
+            .arg("-e")
+            .arg(&log)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot run {BINARY}; is nginx installed?"))?;
+        let mut nginx = Self {
+            master,
+            port,
+            folder,
+        };
+
+        let deadline = Instant::now() + PATIENCE;
+        while nginx.worker_pids()?.len() < options.workers {
+            let gone = nginx.master.try_wait()?;
+            if gone.is_some() || Instant::now() > deadline {
+                let log = fs::read_to_string(&log).unwrap_or_default();
+                bail!("nginx did not start: {}", log.trim_end());
+            }
+            thread::sleep(TICK);
+        }
+        Ok(nginx)
+    }
+
+    fn stop(&mut self) -> io::Result<()> {
+        if self.master.try_wait()?.is_some() {
+            return Ok(());
+        }
+        let workers = self.worker_pids()?;
+        signal(self.master.id(), Signal::TERM)?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.master.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                // The master first: it would start new workers.
+                self.master.kill()?;
+                for worker in workers {
+                    signal(worker, Signal::KILL)?;
+                }
+                self.master.wait()?;
+                return Ok(());
+            }
+            thread::sleep(TICK);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            eprintln!(
+                "testbed: cannot stop nginx (process {}): {error}",
+                self.master.id()
+            );
+        }
+    }
+}
+
+fn configuration(folder: &Path, port: u16, options: &Options) -> String {
+    let folder = folder.display();
+    let Options { workers, server } = options;
+    // The workers must be able to read a folder with mode 0700, hence the same user.
+    format!(
+        "user root;
+daemon off;
+master_process on;
+worker_processes {workers};
+pid {folder}/nginx.pid;
+error_log {folder}/error.log warn;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    sendfile on;
+    keepalive_requests 1000000;
+    default_type application/octet-stream;
+    client_body_temp_path {folder}/temp/client;
+    proxy_temp_path {folder}/temp/proxy;
+    fastcgi_temp_path {folder}/temp/fastcgi;
+    uwsgi_temp_path {folder}/temp/uwsgi;
+    scgi_temp_path {folder}/temp/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        listen unix:{folder}/nginx.sock;
+        root {folder}/root;
+        {server}
+    }}
+}}
+"
+    )
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
+
+fn signal(pid: u32, signal: Signal) -> io::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(kill_process(pid, signal)?)
+}
+
+/// The processes whose parent is `parent`, in ascending order.
+fn children_of(parent: u32) -> io::Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Ok(pid) = entry?.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        if parent_of(pid) == Some(parent) {
+            children.push(pid);
+        }
+    }
+    children.sort_unstable();
+    Ok(children)
+}
+
+/// The fourth field of `/proc/PID/stat` (proc(5)); the second is a name that may contain anything.
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(1)?.parse().ok()
+}
