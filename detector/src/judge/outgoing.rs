@@ -80,6 +80,8 @@ pub(super) struct Outgoing {
     place: Place,
     trust: Trust,
     messages: u64,
+    /// What the messages are, once one was seen.
+    role: Option<Role>,
     told: bool,
     joined: bool,
 }
@@ -94,6 +96,7 @@ impl Outgoing {
             },
             trust: Trust::Proven,
             messages: 0,
+            role: None,
             told: false,
             joined: false,
         }
@@ -278,7 +281,7 @@ impl Outgoing {
         tally: &mut Tally,
     ) -> bool {
         let seen_whole = start + bytes.len() as u64 == sent.end();
-        match parse(&bytes) {
+        match self.parse(&bytes) {
             Parsed::Complete(head) => {
                 self.confirm(start == sent.offset, requests, tally);
                 let after = usize::try_from(head.len)
@@ -310,6 +313,16 @@ impl Outgoing {
                 }
                 false
             }
+        }
+    }
+
+    /// A side that sent responses sends no requests: bytes that could begin
+    /// one are then no head.
+    fn parse(&self, bytes: &[u8]) -> Parsed {
+        let response = bytes.iter().zip(b"HTTP/").all(|(byte, letter)| byte == letter);
+        match self.role {
+            Some(role) if (role == Role::Response) != response => Parsed::Invalid,
+            _ => parse(bytes),
         }
     }
 
@@ -359,6 +372,7 @@ impl Outgoing {
         let framing = framing(head, method);
         let method_known = role == Role::Request || (certain && request.is_some());
         self.messages += 1;
+        self.role = Some(role);
         if let Trust::Provisional { requests: seen } = &mut self.trust {
             *seen = requests.heads();
         }

@@ -1,1 +1,576 @@
-//! tests
+//! What is and what is not reported, as a list of facts.
+
+use detector_common::{
+    Connection as Counters, End, EndKind, Header, Kind, Plain as _, SAMPLE_LEN, Sample, family,
+    flag, tcp_state,
+};
+
+use super::*;
+use crate::capture::Record;
+
+/// A connection as the kernel side sees it: samples what it would sample.
+struct Wire {
+    judge: Judge,
+    counters: Counters,
+    socket_state: u8,
+    socket_shutdown: u8,
+    send_open: bool,
+    receive_open: bool,
+    /// Records that are lost on their way.
+    lose: Vec<u32>,
+    /// Records held back, to come in another order.
+    hold: bool,
+    held: Vec<Record>,
+}
+
+const COOKIE: u64 = 77;
+
+impl Wire {
+    fn new() -> Self {
+        let mut counters = Counters::EMPTY;
+        counters.fresh = 1;
+        counters.family = family::INET;
+        counters.fd = 7;
+        Self {
+            judge: Judge::new(),
+            counters,
+            socket_state: 1,
+            socket_shutdown: 0,
+            send_open: false,
+            receive_open: false,
+            lose: Vec::new(),
+            hold: false,
+            held: Vec::new(),
+        }
+    }
+
+    fn joined() -> Self {
+        let mut wire = Self::new();
+        wire.counters.fresh = 0;
+        wire
+    }
+
+    fn header(&mut self, kind: Kind) -> Header {
+        let seq = self.counters.seq;
+        self.counters.seq += 1;
+        Header {
+            kind: kind as u32,
+            seq,
+            cookie: COOKIE,
+            time_ns: 1_000_000 * u64::from(seq + 1),
+            tgid: 42,
+            tid: 43,
+        }
+    }
+
+    fn deliver(&mut self, record: Record) {
+        if self.lose.contains(&record.header().seq) {
+            return;
+        }
+        if self.hold {
+            self.held.push(record);
+        } else {
+            self.judge.take(record);
+        }
+    }
+
+    /// One send of these bytes followed by `more` bytes of body.
+    fn send(&mut self, bytes: &[u8], more: u64) -> &mut Self {
+        let moved = bytes.len() as u64 + more;
+        let offset = self.counters.sent;
+        self.counters.sent += moved;
+        self.counters.sent_ns = 500_000 * u64::from(self.counters.seq + 1);
+        self.counters.last_offered = moved;
+        self.counters.last_result = i64::try_from(moved).unwrap_or(i64::MAX);
+        if offset == 0 {
+            for (to, from) in self.counters.first_sent.iter_mut().zip(bytes) {
+                *to = *from;
+            }
+        }
+        let opposite = self.counters.received;
+        self.send_open = self.sample(bytes, moved, offset, opposite, true, self.send_open);
+        self
+    }
+
+    fn receive(&mut self, bytes: &[u8]) -> &mut Self {
+        let moved = bytes.len() as u64;
+        let offset = self.counters.received;
+        self.counters.received += moved;
+        if offset == 0 {
+            for (to, from) in self.counters.first_received.iter_mut().zip(bytes) {
+                *to = *from;
+            }
+        }
+        let opposite = self.counters.sent;
+        self.receive_open = self.sample(bytes, moved, offset, opposite, false, self.receive_open);
+        self
+    }
+
+    fn sample(
+        &mut self,
+        bytes: &[u8],
+        moved: u64,
+        offset: u64,
+        opposite: u64,
+        sending: bool,
+        open: bool,
+    ) -> bool {
+        let begins = ["HTTP", "GET ", "POST", "HEAD", "CONN"].iter().any(|word| {
+            let length = bytes.len().min(4);
+            length > 0 && word.as_bytes().get(..length) == bytes.get(..length)
+        });
+        if !begins && !open {
+            return open;
+        }
+        let data: Vec<u8> = bytes
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(b'x'))
+            .take(usize::try_from(moved).unwrap_or(usize::MAX).min(SAMPLE_LEN))
+            .collect();
+        let mut sample = Sample::zeroed();
+        sample.header = self.header(Kind::Sample);
+        sample.offset = offset;
+        sample.opposite = opposite;
+        sample.moved = u32::try_from(moved).unwrap_or(u32::MAX);
+        sample.len = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        sample.sending = u32::from(sending);
+        sample.fresh = self.counters.fresh;
+        let closed = moved > SAMPLE_LEN as u64 || data.ends_with(b"\r\n\r\n");
+        self.deliver(Record::Sample(sample, data));
+        !closed
+    }
+
+    fn body(&mut self, bytes: u64) -> &mut Self {
+        self.send(b"", bytes)
+    }
+
+    fn end(&mut self, kind: EndKind, references: u32, wait_status: u32) -> &mut Self {
+        let mut end = End::zeroed();
+        end.header = self.header(Kind::End);
+        end.kind = kind as u32;
+        end.how = 1;
+        end.references = references;
+        end.wait_status = wait_status;
+        end.fd = 7;
+        end.connection = self.counters;
+        end.socket.family = self.counters.family;
+        end.socket.state = self.socket_state;
+        end.socket.shutdown = self.socket_shutdown;
+        self.deliver(Record::End(Box::new(end)));
+        self
+    }
+
+    fn shutdown(&mut self) -> &mut Self {
+        self.end(EndKind::Shutdown, 1, 0)
+    }
+
+    fn close(&mut self) -> &mut Self {
+        self.end(EndKind::Close, 1, 0)
+    }
+
+    /// The end of the watch with the socket still open.
+    fn finish_open(&mut self) -> (Vec<Finding>, Tally) {
+        self.judge.finish([(COOKIE, self.counters)]);
+        (self.judge.take_findings(), self.judge.tally().clone())
+    }
+
+    /// The end of the watch after the socket was closed.
+    fn finish(&mut self) -> (Vec<Finding>, Tally) {
+        self.judge.finish([]);
+        (self.judge.take_findings(), self.judge.tally().clone())
+    }
+
+    fn none(&mut self) -> Tally {
+        let (findings, tally) = self.finish();
+        assert_eq!(findings, []);
+        tally
+    }
+
+    fn one(&mut self) -> Finding {
+        let (mut findings, tally) = self.finish();
+        assert_eq!(findings.len(), 1, "{findings:?} {tally:?}");
+        findings.swap_remove(0)
+    }
+}
+
+const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+const HEAD: &[u8] = b"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n";
+
+fn ok(length: u64) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes()
+}
+
+fn judged(tally: &Tally) -> (u64, Vec<(&'static str, u64)>) {
+    let missed = tally.unjudged.iter().map(|(reason, count)| (reason.name(), *count)).collect();
+    (tally.messages_judged, missed)
+}
+
+#[test]
+fn a_shutdown_before_the_promised_bytes_is_reported() {
+    let mut wire = Wire::new();
+    let finding = wire.receive(GET).send(&ok(1000), 300).shutdown().close().one();
+    assert_eq!(finding.cause, Cause::PrematureShutdown);
+    assert_eq!(finding.fault, Fault::Local);
+    assert_eq!((finding.promised, finding.sent, finding.missing()), (1000, 300, 700));
+    assert_eq!(finding.message.method.as_deref(), Some("GET"));
+    assert_eq!(finding.message.target.as_deref(), Some("/a"));
+    assert_eq!(finding.message.status, Some(200));
+}
+
+#[test]
+fn a_whole_response_is_not() {
+    let mut wire = Wire::new();
+    let tally = wire.receive(GET).send(&ok(1000), 300).body(700).shutdown().close().none();
+    assert_eq!(judged(&tally), (1, vec![]));
+}
+
+#[test]
+fn one_byte_short_is_short() {
+    let mut wire = Wire::new();
+    let finding = wire.receive(GET).send(&ok(1000), 0).body(999).close().one();
+    assert_eq!((finding.cause, finding.missing()), (Cause::PrematureClose, 1));
+}
+
+#[test]
+fn a_response_of_which_no_body_byte_was_sent_is_short() {
+    let mut wire = Wire::new();
+    let finding = wire.receive(GET).send(&ok(1000), 0).close().one();
+    assert_eq!((finding.sent, finding.stranded), (0, Some(0)));
+}
+
+#[test]
+fn what_the_last_call_offered_and_the_kernel_did_not_take_is_stranded() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300);
+    wire.counters.last_offered = 700;
+    wire.counters.last_result = -11;
+    assert_eq!(wire.shutdown().close().one().stranded, Some(700));
+}
+
+#[test]
+fn a_signal_that_ends_the_process_is_in_the_finding() {
+    let mut wire = Wire::new();
+    let finding = wire.receive(GET).send(&ok(1000), 300).end(EndKind::Exit, 1, 9).one();
+    assert_eq!(finding.cause, Cause::ProcessExit);
+    assert_eq!(finding.ending.kind, EndingKind::Exit { wait_status: 9 });
+}
+
+#[test]
+fn keep_alive_is_followed_by_offset() {
+    let mut wire = Wire::new();
+    for _ in 0..3 {
+        wire.receive(GET).send(&ok(5000), 0).body(2500).body(2500);
+    }
+    let finding = wire.receive(GET).send(&ok(9000), 0).body(1).shutdown().close().one();
+    assert_eq!((finding.promised, finding.sent), (9000, 1));
+    assert_eq!(wire.judge.tally().messages_judged, 4);
+}
+
+#[test]
+fn a_head_over_several_writes_is_one_head() {
+    let mut wire = Wire::new();
+    wire.receive(GET);
+    for byte in ok(1000) {
+        wire.send(&[byte], 0);
+    }
+    let tally = wire.body(1000).close().none();
+    assert_eq!(judged(&tally), (1, vec![]));
+}
+
+#[test]
+fn small_pipelined_responses_in_one_write_are_told_apart() {
+    let mut wire = Wire::new();
+    let mut both = ok(5);
+    both.extend_from_slice(b"hello");
+    both.extend_from_slice(&ok(1000));
+    wire.receive(&[GET, GET].concat()).send(&both, 10);
+    let finding = wire.close().one();
+    assert_eq!((finding.promised, finding.sent), (1000, 10));
+    assert_eq!(wire.judge.tally().messages_judged, 2);
+}
+
+#[test]
+fn a_body_that_looks_like_heads_is_a_body() {
+    let log = ok(3).repeat(40);
+    let length = log.len() as u64;
+    let mut wire = Wire::new();
+    for _ in 0..5 {
+        wire.receive(GET).send(&ok(length), 0);
+        // In pieces that each begin as a head does.
+        for line in log.chunks(ok(3).len()) {
+            wire.send(line, 0);
+        }
+    }
+    let tally = wire.shutdown().close().none();
+    assert_eq!(judged(&tally), (5, vec![]));
+}
+
+#[test]
+fn a_body_that_looks_like_heads_can_be_short() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 0).send(&ok(3), 0).send(&ok(3), 0);
+    let finding = wire.close().one();
+    assert_eq!((finding.promised, finding.sent), (1000, 2 * ok(3).len() as u64));
+}
+
+#[test]
+fn a_response_to_head_has_no_body() {
+    let mut wire = Wire::new();
+    let tally = wire.receive(HEAD).send(&ok(1000), 0).close().none();
+    assert_eq!(judged(&tally), (1, vec![]));
+    // Between others, pipelined.
+    let mut wire = Wire::new();
+    wire.receive(&[GET, HEAD, GET].concat());
+    wire.send(&ok(2), 2).send(&ok(1000), 0).send(&ok(2), 2);
+    assert_eq!(judged(&wire.close().none()), (3, vec![]));
+}
+
+#[test]
+fn a_response_without_body_to_an_unseen_request_is_not_judged() {
+    let mut wire = Wire::new();
+    assert_eq!(judged(&wire.send(&ok(1000), 0).close().none()), (0, vec![("method-unknown", 1)]));
+    // With a body byte it cannot have answered HEAD.
+    let mut wire = Wire::new();
+    assert_eq!(wire.send(&ok(1000), 1).close().one().message.method, None);
+    // Another response at once: both may have answered HEAD.
+    let mut wire = Wire::new();
+    let tally = wire.send(&ok(1000), 0).send(&ok(1000), 0).close().none();
+    assert_eq!(tally.missed(Unjudged::MethodUnknown), 1);
+}
+
+#[test]
+fn interim_and_bodiless_responses() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", 0);
+    let tally = wire.send(&ok(10), 10).close().none();
+    assert_eq!(judged(&tally), (1, vec![]));
+    let mut wire = Wire::new();
+    wire.receive(GET).send(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", 0);
+    wire.receive(GET).send(b"HTTP/1.1 204 No Content\r\n\r\n", 0);
+    assert_eq!(judged(&wire.close().none()), (2, vec![]));
+}
+
+#[test]
+fn what_has_no_promise_is_counted_and_not_judged() {
+    let cases: [(&[u8], &[u8], &str); 6] = [
+        (GET, b"HTTP/1.0 200 OK\r\n\r\n", "until-close"),
+        (GET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe", "chunked"),
+        (GET, b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "tunnel"),
+        (b"CONNECT a:1 HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", "tunnel"),
+        (GET, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", "malformed"),
+        (GET, b"HTTP/1.1 200 OK\r\nContent-Le", "head-cut"),
+    ];
+    for (request, response, reason) in cases {
+        let mut wire = Wire::new();
+        let tally = wire.receive(request).send(response, 0).close().none();
+        assert_eq!(judged(&tally), (0, vec![(reason, 1)]));
+    }
+}
+
+#[test]
+fn what_is_not_http_is_named() {
+    let cases: [(&[u8], &[u8], &str); 4] = [
+        (b"\x16\x03\x01\x02\x00", b"\x16\x03\x03\x00\x7a", "encrypted"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\0\0\x12\x04\0\0\0\0\0", "http2"),
+        (b"ping", b"+PONG\r\n", "not-http"),
+        (b"", b"HTTPfoo bar\r\n\r\n", "not-http"),
+    ];
+    for (received, sent, reason) in cases {
+        let mut wire = Wire::new();
+        let tally = wire.receive(received).send(sent, 0).close().none();
+        assert_eq!(judged(&tally), (0, vec![(reason, 1)]), "{sent:?}");
+    }
+}
+
+#[test]
+fn chunked_responses_that_were_seen_whole_keep_the_place() {
+    let mut wire = Wire::new();
+    wire.receive(GET);
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", 0);
+    wire.send(b"0\r\n\r\n", 0);
+    let finding = wire.receive(GET).send(&ok(100), 0).body(1).close().one();
+    assert_eq!(finding.promised, 100);
+    assert_eq!(wire.judge.tally().messages_judged, 2);
+}
+
+#[test]
+fn joined_in_mid_stream_nothing_is_believed_at_once() {
+    let mut wire = Wire::joined();
+    // A body that looks like a head, then its end.
+    let tally = wire.send(&ok(1000), 10).close().none();
+    assert_eq!(judged(&tally), (0, vec![("mid-stream", 1)]));
+    // Even if a request came first.
+    let mut wire = Wire::joined();
+    let tally = wire.receive(GET).send(&ok(1000), 10).close().none();
+    assert_eq!(judged(&tally), (0, vec![("mid-stream", 1)]));
+}
+
+#[test]
+fn joined_in_mid_stream_a_length_that_is_borne_out_is_believed() {
+    let mut wire = Wire::joined();
+    wire.body(12345);
+    wire.receive(GET).send(&ok(1000), 1000);
+    wire.receive(GET).send(&ok(1000), 10);
+    let finding = wire.shutdown().close().one();
+    assert_eq!((finding.promised, finding.sent), (1000, 10));
+    assert_eq!(judged(wire.judge.tally()), (2, vec![("mid-stream", 1)]));
+}
+
+#[test]
+fn bytes_beyond_the_promise_are_not_taken_for_anything() {
+    let mut wire = Wire::new();
+    let tally = wire.receive(GET).send(&ok(10), 20).close().none();
+    assert_eq!(judged(&tally), (1, vec![("unaccounted", 1)]));
+}
+
+#[test]
+fn a_peer_that_is_gone_is_the_one_who_cut() {
+    let mut reset = Wire::new();
+    reset.receive(GET).send(&ok(1000), 300);
+    reset.socket_state = tcp_state::CLOSE;
+    let mut broken = Wire::new();
+    broken.receive(GET).send(&ok(1000), 300);
+    broken.counters.send_errno = 32;
+    let mut unix = Wire::new();
+    unix.counters.family = family::UNIX;
+    unix.receive(GET).send(&ok(1000), 300);
+    unix.socket_shutdown = 3;
+    for mut wire in [reset, broken, unix] {
+        let finding = wire.close().one();
+        assert_eq!((finding.cause, finding.fault), (Cause::PeerClosed, Fault::Peer));
+        assert_eq!(wire.judge.tally().peer_endings, 1);
+    }
+}
+
+#[test]
+fn a_half_close_is_no_proof_that_the_peer_left() {
+    let mut eof = Wire::new();
+    eof.receive(GET).send(&ok(1000), 300);
+    eof.counters.receive_flags |= flag::EOF;
+    let mut fin = Wire::new();
+    fin.receive(GET).send(&ok(1000), 300);
+    fin.socket_state = tcp_state::CLOSE_WAIT;
+    for mut wire in [eof, fin] {
+        let finding = wire.shutdown().close().one();
+        assert_eq!((finding.cause, finding.fault), (Cause::PrematureShutdown, Fault::Unknown));
+        assert!(finding.timeline.iter().any(|entry| entry.call == "peer half-closed"));
+    }
+}
+
+#[test]
+fn bytes_of_a_send_that_was_blocked_at_the_shutdown_count() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300).shutdown();
+    // It returns after the shutdown, with the rest.
+    wire.counters.sent += 700;
+    let counters = wire.counters;
+    wire.judge.settle(COOKIE, Some(&counters));
+    assert_eq!(judged(&wire.close().none()), (1, vec![]));
+    // Or with a part of it.
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300).shutdown();
+    wire.counters.sent += 200;
+    let counters = wire.counters;
+    wire.judge.settle(COOKIE, Some(&counters));
+    assert_eq!(wire.one().sent, 500);
+}
+
+#[test]
+fn one_message_is_one_finding() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300).shutdown();
+    let counters = wire.counters;
+    wire.judge.settle(COOKIE, Some(&counters));
+    wire.shutdown().close();
+    wire.one();
+}
+
+#[test]
+fn a_close_of_one_of_several_descriptors_ends_nothing() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300).end(EndKind::Close, 2, 0);
+    wire.body(700);
+    assert_eq!(judged(&wire.close().none()), (1, vec![]));
+    // Another process still holds it when the watch ends.
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300).end(EndKind::Close, 2, 0);
+    let (findings, tally) = wire.finish_open();
+    assert_eq!((findings, judged(&tally)), (vec![], (0, vec![("shared", 1)])));
+}
+
+#[test]
+fn a_process_that_held_a_socket_twice_ends_it_once() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300);
+    wire.end(EndKind::Exit, 2, 0).end(EndKind::Exit, 2, 0);
+    assert_eq!(wire.one().cause, Cause::ProcessExit);
+    // Once of twice: somebody else holds the other.
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300).end(EndKind::Exit, 2, 0);
+    let (findings, _) = wire.finish_open();
+    assert_eq!(findings, []);
+}
+
+#[test]
+fn what_is_in_progress_at_the_end_of_the_watch_is_not_judged() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300);
+    let (findings, tally) = wire.finish_open();
+    assert_eq!((findings, judged(&tally)), (vec![], (0, vec![("in-progress", 1)])));
+    // Whole and idle: judged.
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 1000);
+    assert_eq!(judged(&wire.finish_open().1), (1, vec![]));
+}
+
+#[test]
+fn any_lost_record_leaves_the_connection_unjudged() {
+    // Request, head, second request, second head, shutdown, close.
+    for lost in 0..6 {
+        let mut wire = Wire::new();
+        wire.lose = vec![lost];
+        wire.receive(GET).send(&ok(50), 50).receive(GET).send(&ok(1000), 300);
+        wire.shutdown().close();
+        let (findings, tally) = wire.finish();
+        assert_eq!(findings, [], "record {lost} lost");
+        assert_eq!(tally.missed(Unjudged::LostEvents), 1, "record {lost} lost");
+    }
+}
+
+#[test]
+fn records_in_another_order_are_put_right() {
+    for swapped in 0..4 {
+        let mut wire = Wire::new();
+        wire.hold = true;
+        wire.receive(GET).send(&ok(50), 50).receive(GET).send(&ok(1000), 300).close();
+        let mut records = std::mem::take(&mut wire.held);
+        records.swap(swapped, swapped + 1);
+        for record in records {
+            wire.judge.take(record);
+        }
+        let finding = wire.one();
+        assert_eq!((finding.promised, finding.sent), (1000, 300), "swapped {swapped}");
+    }
+}
+
+#[test]
+fn an_upload_that_is_cut_short_is_reported_unless_it_was_answered() {
+    let post = b"POST /up HTTP/1.1\r\nContent-Length: 1000\r\n\r\n";
+    let mut wire = Wire::new();
+    let finding = wire.send(post, 300).close().one();
+    assert_eq!((finding.message.role, finding.sent), (Role::Request, 300));
+    let mut wire = Wire::new();
+    let tally = wire.send(post, 300).receive(b"HTTP/1.1 413 No\r\n\r\n").close().none();
+    assert_eq!(judged(&tally), (0, vec![("early-response", 1)]));
+}
+
+#[test]
+fn an_upload_read_by_unsampled_calls_does_not_confuse_the_answer() {
+    let mut wire = Wire::new();
+    wire.receive(b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n");
+    wire.counters.received += 100_000;
+    wire.send(&ok(10), 10);
+    wire.receive(HEAD).send(&ok(10), 0);
+    assert_eq!(judged(&wire.close().none()), (2, vec![]));
+}
