@@ -39,6 +39,7 @@ const ETIMEDOUT: i32 = 110;
 const HEAD_LIMIT: u64 = 64 << 10;
 
 /// An entry as it begins.
+#[unsafe(no_mangle)]
 static EMPTY: Connection = Connection::EMPTY;
 
 /// `sock_send_length`: `(struct sock *sk, int ret, int flags)`, called once by

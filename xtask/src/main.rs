@@ -1,8 +1,14 @@
 //! truncwatch's chores, as `cargo xtask …`.
 
 mod bench;
+mod demo;
+mod ebpf;
+mod root;
+mod setup;
+mod test;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -14,12 +20,31 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Install what building the kernel side and the tests need
+    Setup(setup::Arguments),
+    /// Build the kernel side from source, into the committed objects
+    Ebpf(ebpf::Arguments),
+    /// Watch a real server with hyper's bug, then one without
+    Demo,
+    /// Run all tests; as root those on the live kernel too
+    Test,
     /// Measure what watching costs, as ratios of interleaved runs
     Bench(bench::Arguments),
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().task {
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Setup(arguments) => setup::run(&arguments),
+        Task::Ebpf(arguments) => ebpf::run(&arguments),
+        Task::Demo => demo::run(),
+        Task::Test => test::run(),
         Task::Bench(arguments) => bench::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! | [`server`] | builds and runs the hyper test server, buggy and fixed |
 //! | [`nginx`] | runs a private nginx: a server that does not truncate |
 //! | [`client`] | an HTTP/1.1 client that says how each response ended, and the triggers of the hyper bug |
+//! | [`watcher`] | runs truncwatch itself |
 //! | [`cpu`] | keeps a thread, and what it spawns, on one CPU |
 //!
 //! Everything is blocking `std` I/O: a test client must not share the asynchronous machinery of
@@ -15,6 +16,7 @@ pub mod cpu;
 pub mod nginx;
 pub mod server;
 mod temp;
+pub mod watcher;
 
 pub use rustix::process::Signal;
 pub use temp::TempDir;

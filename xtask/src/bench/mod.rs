@@ -1,17 +1,133 @@
-//! Measurements.
+//! Measures what watching costs, and prints it. Nothing here is asserted:
+//! times differ from machine to machine and from run to run.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `per_call.rs` | nanoseconds that a watch adds to a system call |
+//! | `probe_effect.rs` | whether a watch changes how often a race is lost |
+//! | `startup.rs` | milliseconds until a watch begins |
+//! | `observer.rs` | starts and ends truncwatch and strace |
+//! | `worker.rs` | the process whose calls are timed |
+//! | `lines.rs` | waits for a line, but not forever |
+//! | `statistics.rs` | medians and their like |
 
-use anyhow::Result;
-use clap::Args;
+mod lines;
+mod observer;
+mod per_call;
+mod probe_effect;
+mod startup;
+mod statistics;
+mod worker;
 
-/// What to measure.
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+/// What to measure, and how often.
 #[derive(Args)]
 pub(crate) struct Arguments {
+    /// What to measure; everything if nothing is named
+    #[arg(value_enum)]
+    names: Vec<Name>,
+
     /// Print one JSON object per measurement
     #[arg(long)]
     json: bool,
+
+    /// Connections per variant of probe-effect
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
+
+    /// Rounds of per-call, runs of startup
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+
+    /// Be the process that is measured
+    #[arg(long, hide = true)]
+    worker: bool,
 }
 
-/// Runs the measurements.
-pub(crate) fn run(_arguments: &Arguments) -> Result<()> {
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// Nanoseconds added to a system call
+    PerCall,
+    /// Change of a race's outcome
+    ProbeEffect,
+    /// Milliseconds until a watch begins
+    Startup,
+}
+
+/// A measurement, with its name.
+#[derive(Serialize)]
+struct Measurement<T> {
+    bench: &'static str,
+    #[serde(flatten)]
+    result: T,
+}
+
+/// Measures and prints.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.worker {
+        return worker::work();
+    }
+    let truncwatch = build_truncwatch()?;
+    let wanted = |name| arguments.names.is_empty() || arguments.names.contains(&name);
+    if wanted(Name::PerCall) {
+        let result = per_call::measure(&truncwatch, arguments.rounds)?;
+        print(arguments, "per-call", result)?;
+    }
+    if wanted(Name::ProbeEffect) {
+        let result = probe_effect::measure(&truncwatch, arguments.connections)?;
+        print(arguments, "probe-effect", result)?;
+    }
+    if wanted(Name::Startup) {
+        let result = startup::measure(&truncwatch, arguments.rounds)?;
+        print(arguments, "startup", result)?;
+    }
     Ok(())
+}
+
+fn print<T: Serialize + Display>(
+    arguments: &Arguments,
+    bench: &'static str,
+    result: T,
+) -> Result<()> {
+    if arguments.json {
+        println!("{}", serde_json::to_string(&Measurement { bench, result })?);
+    } else {
+        println!("{result}\n");
+    }
+    Ok(())
+}
+
+/// Builds truncwatch as it is shipped; the path of the program.
+fn build_truncwatch() -> Result<PathBuf> {
+    let workspace = workspace()?;
+    let target = match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => workspace.join(folder),
+        None => workspace.join("target"),
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--quiet", "--package", "truncwatch"])
+        .arg("--target-dir")
+        .arg(&target)
+        .current_dir(workspace)
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "building truncwatch failed: {status}");
+    Ok(target.join("release/truncwatch"))
+}
+
+/// The folder of the workspace.
+fn workspace() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask has no parent folder")
 }

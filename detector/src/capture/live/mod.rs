@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
+    programs::ProgramError,
 };
 use detector_common::{Connection, Plain, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
@@ -50,12 +51,12 @@ pub enum CaptureError {
     #[error("the kernel refused the BPF object: {}", chain(.0))]
     Load(#[from] aya::EbpfError),
     /// One program could not be loaded.
-    #[error("the kernel refused the program {program}: {}", chain(.source))]
+    #[error("the kernel refused the program {program}: {}", refusal(.source))]
     Program {
         /// Its name.
         program: &'static str,
         /// Why.
-        source: aya::programs::ProgramError,
+        source: ProgramError,
     },
     /// A tracepoint is missing.
     #[error(
@@ -93,6 +94,23 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Bytes of the verifier's log that a message shows, its end: the log of a
+/// whole program fills screens, and the reason stands last.
+const LOG_END: usize = 300;
+
+/// Why a program was refused, on one line.
+fn refusal(error: &ProgramError) -> String {
+    let ProgramError::LoadError { io_error, verifier_log } = error else {
+        return chain(error);
+    };
+    let log = verifier_log.to_string();
+    let words: Vec<_> = log.split_whitespace().collect();
+    let log = words.join(" ");
+    let start = log.len().saturating_sub(LOG_END);
+    let end = log.get(start..).unwrap_or(&log);
+    format!("{io_error}; the verifier's log ends: {end}")
 }
 
 /// What to watch.

@@ -1,0 +1,83 @@
+//! Programs that do nothing, on truncwatch's hooks: what a measurement of
+//! truncwatch's cost is compared with (`cargo xtask bench per-call`).
+//!
+//! The same names, types and hooks as the real programs (the table in
+//! `detector/src/capture/live/hooks.rs`) and the same maps, so that truncwatch
+//! loads this object in place of its own: `truncwatch --bpf-object FILE`.
+#![no_std]
+#![no_main]
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, tracepoint},
+    programs::{BtfTracePointContext, TracePointContext},
+};
+
+#[path = "../maps.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the maps are for the loader: nothing here uses them"
+)]
+mod maps;
+
+#[tracepoint]
+fn enter_shutdown(_: TracePointContext) -> u32 {
+    0
+}
+
+#[tracepoint]
+fn enter_close(_: TracePointContext) -> u32 {
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exit")]
+fn process_exit(_: BtfTracePointContext) -> i32 {
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_fork")]
+fn fork(_: BtfTracePointContext) -> i32 {
+    0
+}
+
+#[tracepoint]
+fn exit_accept(_: TracePointContext) -> u32 {
+    0
+}
+
+#[tracepoint]
+fn exit_accept4(_: TracePointContext) -> u32 {
+    0
+}
+
+#[tracepoint]
+fn enter_connect(_: TracePointContext) -> u32 {
+    0
+}
+
+#[tracepoint]
+fn exit_sendfile(_: TracePointContext) -> u32 {
+    0
+}
+
+#[btf_tracepoint(function = "sock_recv_length")]
+fn recv_length(_: BtfTracePointContext) -> i32 {
+    0
+}
+
+#[btf_tracepoint(function = "sock_send_length")]
+fn send_length(_: BtfTracePointContext) -> i32 {
+    0
+}
+
+/// As in `main.rs`.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // Never called; the language asks for it.
+    loop {}
+}

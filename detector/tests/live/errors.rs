@@ -1,0 +1,112 @@
+//! Bad input gets one clear line, exit status 2, and nothing else.
+
+use std::{
+    os::unix::process::CommandExt as _,
+    process::{Command, Output},
+};
+
+use anyhow::Result;
+
+use crate::servers::truncwatch;
+
+/// The one line; fails if there are more, or if something was printed beside.
+fn refused(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(output.stdout.is_empty());
+    text
+}
+
+#[test]
+fn no_such_process() -> Result<()> {
+    let output = Command::new(truncwatch()).args(["--pid", "4194305"]).output()?;
+    assert!(refused(&output).contains("no process 4194305"));
+    Ok(())
+}
+
+#[test]
+fn a_thread_instead_of_its_process() -> Result<()> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let (_done, wait) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let tid = std::fs::read_link("/proc/thread-self");
+        // The test is over when the other end is gone.
+        if sender.send(tid).is_ok() && wait.recv().is_ok() {}
+    });
+    let path = receiver.recv()??;
+    let tid = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let output = Command::new(truncwatch()).args(["--pid", &tid]).output()?;
+    assert!(refused(&output).contains(&format!("--pid {}", std::process::id())));
+    Ok(())
+}
+
+#[test]
+fn not_root() -> Result<()> {
+    // A copy that everybody may run.
+    let folder = testbed::TempDir::new()?;
+    let copy = folder.path().join("truncwatch");
+    std::fs::copy(truncwatch(), &copy)?;
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), open)?;
+    let output = Command::new(&copy)
+        .args(["--pid", "1"])
+        .uid(65534)
+        .gid(65534)
+        .current_dir("/")
+        .output()?;
+    assert!(refused(&output).contains("sudo"));
+    Ok(())
+}
+
+/// Runs truncwatch in a mount namespace of its own, after these commands.
+fn with_mounts(commands: &str, arguments: &str) -> Result<Output> {
+    let script = format!("{commands} && exec \"$0\" {arguments}");
+    Ok(Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", &script])
+        .arg(truncwatch())
+        .output()?)
+}
+
+#[test]
+fn tracefs_that_is_not_mounted_is_mounted() -> Result<()> {
+    let unmount = "umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; true";
+    let output = with_mounts(unmount, "--pid $$ --duration 0.1")?;
+    // exec keeps the number: it watches itself, which is as good as any.
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    Ok(())
+}
+
+#[test]
+fn tracefs_that_cannot_be_mounted() -> Result<()> {
+    let output = with_mounts("mount -t tmpfs -o ro none /sys/kernel", "--pid 1")?;
+    assert!(refused(&output).contains("mount -t tracefs"));
+    Ok(())
+}
+
+#[test]
+fn kernel_types_that_cannot_be_read() -> Result<()> {
+    let output = with_mounts("mount --bind /dev/null /sys/kernel/btf/vmlinux", "--pid 1")?;
+    assert!(refused(&output).contains("BTF"));
+    let output = with_mounts("mount -t tmpfs none /sys/kernel/btf", "--pid 1")?;
+    assert!(refused(&output).contains("CONFIG_DEBUG_INFO_BTF"));
+    Ok(())
+}
+
+#[test]
+fn a_report_that_cannot_be_written() -> Result<()> {
+    let output = Command::new(truncwatch()).args(["--pid", "1", "-o", "/nonexistent/report"]).output()?;
+    assert!(refused(&output).contains("/nonexistent/report"));
+    Ok(())
+}
+
+#[test]
+fn bad_usage() -> Result<()> {
+    for arguments in [&["--pid", "0"][..], &["--follow"], &["--nonsense"], &["trace.log"]] {
+        let output = Command::new(truncwatch()).args(arguments).output()?;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! How a watch begins and ends.
+
+use std::{
+    io::Read as _,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use testbed::{
+    Signal,
+    client::{Conn, Request},
+    server::HyperVersion,
+    watcher::Watcher,
+};
+
+use crate::servers::{Reaped, assert_clean, hyper, only, text, truncwatch, watch};
+
+#[test]
+fn a_process_that_ends_ends_the_watch() -> Result<()> {
+    let mut server = hyper(HyperVersion::V1_12_0)?;
+    let watcher = watch(server.pid(), &[])?;
+    server.kill(Signal::TERM)?;
+    server.wait()?;
+    let report = watcher.finish()?;
+    assert!(report.errors.contains("no watched process runs any more"), "{}", report.errors);
+    assert_eq!(report.status.code(), Some(0));
+    Ok(())
+}
+
+#[test]
+fn a_connection_joined_in_mid_stream_is_judged_from_the_next_message_on() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let mut connection = Conn::connect(server.addr())?;
+    assert!(connection.request(&Request::get("/bytes/100")).complete());
+    let watcher = watch(server.pid(), &[])?;
+    for _ in 0..5 {
+        assert!(connection.request(&Request::get("/bytes/100")).complete());
+    }
+    connection.request(&Request::get("/lie/5000/3000"));
+    let report = watcher.stop()?;
+    assert_eq!(report.sizes(), vec![(5000, 3000)]);
+    assert_eq!(report.summary.pointer("/unjudged/mid-stream"), Some(&1.into()));
+    assert_eq!(report.count("messages_judged"), Some(6));
+    Ok(())
+}
+
+#[test]
+fn children_are_followed_those_there_already_and_those_to_come() -> Result<()> {
+    let shell = "python3 -m http.server 0 --bind 127.0.0.1 & echo one; read line; \
+                 python3 -m http.server 0 --bind 127.0.0.1 & echo two; wait";
+    let mut child = Command::new("sh")
+        .args(["-c", shell])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut input = child.stdin.take().context("no input")?;
+    let parent = Reaped(child);
+    thread::sleep(Duration::from_millis(700));
+    let watcher = watch(parent.0.id(), &["--follow"])?;
+    std::io::Write::write_all(&mut input, b"go\n")?;
+    thread::sleep(Duration::from_millis(700));
+    let children = children_of(parent.0.id())?;
+    assert_eq!(children.len(), 2, "{children:?}");
+    for child in &children {
+        let port = listening_port(*child)?;
+        let addr = testbed::client::Addr::Tcp(([127, 0, 0, 1], port).into());
+        assert!(Conn::connect(&addr)?.request(&Request::get("/")).complete());
+    }
+    let report = watcher.stop()?;
+    for child in children {
+        Command::new("kill").arg(child.to_string()).status()?;
+    }
+    assert_clean(&report, 2);
+    Ok(())
+}
+
+fn children_of(pid: u32) -> Result<Vec<u32>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    Ok(text.split_whitespace().filter_map(|child| child.parse().ok()).collect())
+}
+
+/// The port that the process listens on (proc_net_tcp).
+fn listening_port(pid: u32) -> Result<u16> {
+    let sockets: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd"))?
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .map(|link| link.to_string_lossy().into_owned())
+        .collect();
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
+    table
+        .lines()
+        .skip(1)
+        .find_map(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let inode = format!("socket:[{}]", fields.get(9)?);
+            (fields.get(3) == Some(&"0A") && sockets.contains(&inode))
+                .then(|| u16::from_str_radix(fields.get(1)?.rsplit(':').next()?, 16).ok())?
+        })
+        .context("it does not listen")
+}
+
+#[test]
+fn the_whole_host_is_watched_without_a_pid() -> Result<()> {
+    let watcher = Watcher::start(truncwatch(), &[])?;
+    let server = hyper(HyperVersion::V1_12_0)?;
+    Conn::connect(server.addr())?.request(&Request::get("/lie/5001/3001"));
+    let report = watcher.stop()?;
+    // Other tests run beside this one, and are on this host too.
+    let own: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.pointer("/process/pid") == Some(&server.pid().into()))
+        .collect();
+    assert_eq!(own.len(), 1, "{own:?}");
+    assert_eq!(own[0].pointer("/promised_bytes"), Some(&5001.into()));
+    Ok(())
+}
+
+#[test]
+fn a_count_ends_the_watch_and_a_duration_does() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let watcher = watch(server.pid(), &["--count", "1"])?;
+    Conn::connect(server.addr())?.request(&Request::get("/lie/5000/3000"));
+    assert_eq!(text(only(&watcher.finish()?)?, "/fault"), Some("local"));
+    let watcher = watch(server.pid(), &["--duration", "0.3"])?;
+    assert_clean(&watcher.finish()?, 0);
+    Ok(())
+}
+
+#[test]
+fn sigint_and_sigterm_print_the_summary_however_early() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    for signal in ["-INT", "-TERM"] {
+        let mut child = Command::new(truncwatch())
+            .args(["--pid", &server.pid().to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut stderr = child.stderr.take().context("no standard error")?;
+        let mut first = [0; 20];
+        stderr.read_exact(&mut first)?;
+        Command::new("kill").args([signal, &child.id().to_string()]).status()?;
+        let output = child.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("0 messages judged"), "{text}");
+        assert_eq!(output.status.code(), Some(0));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_watch_quietly() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let mut child = Command::new(truncwatch())
+        .args(["--json", "--pid", &server.pid().to_string()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    drop(child.stdout.take());
+    let mut stderr = child.stderr.take().context("no standard error")?;
+    let mut first = [0; 20];
+    stderr.read_exact(&mut first)?;
+    thread::sleep(Duration::from_millis(300));
+    Conn::connect(server.addr())?.request(&Request::get("/lie/5000/3000"));
+    let status = child.wait()?;
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest)?;
+    assert_eq!(status.code(), Some(1), "{rest}");
+    assert!(!rest.contains("panicked") && !rest.contains("roken pipe"), "{rest}");
+    Ok(())
+}
+
+/// With a ring buffer of one page, records are lost; what they belonged to is
+/// not judged.
+#[test]
+fn losses_are_counted_and_never_become_findings() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let watcher = watch(server.pid(), &["--ring-bytes", "4096"])?;
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut connection = Conn::connect(server.addr())?;
+                for _ in 0..2_000 {
+                    connection.request(&Request::get("/bytes/3000"));
+                }
+                Ok::<_, std::io::Error>(())
+            });
+        }
+    });
+    let report = watcher.stop()?;
+    assert_eq!(report.findings, Vec::<serde_json::Value>::new());
+    assert!(report.count("events_lost") > Some(0), "{}", report.summary);
+    assert!(report.summary.pointer("/unjudged/lost-events").and_then(serde_json::Value::as_u64) > Some(0));
+    assert_eq!(report.status.code(), Some(3));
+    Ok(())
+}
+
+#[test]
+fn a_full_connection_map_is_counted() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let watcher = watch(server.pid(), &["--max-connections", "2"])?;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        let mut connection = Conn::connect(server.addr())?;
+        connection.request(&Request::get("/bytes/10"));
+        open.push(connection);
+    }
+    let report = watcher.stop()?;
+    assert_eq!(report.findings, Vec::<serde_json::Value>::new());
+    let full = report.summary.pointer("/unjudged/connections-full").and_then(serde_json::Value::as_u64);
+    assert!(full > Some(0), "{}", report.summary);
+    assert_eq!(report.status.code(), Some(3));
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Tests on the live kernel: real servers, real eBPF, the real binary. They
+//! need root; `cargo xtask test` runs them, plain `cargo test` does not.
+//!
+//! Each test is a fact that a user may rely on. The truth that reports are
+//! compared with is always the client's own count.
+
+mod endings;
+mod errors;
+mod healthy;
+mod hyper_bug;
+mod lifecycle;
+mod servers;

@@ -1,0 +1,56 @@
+//! What the tests share.
+
+use std::{path::Path, process::Child};
+
+use anyhow::{Context as _, Result};
+use testbed::{
+    server::{self, HyperVersion, Server},
+    watcher::{Report, Watcher},
+};
+
+/// The binary under test.
+pub(crate) fn truncwatch() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_truncwatch"))
+}
+
+/// A hyper server on a Unix socket.
+pub(crate) fn hyper(version: HyperVersion) -> Result<Server> {
+    Server::start(version, &server::Options::unix())
+}
+
+/// A watch of this process.
+pub(crate) fn watch(pid: u32, more: &[&str]) -> Result<Watcher> {
+    let pid = pid.to_string();
+    let arguments: Vec<_> = ["--pid", &pid].iter().chain(more).copied().collect();
+    Watcher::start(truncwatch(), &arguments)
+}
+
+/// Every message was judged, nothing was lost, and nothing was found.
+pub(crate) fn assert_clean(report: &Report, messages: u64) {
+    assert_eq!(report.findings, Vec::<serde_json::Value>::new());
+    assert_eq!(report.count("events_lost"), Some(0), "{}", report.summary);
+    assert_eq!(report.unjudged(), 0, "{}", report.summary);
+    assert_eq!(report.count("messages_judged"), Some(messages), "{}", report.summary);
+    assert_eq!(report.status.code(), Some(0), "{}", report.errors);
+}
+
+/// The text at this path of a JSON value, such as `/process/comm`.
+pub(crate) fn text<'a>(value: &'a serde_json::Value, path: &str) -> Option<&'a str> {
+    value.pointer(path).and_then(serde_json::Value::as_str)
+}
+
+/// The only finding.
+pub(crate) fn only(report: &Report) -> Result<&serde_json::Value> {
+    assert_eq!(report.findings.len(), 1, "{:?} {}", report.findings, report.summary);
+    report.findings.first().context("no finding")
+}
+
+/// A child process that is killed and reaped when this goes away.
+pub(crate) struct Reaped(pub(crate) Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        if self.0.kill().is_ok() && self.0.wait().is_err() {}
+    }
+}

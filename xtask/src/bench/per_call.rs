@@ -1,0 +1,228 @@
+//! What a watch adds to a system call.
+//!
+//! Observers take turns, so that whatever else the machine does meets all of
+//! them alike; what is compared is always within one round.
+
+use std::{fmt, path::Path};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{
+    observer,
+    worker::{Times, Worker},
+    workspace,
+};
+
+/// Programs that return at once, on the same hooks: built from
+/// `detector-ebpf/src/bin/empty.rs`.
+const EMPTY: &str = "xtask/bpf/empty.bpf.o";
+
+/// Bursts per round of each kind of call; fewer where a call takes a hundred
+/// times as long.
+const BURSTS: u32 = 1500;
+const BURSTS_STRACE: u32 = 24;
+
+/// Who looks on.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Variant {
+    /// Nobody.
+    Nothing,
+    /// The empty programs.
+    Empty,
+    /// truncwatch, watching the worker.
+    Watched,
+    /// truncwatch, watching another process.
+    Unwatched,
+    /// strace, attached to the worker.
+    Strace,
+    /// strace with a filter in the kernel; the worker was started under it.
+    StraceSeccomp,
+}
+
+const VARIANTS: [Variant; 6] = [
+    Variant::Nothing,
+    Variant::Empty,
+    Variant::Watched,
+    Variant::Unwatched,
+    Variant::Strace,
+    Variant::StraceSeccomp,
+];
+
+impl Variant {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Empty => "empty programs, same hooks",
+            Self::Watched => "truncwatch, this process",
+            Self::Unwatched => "truncwatch, another process",
+            Self::Strace => "strace -f -p",
+            Self::StraceSeccomp => "strace -f --seccomp-bpf -e …",
+        }
+    }
+}
+
+/// One variant's numbers, in nanoseconds per call: medians over rounds.
+#[derive(Serialize)]
+struct Row {
+    observer: Variant,
+    /// What the call took.
+    total_ns: Times,
+    /// That, less what it took with nothing attached in the same round.
+    added_ns: Times,
+}
+
+/// All of them. Ratios are of added nanoseconds, to those of the empty
+/// programs.
+#[derive(Serialize)]
+pub(super) struct PerCall {
+    rounds: u32,
+    /// A send with nothing attached.
+    base_ns: f64,
+    /// Added to a send of a watched process.
+    added_ns: f64,
+    /// To a send of a watched process.
+    ratio_to_empty: f64,
+    /// To a send of a watched process that begins with a head.
+    ratio_head: f64,
+    /// To a send of an unwatched process.
+    ratio_unwatched: f64,
+    /// To an unrelated call of a watched process.
+    ratio_unrelated: f64,
+    /// To an unrelated call of an unwatched process.
+    ratio_unrelated_unwatched: f64,
+    observers: Vec<Row>,
+}
+
+pub(super) fn measure(truncwatch: &Path, rounds: u32) -> Result<PerCall> {
+    let mut workers = Workers {
+        free: Worker::start()?,
+        other: Worker::start()?,
+        traced: Worker::start_under_strace()?,
+    };
+    // The first calls of a process are not like the rest.
+    workers.free.run(BURSTS)?;
+    workers.traced.run(1)?;
+    let mut times: [Vec<Times>; VARIANTS.len()] = Default::default();
+    for round in 0..rounds {
+        for step in 0..VARIANTS.len() {
+            let turn = (step + round as usize) % VARIANTS.len();
+            times[turn].push(workers.run(truncwatch, VARIANTS[turn])?);
+        }
+        eprintln!("per-call: round {} of {rounds}", round + 1);
+    }
+    Ok(PerCall::new(rounds, &times))
+}
+
+struct Workers {
+    /// The one that is observed or not.
+    free: Worker,
+    /// Another, idle.
+    other: Worker,
+    /// Under strace all its life.
+    traced: Worker,
+}
+
+impl Workers {
+    fn run(&mut self, truncwatch: &Path, variant: Variant) -> Result<Times> {
+        let pid = self.free.pid();
+        let plan = match variant {
+            Variant::Nothing => return self.free.run(BURSTS),
+            Variant::StraceSeccomp => return self.traced.run(BURSTS_STRACE),
+            Variant::Empty => {
+                let empty = workspace()?.join(EMPTY);
+                observer::truncwatch(truncwatch, pid).option("--bpf-object", empty)
+            }
+            Variant::Watched => observer::truncwatch(truncwatch, pid),
+            Variant::Unwatched => observer::truncwatch(truncwatch, self.other.pid()),
+            Variant::Strace => observer::strace(pid),
+        };
+        let bursts = match variant {
+            Variant::Strace => BURSTS_STRACE,
+            _ => BURSTS,
+        };
+        let observer = plan.start()?;
+        let times = self.free.run(bursts)?;
+        observer.stop()?;
+        Ok(times)
+    }
+}
+
+impl PerCall {
+    fn new(rounds: u32, times: &[Vec<Times>; VARIANTS.len()]) -> Self {
+        let base = &times[0];
+        let observers: Vec<_> = VARIANTS
+            .into_iter()
+            .zip(times)
+            .map(|(observer, times)| {
+                let added: Vec<_> = times
+                    .iter()
+                    .zip(base)
+                    .map(|(times, base)| times.zip(*base, |time, base| time - base))
+                    .collect();
+                Row {
+                    observer,
+                    total_ns: Times::median(times),
+                    added_ns: Times::median(&added),
+                }
+            })
+            .collect();
+        let added = |variant| {
+            observers
+                .iter()
+                .find(|row| row.observer == variant)
+                .map_or_else(Times::default, |row| row.added_ns)
+        };
+        let ratio = |variant| added(variant).zip(added(Variant::Empty), |this, empty| this / empty);
+        Self {
+            rounds,
+            base_ns: Times::median(base).send,
+            added_ns: added(Variant::Watched).send,
+            ratio_to_empty: ratio(Variant::Watched).send,
+            ratio_head: ratio(Variant::Watched).head,
+            ratio_unwatched: ratio(Variant::Unwatched).send,
+            ratio_unrelated: ratio(Variant::Watched).getppid,
+            ratio_unrelated_unwatched: ratio(Variant::Unwatched).getppid,
+            observers,
+        }
+    }
+}
+
+impl fmt::Display for PerCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "per-call: nanoseconds added to a call, and times what empty programs add (median of {} rounds)",
+            self.rounds
+        )?;
+        write!(
+            f,
+            "  {:<28}{:>17}{:>17}{:>17}",
+            "observer", "send 512 B", "send a head", "getppid"
+        )?;
+        let empty = self
+            .observers
+            .iter()
+            .find(|row| row.observer == Variant::Empty)
+            .map_or_else(Times::default, |row| row.added_ns);
+        for row in &self.observers {
+            write!(f, "\n  {:<28}", row.observer.label())?;
+            if row.observer == Variant::Nothing {
+                for total in [row.total_ns.send, row.total_ns.head, row.total_ns.getppid] {
+                    write!(f, "{:>17}", format!("({total:.0})"))?;
+                }
+                continue;
+            }
+            let ratio = row.added_ns.zip(empty, |this, empty| this / empty);
+            for (added, ratio) in [
+                (row.added_ns.send, ratio.send),
+                (row.added_ns.head, ratio.head),
+                (row.added_ns.getppid, ratio.getppid),
+            ] {
+                write!(f, "{:>17}", format!("+{added:.0} ×{ratio:.1}"))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! Whether a watch changes what it watches.
+//!
+//! A race in hyper 1.8.1 that about half of all responses lose: an observer
+//! that slows the server down, or that takes its CPU away at the wrong moment,
+//! changes how many. Variants take turns in small batches.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
+use testbed::{
+    TempDir,
+    client::{Outcome, race},
+    cpu::on_cpu,
+    server::{HyperVersion, Options, Server, build},
+};
+
+use super::{observer, statistics::mean};
+
+/// Where server and clients take turns. Observers may run anywhere.
+const CPU: usize = 0;
+
+/// Connections between two changes of the observer.
+const BATCH: u32 = 40;
+
+/// How long a batch may take. A connection takes some 20 ms, or 200 under
+/// strace.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Variant {
+    Untraced,
+    Truncwatch,
+    Control,
+    StraceAll,
+}
+
+const VARIANTS: [Variant; 4] = [
+    Variant::Untraced,
+    Variant::Truncwatch,
+    Variant::Control,
+    Variant::StraceAll,
+];
+
+/// The shares of connections whose response was truncated.
+#[derive(Serialize)]
+pub(super) struct ProbeEffect {
+    /// Per variant.
+    connections: u32,
+    untraced: f64,
+    truncwatch: f64,
+    /// Untraced once more.
+    control: f64,
+    strace_all: f64,
+    /// truncwatch's share less the mean of the two untraced ones, and the
+    /// standard error of that, from the batches.
+    difference: f64,
+    difference_error: f64,
+    /// Truncated responses that the clients of the watched batches saw.
+    clients_truncated: usize,
+    /// Findings that truncwatch printed for them, by cause.
+    findings: BTreeMap<String, usize>,
+    /// Records that truncwatch says it lost.
+    events_lost: u64,
+    /// Batches in which the two numbers differed.
+    batches_that_differ: usize,
+    /// Where those batches' reports and outcomes are kept.
+    kept: Option<PathBuf>,
+}
+
+pub(super) fn measure(truncwatch: &Path, connections: u32) -> Result<ProbeEffect> {
+    let server = build(HyperVersion::V1_8_1)?;
+    let mut shares: [Vec<f64>; VARIANTS.len()] = Default::default();
+    let mut counts = [0; VARIANTS.len()];
+    let mut reports = Reports::default();
+    let mut done = 0;
+    let mut round = 0;
+    while done < connections {
+        let batch = BATCH.min(connections - done);
+        // A server per round: what a process happens to be like meets all
+        // variants alike.
+        let server = Server::start_binary(&server, &Options::race(CPU))?;
+        for step in 0..VARIANTS.len() {
+            let turn = (step + round) % VARIANTS.len();
+            let truncated = match VARIANTS[turn] {
+                Variant::Untraced | Variant::Control => truncated(&connect(&server, batch)?),
+                Variant::Truncwatch => reports.watch(truncwatch, &server, batch)?,
+                Variant::StraceAll => {
+                    let strace = observer::strace(server.pid()).start()?;
+                    let outcomes = connect(&server, batch)?;
+                    strace.stop()?;
+                    truncated(&outcomes)
+                }
+            };
+            counts[turn] += truncated;
+            shares[turn].push(truncated as f64 / f64::from(batch));
+        }
+        done += batch;
+        round += 1;
+        eprintln!("probe-effect: {done} of {connections} per variant, {counts:?} truncated");
+    }
+    let [untraced, truncwatch, control, strace_all] =
+        counts.map(|count| count as f64 / f64::from(connections));
+    let differences: Vec<_> = (0..round)
+        .map(|round| shares[1][round] - f64::midpoint(shares[0][round], shares[2][round]))
+        .collect();
+    Ok(ProbeEffect {
+        connections,
+        untraced,
+        truncwatch,
+        control,
+        strace_all,
+        difference: truncwatch - f64::midpoint(untraced, control),
+        difference_error: mean(&differences).1,
+        clients_truncated: reports.clients_truncated,
+        findings: reports.findings,
+        events_lost: reports.events_lost,
+        batches_that_differ: reports.differ,
+        kept: reports.kept,
+    })
+}
+
+/// Makes connections, one after the other.
+fn connect(server: &Server, count: u32) -> Result<Vec<Outcome>> {
+    let deadline = Instant::now() + PATIENCE;
+    on_cpu(CPU, || {
+        (0..count)
+            .map(|_| {
+                ensure!(Instant::now() < deadline, "a batch takes too long");
+                Ok(race(server.addr())?)
+            })
+            .collect()
+    })?
+}
+
+fn truncated(outcomes: &[Outcome]) -> usize {
+    outcomes
+        .iter()
+        .filter(|outcome| outcome.truncated())
+        .count()
+}
+
+/// What truncwatch said of its batches.
+#[derive(Default)]
+struct Reports {
+    clients_truncated: usize,
+    findings: BTreeMap<String, usize>,
+    events_lost: u64,
+    differ: usize,
+    kept: Option<PathBuf>,
+}
+
+impl Reports {
+    /// One batch, watched.
+    fn watch(&mut self, truncwatch: &Path, server: &Server, batch: u32) -> Result<usize> {
+        let folder = TempDir::new()?;
+        let path = folder.path().join("report.jsonl");
+        let watch = observer::truncwatch(truncwatch, server.pid())
+            .flag("--json")
+            .option("--output", &path)
+            .start()?;
+        let outcomes = connect(server, batch)?;
+        watch.stop()?;
+        let report = fs::read_to_string(&path).context("truncwatch wrote no report")?;
+        let found = self.take(&report)?;
+        let truncated = truncated(&outcomes);
+        self.clients_truncated += truncated;
+        if found != truncated {
+            self.keep(&report, &outcomes)?;
+        }
+        Ok(truncated)
+    }
+
+    /// Counts the findings of a report.
+    fn take(&mut self, report: &str) -> Result<usize> {
+        let mut found = 0;
+        for line in report.lines() {
+            let line: serde_json::Value = serde_json::from_str(line)?;
+            match line["type"].as_str() {
+                Some("finding") => {
+                    let cause = line["cause"].as_str().unwrap_or("?").to_owned();
+                    *self.findings.entry(cause).or_default() += 1;
+                    found += 1;
+                }
+                Some("summary") => self.events_lost += line["events_lost"].as_u64().unwrap_or(0),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts a batch in which something does not fit where it stays.
+    fn keep(&mut self, report: &str, outcomes: &[Outcome]) -> Result<()> {
+        self.differ += 1;
+        let folder = std::env::temp_dir().join(format!("probe-effect-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let outcomes: String = outcomes.iter().map(|it| format!("{it:?}\n")).collect();
+        fs::write(folder.join(format!("{}.report.jsonl", self.differ)), report)?;
+        fs::write(
+            folder.join(format!("{}.clients.txt", self.differ)),
+            outcomes,
+        )?;
+        self.kept = Some(folder);
+        Ok(())
+    }
+}
+
+impl fmt::Display for ProbeEffect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "probe-effect: truncated share of {} connections each, in turns",
+            self.connections
+        )?;
+        for (label, share) in [
+            ("untraced", self.untraced),
+            ("truncwatch", self.truncwatch),
+            ("untraced again", self.control),
+            ("strace -f, every call", self.strace_all),
+        ] {
+            writeln!(f, "  {label:<22}{:>6.1} %", share * 100.0)?;
+        }
+        writeln!(
+            f,
+            "  truncwatch less untraced: {:+.1} ± {:.1} percentage points",
+            self.difference * 100.0,
+            self.difference_error * 100.0
+        )?;
+        let found: usize = self.findings.values().sum();
+        write!(
+            f,
+            "  while it watched, clients saw {} truncated responses and truncwatch reported {found} ({} events lost)",
+            self.clients_truncated, self.events_lost
+        )?;
+        if let Some(kept) = &self.kept {
+            write!(
+                f,
+                "\n  {} batches differ: kept in {}",
+                self.batches_that_differ,
+                kept.display()
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! Installs what building, testing and the BPF toolchain need. Each step looks
+//! first, and a step that cannot be done says so and how to do it by hand.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use xshell::{Shell, cmd};
+
+use crate::{ebpf::LLVM, root};
+
+/// What to install.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Only what the tests need, not the BPF toolchain
+    #[arg(long)]
+    tests: bool,
+}
+
+/// Programs that the tests use, and the Debian packages that have them.
+const TEST_PROGRAMS: [(&str, &str); 2] = [("nginx", "nginx-light"), ("strace", "strace")];
+
+/// The toolchain that rust-toolchain.toml pins.
+const RUST: &str = "1.95.0";
+
+/// The linker, and the LLVM that it is built with.
+const BPF_LINKER: &str = "0.13.0";
+const LLVM_PACKAGES: [&str; 4] = ["llvm-22-dev", "libpolly-22-dev", "libzstd-dev", "zlib1g-dev"];
+
+/// Installs; fails if something is missing in the end.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let shell = root::shell()?;
+    let mut missing = Vec::new();
+    let mut step = |name: &str, result: Result<()>| match result {
+        Ok(()) => println!("{name}: ready"),
+        Err(error) => {
+            println!("{name}: MISSING: {error:#}");
+            missing.push(name.to_owned());
+        }
+    };
+    step("test programs", test_programs());
+    if !arguments.tests {
+        step("the standard library's source", rust_source(&shell));
+        step("LLVM 22", llvm(&shell));
+        step("bpf-linker", bpf_linker(&shell));
+        // Installing LLVM has been seen to remove strace.
+        step("test programs, still", test_programs());
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!("could not be installed: {}; see above for how to", missing.join(", "))
+}
+
+/// Programs that the tests use.
+pub(crate) fn test_programs() -> Result<()> {
+    let shell = root::shell()?;
+    let absent: Vec<_> = TEST_PROGRAMS.iter().filter(|(program, _)| !root::has(program)).collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<_> = absent.iter().map(|(_, package)| *package).collect();
+    apt_install(&shell, &packages)?;
+    if absent.iter().any(|(program, _)| *program == "nginx") && root::has("systemctl") {
+        // The package starts a server of its own, which nobody asked for; on
+        // machines without a running systemd it does not, and this fails.
+        let stopped = root::as_root(&shell, "systemctl")
+            .args(["disable", "--now", "nginx"])
+            .quiet()
+            .ignore_stdout()
+            .ignore_stderr()
+            .run();
+        if stopped.is_err() && Path::new("/run/nginx.pid").exists() {
+            println!("nginx was started by its package and could not be stopped: sudo nginx -s stop");
+        }
+    }
+    let absent: Vec<_> = TEST_PROGRAMS.iter().filter(|(program, _)| !root::has(program)).collect();
+    if let Some((program, package)) = absent.first() {
+        bail!("{program} is still not there; install it (Debian: {package})");
+    }
+    Ok(())
+}
+
+fn apt_install(shell: &Shell, packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if !root::has("apt-get") {
+        bail!("this is no Debian: install what your system has for {list}");
+    }
+    let manual = || format!("try by hand: sudo apt-get update && sudo apt-get install {list}");
+    let apt = || root::as_root(shell, "env").args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]);
+    if !root::is_root() && !root::has("sudo") {
+        bail!("not root, and there is no sudo; {}", manual());
+    }
+    // An old list names versions that are gone.
+    apt().arg("update").ignore_stdout().run().with_context(manual)?;
+    apt()
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(packages)
+        .ignore_stdout()
+        .run()
+        .with_context(manual)
+}
+
+/// `core` is compiled for the BPF target from source.
+fn rust_source(shell: &Shell) -> Result<()> {
+    let sysroot = PathBuf::from(cmd!(shell, "rustc --print sysroot").read()?);
+    let library = sysroot.join("lib/rustlib/src/rust/library");
+    if library.join("Cargo.lock").exists() {
+        return Ok(());
+    }
+    let version = cmd!(shell, "rustc --version").read()?;
+    if !version.contains(RUST) {
+        bail!("rustc is {version}, not {RUST}: use rustup, which reads rust-toolchain.toml");
+    }
+    if root::has("rustup") && cmd!(shell, "rustup component add rust-src").quiet().ignore_stderr().run().is_ok()
+        && library.join("Cargo.lock").exists()
+    {
+        return Ok(());
+    }
+    // rustup's server is out of reach: Debian has the same source.
+    debian_rust_source(shell, &library).with_context(|| {
+        format!("rustup component add rust-src did not work; put the library folder of Rust {RUST}'s source at {}", library.display())
+    })
+}
+
+/// Takes the library folder out of Debian's package, with an apt configuration
+/// of its own: the machine's sources stay as they are.
+fn debian_rust_source(shell: &Shell, library: &Path) -> Result<()> {
+    let mirror = debian_mirror().context("no Debian mirror in this machine's apt sources")?;
+    let folder = root::target().join("setup");
+    for part in ["lists/partial", "cache/archives/partial", "unpacked"] {
+        fs::create_dir_all(folder.join(part))?;
+    }
+    fs::write(
+        folder.join("sources.list"),
+        format!("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} trixie-backports main\n"),
+    )?;
+    let option = |name: &str, value: &Path| format!("-o{name}={}", value.display());
+    let options = &[
+        option("Dir::Etc::SourceList", &folder.join("sources.list")),
+        option("Dir::Etc::SourceParts", Path::new("/dev/null")),
+        option("Dir::State::Lists", &folder.join("lists")),
+        option("Dir::Cache", &folder.join("cache")),
+        // The sandbox user cannot write here.
+        "-oAPT::Sandbox::User=".to_owned(),
+    ];
+    shell.change_dir(&folder);
+    cmd!(shell, "apt-get -qq {options...} update").run()?;
+    let versions = cmd!(shell, "apt-cache {options...} madison rust-src").read()?;
+    let version = versions
+        .lines()
+        .filter_map(|line| line.split('|').nth(1).map(str::trim))
+        .find(|version| version.starts_with(RUST))
+        .with_context(|| format!("Debian's backports no longer have rust-src {RUST}"))?;
+    let package = format!("rust-src={version}");
+    cmd!(shell, "apt-get -qq {options...} download {package}").run()?;
+    let archive = fs::read_dir(&folder)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "deb"))
+        .context("apt-get download left no package")?;
+    cmd!(shell, "dpkg -x {archive} unpacked").run()?;
+    let source = folder.join(format!("unpacked/usr/src/rustc-{RUST}/library"));
+    let parent = library.parent().context("no folder for the source")?;
+    fs::create_dir_all(parent)?;
+    if library.is_symlink() {
+        // One that leads nowhere: what it led to is gone.
+        fs::remove_file(library)?;
+    }
+    cmd!(shell, "cp -r {source} {library}").run()?;
+    Ok(())
+}
+
+/// The first Debian mirror that apt uses here.
+fn debian_mirror() -> Option<String> {
+    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
+    if let Ok(entries) = fs::read_dir("/etc/apt/sources.list.d") {
+        files.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
+    }
+    files.sort();
+    files.iter().filter_map(|file| fs::read_to_string(file).ok()).find_map(|text| {
+        text.lines()
+            .filter(|line| line.starts_with("URIs:") || line.starts_with("deb "))
+            .flat_map(str::split_whitespace)
+            .find(|word| word.contains("://") && word.trim_end_matches('/').ends_with("/debian"))
+            .map(str::to_owned)
+    })
+}
+
+fn llvm(shell: &Shell) -> Result<()> {
+    let config = Path::new(LLVM).join("bin/llvm-config");
+    if config.exists() && Path::new(LLVM).join("lib/libPolly.a").exists() {
+        return Ok(());
+    }
+    apt_install(shell, &LLVM_PACKAGES).context("LLVM 22 with its static libraries is needed (also from apt.llvm.org)")
+}
+
+fn bpf_linker(shell: &Shell) -> Result<()> {
+    let wanted = format!("bpf-linker {BPF_LINKER}");
+    if cmd!(shell, "bpf-linker --version").quiet().ignore_stderr().read().is_ok_and(|version| version == wanted) {
+        return Ok(());
+    }
+    let _llvm = shell.push_env("LLVM_PREFIX", LLVM);
+    // Not the pinned flags of this workspace's folder.
+    shell.change_dir(std::env::temp_dir());
+    let cargo = root::cargo();
+    let result = cmd!(
+        shell,
+        "{cargo} install --quiet --locked bpf-linker --version {BPF_LINKER} --no-default-features --features llvm-22"
+    )
+    .run();
+    shell.change_dir(root::folder());
+    result.context("cargo install bpf-linker failed")
+}
