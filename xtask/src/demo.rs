@@ -26,7 +26,9 @@ pub(crate) fn run() -> Result<()> {
     if !root::is_root() && !root::has("sudo") {
         bail!("watching needs root, and there is no sudo: run this as root");
     }
-    eprintln!("building truncwatch and two versions of a hyper server (the first time takes minutes)");
+    eprintln!(
+        "building truncwatch and two versions of a hyper server (the first time takes minutes)"
+    );
     let truncwatch = root::build_truncwatch()?;
     let mut lines = Vec::new();
     let mut agreed = true;
@@ -50,7 +52,10 @@ pub(crate) fn run() -> Result<()> {
 fn show(version: HyperVersion, binary: &Path, truncwatch: &Path) -> Result<(String, bool)> {
     let mut server = Server::start_binary(binary, &server::Options::unix())?;
     let pid = server.pid().to_string();
-    println!("\n$ sudo truncwatch --pid {pid}          # {version} on {}", server.addr());
+    println!(
+        "\n$ sudo truncwatch --pid {pid}          # {version} on {}",
+        server.addr()
+    );
     io::stdout().flush()?;
     // Two watches at once: one for the eyes, one to compare.
     let mut shown = Shown(
@@ -92,7 +97,9 @@ fn compare(version: HyperVersion, outcomes: &[Outcome], report: &Report) -> Resu
         .filter(|outcome| !outcome.complete())
         .map(|outcome| (outcome.promised.unwrap_or(u64::MAX), outcome.received))
         .collect();
-    let judged = report.count("messages_judged").context("the summary has no messages_judged")?;
+    let judged = report
+        .count("messages_judged")
+        .context("the summary has no messages_judged")?;
     let reported = report.sizes();
     let agrees = reported == truncated && judged == outcomes.len() as u64 && report.unjudged() == 0;
     let line = format!(
@@ -103,7 +110,10 @@ fn compare(version: HyperVersion, outcomes: &[Outcome], report: &Report) -> Resu
         if agrees {
             "the same ones, to the byte".to_owned()
         } else {
-            format!("THEY DISAGREE: clients {truncated:?}, truncwatch {reported:?}, {}", report.summary)
+            format!(
+                "THEY DISAGREE: clients {truncated:?}, truncwatch {reported:?}, {}",
+                report.summary
+            )
         }
     );
     Ok((line, agrees))
@@ -128,7 +138,8 @@ impl Shown {
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) && self.0.kill().is_ok() && self.0.wait().is_err() {
+        if matches!(self.0.try_wait(), Ok(None)) && self.0.kill().is_ok() && self.0.wait().is_err()
+        {
             eprintln!("truncwatch could not be ended");
         }
     }

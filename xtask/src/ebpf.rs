@@ -29,7 +29,7 @@ const OBJECTS: [(&str, &str); 2] = [
     ("empty", "xtask/bpf/empty.bpf.o"),
 ];
 
-/// Where Debian and apt.llvm.org put the LLVM that bpf-linker is built with.
+/// Where Debian packages put the LLVM that bpf-linker is built with.
 pub(crate) const LLVM: &str = "/usr/lib/llvm-22";
 
 /// Where the source is built, on every machine.
@@ -47,7 +47,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let committed = root::folder().join(committed);
         let stripped = built.join(format!("{name}.stripped"));
         strip(&built.join(name), &stripped)?;
-        let fresh = fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))?;
+        let fresh =
+            fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))?;
         if arguments.check {
             if fs::read(&committed).ok().as_ref() != Some(&fresh) {
                 differ.push(committed.display().to_string());
@@ -75,7 +76,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 fn build() -> Result<()> {
     let shell = root::shell()?;
-    let sysroot = cmd!(shell, "rustc --print sysroot").read().context("rustc does not run")?;
+    let sysroot = cmd!(shell, "rustc --print sysroot")
+        .read()
+        .context("rustc does not run")?;
     let library = format!("{sysroot}/lib/rustlib/src/rust");
     if !Path::new(&library).join("library/Cargo.lock").exists() {
         bail!("the standard library's source is missing: run cargo xtask setup");
@@ -85,17 +88,30 @@ fn build() -> Result<()> {
     }
     copy_source(&shell)?;
     shell.change_dir(Path::new(BUILD_FOLDER).join("detector-ebpf"));
-    let cargo_home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")))?;
+    let cargo_home = std::env::var("CARGO_HOME")
+        .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")))?;
     let registry = registry_sources(&cargo_home);
     // The linker's options: BTF; debug information is what BTF is made from.
-    let mut flags = vec!["-Clink-arg=--btf".to_owned(), "-Cdebuginfo=2".to_owned(), "-Ctarget-cpu=v3".to_owned()];
-    for (from, to) in [(BUILD_FOLDER, "/truncwatch"), (&library, "/rustc"), (&cargo_home, "/cargo")] {
+    let mut flags = vec![
+        "-Clink-arg=--btf".to_owned(),
+        "-Cdebuginfo=2".to_owned(),
+        "-Ctarget-cpu=v3".to_owned(),
+    ];
+    for (from, to) in [
+        (BUILD_FOLDER, "/truncwatch"),
+        (&library, "/rustc"),
+        (&cargo_home, "/cargo"),
+    ] {
         flags.push(format!("--remap-path-prefix={from}={to}"));
     }
     // Last, as the last that matches is taken: registries have a number of
     // their own on each machine.
     for (index, source) in registry.iter().enumerate() {
-        let number = if index == 0 { String::new() } else { index.to_string() };
+        let number = if index == 0 {
+            String::new()
+        } else {
+            index.to_string()
+        };
         flags.push(format!("--remap-path-prefix={source}=/crates{number}"));
     }
     let _flags = shell.push_env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
@@ -104,9 +120,12 @@ fn build() -> Result<()> {
     let _bootstrap = shell.push_env("RUSTC_BOOTSTRAP", "1");
     let _target = shell.push_env("CARGO_TARGET_DIR", root::target().join("ebpf"));
     let cargo = root::cargo();
-    cmd!(shell, "{cargo} build --release --locked -Z build-std=core --target bpfel-unknown-none")
-        .run()
-        .context("the kernel side could not be built")
+    cmd!(
+        shell,
+        "{cargo} build --release --locked -Z build-std=core --target bpfel-unknown-none"
+    )
+    .run()
+    .context("the kernel side could not be built")
 }
 
 fn copy_source(shell: &Shell) -> Result<()> {
@@ -126,7 +145,13 @@ fn copy_source(shell: &Shell) -> Result<()> {
     let members = "members = [\"detector-common\"]";
     let text: Vec<_> = text
         .lines()
-        .map(|line| if line.starts_with("members = ") { members } else { line })
+        .map(|line| {
+            if line.starts_with("members = ") {
+                members
+            } else {
+                line
+            }
+        })
         .collect();
     fs::write(folder.join("Cargo.toml"), text.join("\n"))?;
     Ok(())
@@ -137,8 +162,10 @@ fn registry_sources(cargo_home: &str) -> Vec<String> {
     let Ok(entries) = fs::read_dir(Path::new(cargo_home).join("registry/src")) else {
         return Vec::new();
     };
-    let mut folders: Vec<_> =
-        entries.filter_map(Result::ok).map(|entry| entry.path().display().to_string()).collect();
+    let mut folders: Vec<_> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path().display().to_string())
+        .collect();
     folders.sort();
     folders
 }

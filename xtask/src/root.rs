@@ -44,16 +44,23 @@ pub(crate) fn has(program: &str) -> bool {
 
 /// A command as root: as it is if we are, else through sudo.
 pub(crate) fn as_root<'a>(shell: &'a Shell, program: &str) -> Cmd<'a> {
-    if is_root() { cmd!(shell, "{program}") } else { cmd!(shell, "sudo {program}") }
+    if is_root() {
+        cmd!(shell, "{program}")
+    } else {
+        cmd!(shell, "sudo {program}")
+    }
 }
 
 /// Builds the release binary, as the user that we are; its path.
 pub(crate) fn build_truncwatch() -> Result<PathBuf> {
     let shell = shell()?;
     let cargo = cargo();
-    cmd!(shell, "{cargo} build --quiet --release --locked --package truncwatch --bin truncwatch")
-        .run()
-        .context("truncwatch could not be built")?;
+    cmd!(
+        shell,
+        "{cargo} build --quiet --release --locked --package truncwatch --bin truncwatch"
+    )
+    .run()
+    .context("truncwatch could not be built")?;
     Ok(target().join("release/truncwatch"))
 }
 

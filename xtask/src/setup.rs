@@ -28,7 +28,12 @@ const RUST: &str = "1.95.0";
 
 /// The linker, and the LLVM that it is built with.
 const BPF_LINKER: &str = "0.13.0";
-const LLVM_PACKAGES: [&str; 4] = ["llvm-22-dev", "libpolly-22-dev", "libzstd-dev", "zlib1g-dev"];
+const LLVM_PACKAGES: [&str; 4] = [
+    "llvm-22-dev",
+    "libpolly-22-dev",
+    "libzstd-dev",
+    "zlib1g-dev",
+];
 
 /// Installs; fails if something is missing in the end.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -52,13 +57,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    bail!("could not be installed: {}; see above for how to", missing.join(", "))
+    bail!(
+        "could not be installed: {}; see above for how to",
+        missing.join(", ")
+    )
 }
 
 /// Programs that the tests use.
 pub(crate) fn test_programs() -> Result<()> {
     let shell = root::shell()?;
-    let absent: Vec<_> = TEST_PROGRAMS.iter().filter(|(program, _)| !root::has(program)).collect();
+    let absent: Vec<_> = TEST_PROGRAMS
+        .iter()
+        .filter(|(program, _)| !root::has(program))
+        .collect();
     if absent.is_empty() {
         return Ok(());
     }
@@ -74,10 +85,15 @@ pub(crate) fn test_programs() -> Result<()> {
             .ignore_stderr()
             .run();
         if stopped.is_err() && Path::new("/run/nginx.pid").exists() {
-            println!("nginx was started by its package and could not be stopped: sudo nginx -s stop");
+            println!(
+                "nginx was started by its package and could not be stopped: sudo nginx -s stop"
+            );
         }
     }
-    let absent: Vec<_> = TEST_PROGRAMS.iter().filter(|(program, _)| !root::has(program)).collect();
+    let absent: Vec<_> = TEST_PROGRAMS
+        .iter()
+        .filter(|(program, _)| !root::has(program))
+        .collect();
     if let Some((program, package)) = absent.first() {
         bail!("{program} is still not there; install it (Debian: {package})");
     }
@@ -90,12 +106,17 @@ fn apt_install(shell: &Shell, packages: &[&str]) -> Result<()> {
         bail!("this is no Debian: install what your system has for {list}");
     }
     let manual = || format!("try by hand: sudo apt-get update && sudo apt-get install {list}");
-    let apt = || root::as_root(shell, "env").args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]);
+    let apt =
+        || root::as_root(shell, "env").args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]);
     if !root::is_root() && !root::has("sudo") {
         bail!("not root, and there is no sudo; {}", manual());
     }
     // An old list names versions that are gone.
-    apt().arg("update").ignore_stdout().run().with_context(manual)?;
+    apt()
+        .arg("update")
+        .ignore_stdout()
+        .run()
+        .with_context(manual)?;
     apt()
         .args(["install", "--yes", "--no-install-recommends"])
         .args(packages)
@@ -115,7 +136,12 @@ fn rust_source(shell: &Shell) -> Result<()> {
     if !version.contains(RUST) {
         bail!("rustc is {version}, not {RUST}: use rustup, which reads rust-toolchain.toml");
     }
-    if root::has("rustup") && cmd!(shell, "rustup component add rust-src").quiet().ignore_stderr().run().is_ok()
+    if root::has("rustup")
+        && cmd!(shell, "rustup component add rust-src")
+            .quiet()
+            .ignore_stderr()
+            .run()
+            .is_ok()
         && library.join("Cargo.lock").exists()
     {
         return Ok(());
@@ -136,7 +162,9 @@ fn debian_rust_source(shell: &Shell, library: &Path) -> Result<()> {
     }
     fs::write(
         folder.join("sources.list"),
-        format!("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} trixie-backports main\n"),
+        format!(
+            "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} trixie-backports main\n"
+        ),
     )?;
     let option = |name: &str, value: &Path| format!("-o{name}={}", value.display());
     let options = &[
@@ -181,13 +209,18 @@ fn debian_mirror() -> Option<String> {
         files.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
     }
     files.sort();
-    files.iter().filter_map(|file| fs::read_to_string(file).ok()).find_map(|text| {
-        text.lines()
-            .filter(|line| line.starts_with("URIs:") || line.starts_with("deb "))
-            .flat_map(str::split_whitespace)
-            .find(|word| word.contains("://") && word.trim_end_matches('/').ends_with("/debian"))
-            .map(str::to_owned)
-    })
+    files
+        .iter()
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .find_map(|text| {
+            text.lines()
+                .filter(|line| line.starts_with("URIs:") || line.starts_with("deb "))
+                .flat_map(str::split_whitespace)
+                .find(|word| {
+                    word.contains("://") && word.trim_end_matches('/').ends_with("/debian")
+                })
+                .map(str::to_owned)
+        })
 }
 
 fn llvm(shell: &Shell) -> Result<()> {
@@ -195,12 +228,18 @@ fn llvm(shell: &Shell) -> Result<()> {
     if config.exists() && Path::new(LLVM).join("lib/libPolly.a").exists() {
         return Ok(());
     }
-    apt_install(shell, &LLVM_PACKAGES).context("LLVM 22 with its static libraries is needed (also from apt.llvm.org)")
+    apt_install(shell, &LLVM_PACKAGES)
+        .context("LLVM 22 with its static libraries is needed")
 }
 
 fn bpf_linker(shell: &Shell) -> Result<()> {
     let wanted = format!("bpf-linker {BPF_LINKER}");
-    if cmd!(shell, "bpf-linker --version").quiet().ignore_stderr().read().is_ok_and(|version| version == wanted) {
+    if cmd!(shell, "bpf-linker --version")
+        .quiet()
+        .ignore_stderr()
+        .read()
+        .is_ok_and(|version| version == wanted)
+    {
         return Ok(());
     }
     let _llvm = shell.push_env("LLVM_PREFIX", LLVM);

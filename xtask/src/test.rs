@@ -22,16 +22,29 @@ pub(crate) fn run() -> Result<()> {
         );
     }
     if root::is_ci() && !left_out.is_empty() {
-        bail!("in continuous integration nothing may be left out: {}", left_out.join("; "));
+        bail!(
+            "in continuous integration nothing may be left out: {}",
+            left_out.join("; ")
+        );
     }
     // The servers are built once, ahead of the tests that time out.
     for version in testbed::server::HyperVersion::ALL {
         testbed::server::build(version)?;
     }
-    let driver: &[&str] = if root::has("nginx") { &[] } else { &["--exclude", "testbed"] };
-    cmd!(shell, "{cargo} test --locked --workspace {driver...}").run().context("tests failed")?;
+    let driver: &[&str] = if root::has("nginx") {
+        &[]
+    } else {
+        &["--exclude", "testbed"]
+    };
+    cmd!(shell, "{cargo} test --locked --workspace {driver...}")
+        .run()
+        .context("tests failed")?;
     if live {
-        let skipped: &[&str] = if root::has("nginx") { &[] } else { &["--skip", "nginx"] };
+        let skipped: &[&str] = if root::has("nginx") {
+            &[]
+        } else {
+            &["--skip", "nginx"]
+        };
         // Two at a time: each drives a server of its own, and they count.
         cmd!(
             shell,

@@ -319,7 +319,10 @@ impl Outgoing {
     /// A side that sent responses sends no requests: bytes that could begin
     /// one are then no head.
     fn parse(&self, bytes: &[u8]) -> Parsed {
-        let response = bytes.iter().zip(b"HTTP/").all(|(byte, letter)| byte == letter);
+        let response = bytes
+            .iter()
+            .zip(b"HTTP/")
+            .all(|(byte, letter)| byte == letter);
         match self.role {
             Some(role) if (role == Role::Response) != response => Parsed::Invalid,
             _ => parse(bytes),

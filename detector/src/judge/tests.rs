@@ -202,17 +202,29 @@ fn ok(length: u64) -> Vec<u8> {
 }
 
 fn judged(tally: &Tally) -> (u64, Vec<(&'static str, u64)>) {
-    let missed = tally.unjudged.iter().map(|(reason, count)| (reason.name(), *count)).collect();
+    let missed = tally
+        .unjudged
+        .iter()
+        .map(|(reason, count)| (reason.name(), *count))
+        .collect();
     (tally.messages_judged, missed)
 }
 
 #[test]
 fn a_shutdown_before_the_promised_bytes_is_reported() {
     let mut wire = Wire::new();
-    let finding = wire.receive(GET).send(&ok(1000), 300).shutdown().close().one();
+    let finding = wire
+        .receive(GET)
+        .send(&ok(1000), 300)
+        .shutdown()
+        .close()
+        .one();
     assert_eq!(finding.cause, Cause::PrematureShutdown);
     assert_eq!(finding.fault, Fault::Local);
-    assert_eq!((finding.promised, finding.sent, finding.missing()), (1000, 300, 700));
+    assert_eq!(
+        (finding.promised, finding.sent, finding.missing()),
+        (1000, 300, 700)
+    );
     assert_eq!(finding.message.method.as_deref(), Some("GET"));
     assert_eq!(finding.message.target.as_deref(), Some("/a"));
     assert_eq!(finding.message.status, Some(200));
@@ -221,7 +233,13 @@ fn a_shutdown_before_the_promised_bytes_is_reported() {
 #[test]
 fn a_whole_response_is_not() {
     let mut wire = Wire::new();
-    let tally = wire.receive(GET).send(&ok(1000), 300).body(700).shutdown().close().none();
+    let tally = wire
+        .receive(GET)
+        .send(&ok(1000), 300)
+        .body(700)
+        .shutdown()
+        .close()
+        .none();
     assert_eq!(judged(&tally), (1, vec![]));
 }
 
@@ -229,7 +247,10 @@ fn a_whole_response_is_not() {
 fn one_byte_short_is_short() {
     let mut wire = Wire::new();
     let finding = wire.receive(GET).send(&ok(1000), 0).body(999).close().one();
-    assert_eq!((finding.cause, finding.missing()), (Cause::PrematureClose, 1));
+    assert_eq!(
+        (finding.cause, finding.missing()),
+        (Cause::PrematureClose, 1)
+    );
 }
 
 #[test]
@@ -251,7 +272,11 @@ fn what_the_last_call_offered_and_the_kernel_did_not_take_is_stranded() {
 #[test]
 fn a_signal_that_ends_the_process_is_in_the_finding() {
     let mut wire = Wire::new();
-    let finding = wire.receive(GET).send(&ok(1000), 300).end(EndKind::Exit, 1, 9).one();
+    let finding = wire
+        .receive(GET)
+        .send(&ok(1000), 300)
+        .end(EndKind::Exit, 1, 9)
+        .one();
     assert_eq!(finding.cause, Cause::ProcessExit);
     assert_eq!(finding.ending.kind, EndingKind::Exit { wait_status: 9 });
 }
@@ -262,7 +287,13 @@ fn keep_alive_is_followed_by_offset() {
     for _ in 0..3 {
         wire.receive(GET).send(&ok(5000), 0).body(2500).body(2500);
     }
-    let finding = wire.receive(GET).send(&ok(9000), 0).body(1).shutdown().close().one();
+    let finding = wire
+        .receive(GET)
+        .send(&ok(9000), 0)
+        .body(1)
+        .shutdown()
+        .close()
+        .one();
     assert_eq!((finding.promised, finding.sent), (9000, 1));
     assert_eq!(wire.judge.tally().messages_judged, 4);
 }
@@ -309,9 +340,15 @@ fn a_body_that_looks_like_heads_is_a_body() {
 #[test]
 fn a_body_that_looks_like_heads_can_be_short() {
     let mut wire = Wire::new();
-    wire.receive(GET).send(&ok(1000), 0).send(&ok(3), 0).send(&ok(3), 0);
+    wire.receive(GET)
+        .send(&ok(1000), 0)
+        .send(&ok(3), 0)
+        .send(&ok(3), 0);
     let finding = wire.close().one();
-    assert_eq!((finding.promised, finding.sent), (1000, 2 * ok(3).len() as u64));
+    assert_eq!(
+        (finding.promised, finding.sent),
+        (1000, 2 * ok(3).len() as u64)
+    );
 }
 
 #[test]
@@ -329,7 +366,10 @@ fn a_response_to_head_has_no_body() {
 #[test]
 fn a_response_without_body_to_an_unseen_request_is_not_judged() {
     let mut wire = Wire::new();
-    assert_eq!(judged(&wire.send(&ok(1000), 0).close().none()), (0, vec![("method-unknown", 1)]));
+    assert_eq!(
+        judged(&wire.send(&ok(1000), 0).close().none()),
+        (0, vec![("method-unknown", 1)])
+    );
     // With a body byte it cannot have answered HEAD.
     let mut wire = Wire::new();
     assert_eq!(wire.send(&ok(1000), 1).close().one().message.method, None);
@@ -342,12 +382,17 @@ fn a_response_without_body_to_an_unseen_request_is_not_judged() {
 #[test]
 fn interim_and_bodiless_responses() {
     let mut wire = Wire::new();
-    wire.receive(GET).send(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", 0);
+    wire.receive(GET)
+        .send(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", 0);
     let tally = wire.send(&ok(10), 10).close().none();
     assert_eq!(judged(&tally), (1, vec![]));
     let mut wire = Wire::new();
-    wire.receive(GET).send(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", 0);
-    wire.receive(GET).send(b"HTTP/1.1 204 No Content\r\n\r\n", 0);
+    wire.receive(GET).send(
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n",
+        0,
+    );
+    wire.receive(GET)
+        .send(b"HTTP/1.1 204 No Content\r\n\r\n", 0);
     assert_eq!(judged(&wire.close().none()), (2, vec![]));
 }
 
@@ -355,10 +400,22 @@ fn interim_and_bodiless_responses() {
 fn what_has_no_promise_is_counted_and_not_judged() {
     let cases: [(&[u8], &[u8], &str); 6] = [
         (GET, b"HTTP/1.0 200 OK\r\n\r\n", "until-close"),
-        (GET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe", "chunked"),
+        (
+            GET,
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe",
+            "chunked",
+        ),
         (GET, b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "tunnel"),
-        (b"CONNECT a:1 HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", "tunnel"),
-        (GET, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", "malformed"),
+        (
+            b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n\r\n",
+            "tunnel",
+        ),
+        (
+            GET,
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+            "malformed",
+        ),
         (GET, b"HTTP/1.1 200 OK\r\nContent-Le", "head-cut"),
     ];
     for (request, response, reason) in cases {
@@ -371,8 +428,16 @@ fn what_has_no_promise_is_counted_and_not_judged() {
 #[test]
 fn what_is_not_http_is_named() {
     let cases: [(&[u8], &[u8], &str); 4] = [
-        (b"\x16\x03\x01\x02\x00", b"\x16\x03\x03\x00\x7a", "encrypted"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\0\0\x12\x04\0\0\0\0\0", "http2"),
+        (
+            b"\x16\x03\x01\x02\x00",
+            b"\x16\x03\x03\x00\x7a",
+            "encrypted",
+        ),
+        (
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"\0\0\x12\x04\0\0\0\0\0",
+            "http2",
+        ),
         (b"ping", b"+PONG\r\n", "not-http"),
         (b"", b"HTTPfoo bar\r\n\r\n", "not-http"),
     ];
@@ -387,7 +452,10 @@ fn what_is_not_http_is_named() {
 fn chunked_responses_that_were_seen_whole_keep_the_place() {
     let mut wire = Wire::new();
     wire.receive(GET);
-    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", 0);
+    wire.send(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        0,
+    );
     wire.send(b"0\r\n\r\n", 0);
     let finding = wire.receive(GET).send(&ok(100), 0).body(1).close().one();
     assert_eq!(finding.promised, 100);
@@ -438,7 +506,10 @@ fn a_peer_that_is_gone_is_the_one_who_cut() {
     unix.socket_shutdown = 3;
     for mut wire in [reset, broken, unix] {
         let finding = wire.close().one();
-        assert_eq!((finding.cause, finding.fault), (Cause::PeerClosed, Fault::Peer));
+        assert_eq!(
+            (finding.cause, finding.fault),
+            (Cause::PeerClosed, Fault::Peer)
+        );
         assert_eq!(wire.judge.tally().peer_endings, 1);
     }
 }
@@ -453,8 +524,16 @@ fn a_half_close_is_no_proof_that_the_peer_left() {
     fin.socket_state = tcp_state::CLOSE_WAIT;
     for mut wire in [eof, fin] {
         let finding = wire.shutdown().close().one();
-        assert_eq!((finding.cause, finding.fault), (Cause::PrematureShutdown, Fault::Unknown));
-        assert!(finding.timeline.iter().any(|entry| entry.call == "peer half-closed"));
+        assert_eq!(
+            (finding.cause, finding.fault),
+            (Cause::PrematureShutdown, Fault::Unknown)
+        );
+        assert!(
+            finding
+                .timeline
+                .iter()
+                .any(|entry| entry.call == "peer half-closed")
+        );
     }
 }
 
@@ -489,14 +568,21 @@ fn one_message_is_one_finding() {
 #[test]
 fn a_close_of_one_of_several_descriptors_ends_nothing() {
     let mut wire = Wire::new();
-    wire.receive(GET).send(&ok(1000), 300).end(EndKind::Close, 2, 0);
+    wire.receive(GET)
+        .send(&ok(1000), 300)
+        .end(EndKind::Close, 2, 0);
     wire.body(700);
     assert_eq!(judged(&wire.close().none()), (1, vec![]));
     // Another process still holds it when the watch ends.
     let mut wire = Wire::new();
-    wire.receive(GET).send(&ok(1000), 300).end(EndKind::Close, 2, 0);
+    wire.receive(GET)
+        .send(&ok(1000), 300)
+        .end(EndKind::Close, 2, 0);
     let (findings, tally) = wire.finish_open();
-    assert_eq!((findings, judged(&tally)), (vec![], (0, vec![("shared", 1)])));
+    assert_eq!(
+        (findings, judged(&tally)),
+        (vec![], (0, vec![("shared", 1)]))
+    );
 }
 
 #[test]
@@ -507,7 +593,9 @@ fn a_process_that_held_a_socket_twice_ends_it_once() {
     assert_eq!(wire.one().cause, Cause::ProcessExit);
     // Once of twice: somebody else holds the other.
     let mut wire = Wire::new();
-    wire.receive(GET).send(&ok(1000), 300).end(EndKind::Exit, 2, 0);
+    wire.receive(GET)
+        .send(&ok(1000), 300)
+        .end(EndKind::Exit, 2, 0);
     let (findings, _) = wire.finish_open();
     assert_eq!(findings, []);
 }
@@ -517,7 +605,10 @@ fn what_is_in_progress_at_the_end_of_the_watch_is_not_judged() {
     let mut wire = Wire::new();
     wire.receive(GET).send(&ok(1000), 300);
     let (findings, tally) = wire.finish_open();
-    assert_eq!((findings, judged(&tally)), (vec![], (0, vec![("in-progress", 1)])));
+    assert_eq!(
+        (findings, judged(&tally)),
+        (vec![], (0, vec![("in-progress", 1)]))
+    );
     // Whole and idle: judged.
     let mut wire = Wire::new();
     wire.receive(GET).send(&ok(1000), 1000);
@@ -530,7 +621,10 @@ fn any_lost_record_leaves_the_connection_unjudged() {
     for lost in 0..6 {
         let mut wire = Wire::new();
         wire.lose = vec![lost];
-        wire.receive(GET).send(&ok(50), 50).receive(GET).send(&ok(1000), 300);
+        wire.receive(GET)
+            .send(&ok(50), 50)
+            .receive(GET)
+            .send(&ok(1000), 300);
         wire.shutdown().close();
         let (findings, tally) = wire.finish();
         assert_eq!(findings, [], "record {lost} lost");
@@ -543,14 +637,22 @@ fn records_in_another_order_are_put_right() {
     for swapped in 0..4 {
         let mut wire = Wire::new();
         wire.hold = true;
-        wire.receive(GET).send(&ok(50), 50).receive(GET).send(&ok(1000), 300).close();
+        wire.receive(GET)
+            .send(&ok(50), 50)
+            .receive(GET)
+            .send(&ok(1000), 300)
+            .close();
         let mut records = std::mem::take(&mut wire.held);
         records.swap(swapped, swapped + 1);
         for record in records {
             wire.judge.take(record);
         }
         let finding = wire.one();
-        assert_eq!((finding.promised, finding.sent), (1000, 300), "swapped {swapped}");
+        assert_eq!(
+            (finding.promised, finding.sent),
+            (1000, 300),
+            "swapped {swapped}"
+        );
     }
 }
 
@@ -561,7 +663,11 @@ fn an_upload_that_is_cut_short_is_reported_unless_it_was_answered() {
     let finding = wire.send(post, 300).close().one();
     assert_eq!((finding.message.role, finding.sent), (Role::Request, 300));
     let mut wire = Wire::new();
-    let tally = wire.send(post, 300).receive(b"HTTP/1.1 413 No\r\n\r\n").close().none();
+    let tally = wire
+        .send(post, 300)
+        .receive(b"HTTP/1.1 413 No\r\n\r\n")
+        .close()
+        .none();
     assert_eq!(judged(&tally), (0, vec![("early-response", 1)]));
 }
 

@@ -44,12 +44,11 @@ impl Reported<'_> {
     #[must_use]
     pub fn target(&self) -> Option<&str> {
         let target = self.finding.message.target.as_deref()?;
-        let shown = if self.show_query {
+        if self.show_query {
             Some(target)
         } else {
             target.split('?').next()
-        };
-        shown
+        }
     }
 }
 
@@ -98,7 +97,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -35,7 +35,8 @@ pub fn finding(reported: &Reported<'_>, color: bool) -> String {
             format!("{} bytes by the kernel", grouped(finding.sent)),
         ),
         ("missing", missing(finding)),
-        ("ended by", ended_by(reported)),
+        ("ended by", ended_by(finding)),
+        ("program", reported.exe.unwrap_or("not known").to_owned()),
         ("socket", socket(finding)),
     ] {
         facts.add_row([
@@ -83,9 +84,9 @@ fn headline(fault: Fault) -> &'static str {
 
 fn fault(finding: &Finding) -> String {
     match finding.fault {
-        Fault::Local => format!("fault of this process ({})", finding.fault.name()),
-        Fault::Peer => "fault of the peer".to_owned(),
-        Fault::Unknown => "fault unknown: the peer had half-closed".to_owned(),
+        Fault::Local => "fault: local".to_owned(),
+        Fault::Peer => "fault: peer".to_owned(),
+        Fault::Unknown => "fault: unknown (the peer had half-closed)".to_owned(),
     }
 }
 
@@ -106,7 +107,7 @@ fn message(reported: &Reported<'_>) -> String {
 fn missing(finding: &Finding) -> String {
     let stranded = match finding.stranded {
         None => "how many the last call offered is not known".to_owned(),
-        Some(0) => "none stranded: the process never offered them".to_owned(),
+        Some(0) => "none stranded (never offered)".to_owned(),
         Some(bytes) => format!(
             "{} stranded: offered to the last call, not taken",
             grouped(bytes)
@@ -115,8 +116,7 @@ fn missing(finding: &Finding) -> String {
     format!("{} bytes; {stranded}", grouped(finding.missing()))
 }
 
-fn ended_by(reported: &Reported<'_>) -> String {
-    let finding = reported.finding;
+fn ended_by(finding: &Finding) -> String {
     let idle = finding.ending.idle_ns.map_or_else(
         || "nothing was ever accepted".to_owned(),
         |idle| format!("{:.2} ms after the last byte", milliseconds(idle)),
@@ -126,12 +126,8 @@ fn ended_by(reported: &Reported<'_>) -> String {
     } else {
         format!(" thread {}", finding.tid)
     };
-    let program = reported
-        .exe
-        .map(|exe| format!(" ({exe})"))
-        .unwrap_or_default();
     format!(
-        "{}[{}]{thread}{program}: {}, {idle}",
+        "{}[{}]{thread}: {}, {idle}",
         finding.comm,
         finding.pid,
         json::ending_call(finding)

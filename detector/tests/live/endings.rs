@@ -23,7 +23,9 @@ fn a_server_that_is_killed_in_mid_response() -> Result<()> {
         thread::sleep(Duration::from_millis(300));
         server.kill(Signal::KILL)?;
         server.wait()?;
-        let outcome = client.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;
+        let outcome = client
+            .join()
+            .map_err(|_| anyhow::anyhow!("the client panicked"))??;
         // The watch ends with the process.
         let report = watcher.finish()?;
         let finding = only(&report)?;
@@ -55,8 +57,8 @@ fn a_client_that_resets_is_counted_and_shown_only_on_request() -> Result<()> {
         for (arguments, shown) in [(&[][..], 0), (&["--show-peer"], 1)] {
             let server = Server::start(HyperVersion::V1_12_0, &options)?;
             let watcher = watch(server.pid(), arguments)?;
-            // Stops reading with bytes in its queue, and closes.
-            let request = Request::get("/slow/50000000").stop_after(100_000);
+            // Stops reading with bytes in its queue, and closes: a reset.
+            let request = Request::get("/bytes/50000000").stop_after(100_000);
             drop(Conn::connect(server.addr())?.request(&request));
             thread::sleep(Duration::from_millis(500));
             let report = watcher.stop()?;

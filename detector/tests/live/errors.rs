@@ -20,7 +20,9 @@ fn refused(output: &Output) -> String {
 
 #[test]
 fn no_such_process() -> Result<()> {
-    let output = Command::new(truncwatch()).args(["--pid", "4194305"]).output()?;
+    let output = Command::new(truncwatch())
+        .args(["--pid", "4194305"])
+        .output()?;
     assert!(refused(&output).contains("no process 4194305"));
     Ok(())
 }
@@ -35,7 +37,10 @@ fn a_thread_instead_of_its_process() -> Result<()> {
         if sender.send(tid).is_ok() && wait.recv().is_ok() {}
     });
     let path = receiver.recv()??;
-    let tid = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let tid = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let output = Command::new(truncwatch()).args(["--pid", &tid]).output()?;
     assert!(refused(&output).contains(&format!("--pid {}", std::process::id())));
     Ok(())
@@ -96,14 +101,21 @@ fn kernel_types_that_cannot_be_read() -> Result<()> {
 
 #[test]
 fn a_report_that_cannot_be_written() -> Result<()> {
-    let output = Command::new(truncwatch()).args(["--pid", "1", "-o", "/nonexistent/report"]).output()?;
+    let output = Command::new(truncwatch())
+        .args(["--pid", "1", "-o", "/nonexistent/report"])
+        .output()?;
     assert!(refused(&output).contains("/nonexistent/report"));
     Ok(())
 }
 
 #[test]
 fn bad_usage() -> Result<()> {
-    for arguments in [&["--pid", "0"][..], &["--follow"], &["--nonsense"], &["trace.log"]] {
+    for arguments in [
+        &["--pid", "0"][..],
+        &["--follow"],
+        &["--nonsense"],
+        &["trace.log"],
+    ] {
         let output = Command::new(truncwatch()).args(arguments).output()?;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty());

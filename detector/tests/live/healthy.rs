@@ -16,7 +16,10 @@ fn keep_alive(addr: &Addr, method: &str, path: &str, requests: u64) -> Result<()
     let mut connection = Conn::connect(addr)?;
     for number in 0..requests {
         let outcome = connection.request(&Request::new(method, path));
-        assert!(outcome.complete(), "{method} {path} number {number}: {outcome:?}");
+        assert!(
+            outcome.complete(),
+            "{method} {path} number {number}: {outcome:?}"
+        );
     }
     Ok(())
 }
@@ -25,7 +28,11 @@ fn keep_alive(addr: &Addr, method: &str, path: &str, requests: u64) -> Result<()
 fn twenty_thousand_requests_to_hyper_over_keep_alive() -> Result<()> {
     let server = hyper(HyperVersion::V1_8_1)?;
     let watcher = watch(server.pid(), &[])?;
-    for (path, requests) in [("/bytes/0", 1_000), ("/bytes/2000", 18_000), ("/bytes/400000", 1_000)] {
+    for (path, requests) in [
+        ("/bytes/0", 1_000),
+        ("/bytes/2000", 18_000),
+        ("/bytes/400000", 1_000),
+    ] {
         keep_alive(server.addr(), "GET", path, requests)?;
     }
     assert_clean(&watcher.stop()?, 20_000);
@@ -34,15 +41,21 @@ fn twenty_thousand_requests_to_hyper_over_keep_alive() -> Result<()> {
 
 #[test]
 fn twenty_thousand_requests_to_nginx_over_keep_alive() -> Result<()> {
-    let nginx = Nginx::start(&nginx::Options { workers: 2, ..nginx::Options::default() })?;
+    let nginx = Nginx::start(&nginx::Options {
+        workers: 2,
+        ..nginx::Options::default()
+    })?;
     nginx.put("small", &[b'x'; 512])?;
     nginx.put("large", &vec![b'x'; 1 << 20])?;
     nginx.put("empty", b"")?;
     let watcher = watch(nginx.master_pid(), &["--follow"])?;
     for addr in [nginx.tcp(), nginx.unix()] {
-        for (method, path, requests) in
-            [("GET", "/small", 9_000), ("GET", "/large", 300), ("HEAD", "/large", 350), ("GET", "/empty", 350)]
-        {
+        for (method, path, requests) in [
+            ("GET", "/small", 9_000),
+            ("GET", "/large", 300),
+            ("HEAD", "/large", 350),
+            ("GET", "/empty", 350),
+        ] {
             keep_alive(&addr, method, path, requests)?;
         }
     }
@@ -103,7 +116,10 @@ class Handler(BaseHTTPRequestHandler):
 
 #[test]
 fn descriptors_that_are_reused_at_once_by_eight_threads() -> Result<()> {
-    let options = testbed::server::Options { threads: 4, ..testbed::server::Options::unix() };
+    let options = testbed::server::Options {
+        threads: 4,
+        ..testbed::server::Options::unix()
+    };
     let server = Server::start(HyperVersion::V1_12_0, &options)?;
     let watcher = watch(server.pid(), &[])?;
     thread::scope(|scope| {
@@ -120,7 +136,9 @@ fn descriptors_that_are_reused_at_once_by_eight_threads() -> Result<()> {
             })
             .collect();
         for worker in workers {
-            worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))??;
+            worker
+                .join()
+                .map_err(|_| anyhow::anyhow!("a worker panicked"))??;
         }
         Ok::<_, anyhow::Error>(())
     })?;
@@ -137,7 +155,12 @@ fn chunked_responses_are_counted_and_not_judged() -> Result<()> {
     }
     let report = watcher.stop()?;
     assert_eq!(report.findings, Vec::<serde_json::Value>::new());
-    assert_eq!(report.summary.pointer("/unjudged/chunked"), Some(&10.into()), "{}", report.summary);
+    assert_eq!(
+        report.summary.pointer("/unjudged/chunked"),
+        Some(&10.into()),
+        "{}",
+        report.summary
+    );
     Ok(())
 }
 
@@ -170,6 +193,11 @@ server.serve_forever()
     let process = crate::servers::Reaped(child);
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
-    let addr = format!("127.0.0.1:{}", line.trim()).parse().map_err(|_| anyhow::anyhow!("no port: {line:?}"))?;
-    Ok(Python { process, addr: Addr::Tcp(addr) })
+    let addr = format!("127.0.0.1:{}", line.trim())
+        .parse()
+        .map_err(|_| anyhow::anyhow!("no port: {line:?}"))?;
+    Ok(Python {
+        process,
+        addr: Addr::Tcp(addr),
+    })
 }

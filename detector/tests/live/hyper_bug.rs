@@ -26,7 +26,11 @@ fn every_truncated_connection_is_reported_once_with_the_clients_numbers() -> Res
         }
         let mut connection = Conn::connect(server.addr())?;
         for _ in 0..EACH {
-            assert!(connection.request(&Request::get("/bytes/300000")).complete());
+            assert!(
+                connection
+                    .request(&Request::get("/bytes/300000"))
+                    .complete()
+            );
             healthy += 1;
         }
     }
@@ -35,10 +39,19 @@ fn every_truncated_connection_is_reported_once_with_the_clients_numbers() -> Res
     for finding in &report.findings {
         assert_eq!(text(finding, "/cause"), Some("premature-shutdown"));
         assert_eq!(text(finding, "/fault"), Some("local"));
-        assert_eq!(finding.pointer("/stranded_bytes"), finding.pointer("/missing_bytes"));
-        assert_eq!(finding.pointer("/socket/peer_pid"), Some(&std::process::id().into()));
+        assert_eq!(
+            finding.pointer("/stranded_bytes"),
+            finding.pointer("/missing_bytes")
+        );
+        assert_eq!(
+            finding.pointer("/socket/peer_pid"),
+            Some(&std::process::id().into())
+        );
     }
-    assert_eq!(report.count("messages_judged"), Some(3 * EACH as u64 + healthy));
+    assert_eq!(
+        report.count("messages_judged"),
+        Some(3 * EACH as u64 + healthy)
+    );
     assert_eq!(report.unjudged(), 0, "{}", report.summary);
     assert_eq!(report.status.code(), Some(1));
     Ok(())
@@ -53,7 +66,10 @@ fn without_vectored_writes_the_bug_looks_different_and_is_found_too() -> Result<
     let outcome = trigger(server.addr(), Trigger::Until)?;
     let report = watcher.stop()?;
     assert_eq!(report.sizes(), vec![(BIG_BODY, outcome.received)]);
-    let calls = report.findings[0].pointer("/timeline").cloned().unwrap_or_default();
+    let calls = report.findings[0]
+        .pointer("/timeline")
+        .cloned()
+        .unwrap_or_default();
     assert!(calls.to_string().contains("sendto"), "{calls}");
     Ok(())
 }
@@ -68,7 +84,10 @@ fn over_tcp_what_the_kernel_accepted_is_reported() -> Result<()> {
     let report = watcher.stop()?;
     assert_eq!(report.sizes(), vec![(BIG_BODY, outcome.received)]);
     assert_eq!(text(&report.findings[0], "/socket/family"), Some("inet"));
-    assert_eq!(text(&report.findings[0], "/socket/local"), Some(&*server.addr().to_string()));
+    assert_eq!(
+        text(&report.findings[0], "/socket/local"),
+        Some(&*server.addr().to_string())
+    );
     Ok(())
 }
 
@@ -88,7 +107,10 @@ fn the_fixed_version_is_silent() -> Result<()> {
 #[test]
 fn a_query_is_not_printed_unless_asked_for() -> Result<()> {
     let server = hyper(HyperVersion::V1_8_1)?;
-    for (option, target) in [(&[][..], "/lie/10/5"), (&["--show-query"], "/lie/10/5?token=1")] {
+    for (option, target) in [
+        (&[][..], "/lie/10/5"),
+        (&["--show-query"], "/lie/10/5?token=1"),
+    ] {
         let watcher = watch(server.pid(), option)?;
         Conn::connect(server.addr())?.request(&Request::get("/lie/10/5?token=1"));
         let report = watcher.stop()?;

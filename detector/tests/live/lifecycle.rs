@@ -24,7 +24,11 @@ fn a_process_that_ends_ends_the_watch() -> Result<()> {
     server.kill(Signal::TERM)?;
     server.wait()?;
     let report = watcher.finish()?;
-    assert!(report.errors.contains("no watched process runs any more"), "{}", report.errors);
+    assert!(
+        report.errors.contains("no watched process runs any more"),
+        "{}",
+        report.errors
+    );
     assert_eq!(report.status.code(), Some(0));
     Ok(())
 }
@@ -41,7 +45,10 @@ fn a_connection_joined_in_mid_stream_is_judged_from_the_next_message_on() -> Res
     connection.request(&Request::get("/lie/5000/3000"));
     let report = watcher.stop()?;
     assert_eq!(report.sizes(), vec![(5000, 3000)]);
-    assert_eq!(report.summary.pointer("/unjudged/mid-stream"), Some(&1.into()));
+    assert_eq!(
+        report.summary.pointer("/unjudged/mid-stream"),
+        Some(&1.into())
+    );
     assert_eq!(report.count("messages_judged"), Some(6));
     Ok(())
 }
@@ -79,7 +86,10 @@ fn children_are_followed_those_there_already_and_those_to_come() -> Result<()> {
 
 fn children_of(pid: u32) -> Result<Vec<u32>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    Ok(text.split_whitespace().filter_map(|child| child.parse().ok()).collect())
+    Ok(text
+        .split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect())
 }
 
 /// The port that the process listens on (proc_net_tcp).
@@ -141,7 +151,9 @@ fn sigint_and_sigterm_print_the_summary_however_early() -> Result<()> {
         let mut stderr = child.stderr.take().context("no standard error")?;
         let mut first = [0; 20];
         stderr.read_exact(&mut first)?;
-        Command::new("kill").args([signal, &child.id().to_string()]).status()?;
+        Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status()?;
         let output = child.wait_with_output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains("0 messages judged"), "{text}");
@@ -168,7 +180,10 @@ fn a_reader_that_goes_away_ends_the_watch_quietly() -> Result<()> {
     let mut rest = String::new();
     stderr.read_to_string(&mut rest)?;
     assert_eq!(status.code(), Some(1), "{rest}");
-    assert!(!rest.contains("panicked") && !rest.contains("roken pipe"), "{rest}");
+    assert!(
+        !rest.contains("panicked") && !rest.contains("roken pipe"),
+        "{rest}"
+    );
     Ok(())
 }
 
@@ -192,7 +207,13 @@ fn losses_are_counted_and_never_become_findings() -> Result<()> {
     let report = watcher.stop()?;
     assert_eq!(report.findings, Vec::<serde_json::Value>::new());
     assert!(report.count("events_lost") > Some(0), "{}", report.summary);
-    assert!(report.summary.pointer("/unjudged/lost-events").and_then(serde_json::Value::as_u64) > Some(0));
+    assert!(
+        report
+            .summary
+            .pointer("/unjudged/lost-events")
+            .and_then(serde_json::Value::as_u64)
+            > Some(0)
+    );
     assert_eq!(report.status.code(), Some(3));
     Ok(())
 }
@@ -209,7 +230,10 @@ fn a_full_connection_map_is_counted() -> Result<()> {
     }
     let report = watcher.stop()?;
     assert_eq!(report.findings, Vec::<serde_json::Value>::new());
-    let full = report.summary.pointer("/unjudged/connections-full").and_then(serde_json::Value::as_u64);
+    let full = report
+        .summary
+        .pointer("/unjudged/connections-full")
+        .and_then(serde_json::Value::as_u64);
     assert!(full > Some(0), "{}", report.summary);
     assert_eq!(report.status.code(), Some(3));
     Ok(())

@@ -30,7 +30,12 @@ pub(crate) fn assert_clean(report: &Report, messages: u64) {
     assert_eq!(report.findings, Vec::<serde_json::Value>::new());
     assert_eq!(report.count("events_lost"), Some(0), "{}", report.summary);
     assert_eq!(report.unjudged(), 0, "{}", report.summary);
-    assert_eq!(report.count("messages_judged"), Some(messages), "{}", report.summary);
+    assert_eq!(
+        report.count("messages_judged"),
+        Some(messages),
+        "{}",
+        report.summary
+    );
     assert_eq!(report.status.code(), Some(0), "{}", report.errors);
 }
 
@@ -41,7 +46,13 @@ pub(crate) fn text<'a>(value: &'a serde_json::Value, path: &str) -> Option<&'a s
 
 /// The only finding.
 pub(crate) fn only(report: &Report) -> Result<&serde_json::Value> {
-    assert_eq!(report.findings.len(), 1, "{:?} {}", report.findings, report.summary);
+    assert_eq!(
+        report.findings.len(),
+        1,
+        "{:?} {}",
+        report.findings,
+        report.summary
+    );
     report.findings.first().context("no finding")
 }
 

@@ -202,7 +202,9 @@ impl Report {
         self.summary
             .get("unjudged")
             .and_then(Value::as_object)
-            .map_or(0, |reasons| reasons.values().filter_map(Value::as_u64).sum())
+            .map_or(0, |reasons| {
+                reasons.values().filter_map(Value::as_u64).sum()
+            })
     }
 
     /// Promised and accepted body bytes of each finding.
@@ -215,7 +217,12 @@ impl Report {
         };
         self.findings
             .iter()
-            .map(|finding| (number(finding, "promised_bytes"), number(finding, "sent_bytes")))
+            .map(|finding| {
+                (
+                    number(finding, "promised_bytes"),
+                    number(finding, "sent_bytes"),
+                )
+            })
             .collect()
     }
 }

@@ -102,7 +102,11 @@ const LOG_END: usize = 300;
 
 /// Why a program was refused, on one line.
 fn refusal(error: &ProgramError) -> String {
-    let ProgramError::LoadError { io_error, verifier_log } = error else {
+    let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    else {
         return chain(error);
     };
     let log = verifier_log.to_string();
@@ -160,6 +164,9 @@ impl Live {
     /// or if the kernel refuses a program.
     pub fn start(options: &Options) -> Result<Self, CaptureError> {
         environment::check()?;
+        // The kernel's types are read twice, once for where fields are and once
+        // by aya for what the typed hooks are given: at the same time.
+        let typed = std::thread::spawn(aya::Btf::from_sys_fs);
         let fields = btf::Btf::of_running_kernel()?;
         let scope = Scope {
             watch_all: options.watch_all,
@@ -183,7 +190,11 @@ impl Live {
         let connections = HashMap::try_from(map(&mut programs, "CONNECTIONS")?)?;
         let processes = HashMap::try_from(map(&mut programs, "PROCESSES")?)?;
         let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
-        hooks::attach(&mut programs)?;
+        let typed = match typed.join() {
+            Ok(types) => types.map_err(|error| CaptureError::Load(error.into()))?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        hooks::attach(&mut programs, &typed)?;
         // SAFETY: the ring buffer owns its descriptor, keeps it open and gives
         // the same one as long as it lives, which is inside the AsyncFd.
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
