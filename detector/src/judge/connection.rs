@@ -1,6 +1,6 @@
 //! One connection's life, from its first record to its end.
 
-use detector_common::{Connection as Counters, End, EndKind};
+use detector_common::{Connection as Counters, End, EndKind, flag};
 
 use super::{
     finding::Finding,
@@ -225,7 +225,9 @@ impl Connection {
         if !silent || counters.sent == 0 {
             return;
         }
+        let unseen = counters.send_flags & (flag::OPAQUE | flag::UNREADABLE) != 0;
         tally.miss(match speaks(&counters.first_sent) {
+            Unjudged::NotHttp if unseen => Unjudged::NotObserved,
             Unjudged::NotHttp if counters.fresh == 0 => Unjudged::MidStream,
             // The preface is the client's; a server answers with frames.
             Unjudged::NotHttp => match speaks(&counters.first_received) {

@@ -14,6 +14,9 @@ pub enum Unjudged {
     Http2,
     /// Another protocol. Counted per connection.
     NotHttp,
+    /// Its first bytes went by a call whose memory is not looked at (io_uring,
+    /// `sendmmsg`, `splice`) or could not be read. Counted per connection.
+    NotObserved,
     /// The body lasts until the connection ends (RFC 9112 section 6.3 item 8):
     /// no length was promised. Counted per message.
     UntilClose,
@@ -62,6 +65,7 @@ impl Unjudged {
             Self::Encrypted => "encrypted",
             Self::Http2 => "http2",
             Self::NotHttp => "not-http",
+            Self::NotObserved => "not-observed",
             Self::UntilClose => "until-close",
             Self::Chunked => "chunked",
             Self::Tunnel => "tunnel",

@@ -109,7 +109,7 @@ fn missing(finding: &Finding) -> String {
         None => "how many the last call offered is not known".to_owned(),
         Some(0) => "none stranded (never offered)".to_owned(),
         Some(bytes) => format!(
-            "{} stranded: offered to the last call, not taken",
+            "{} stranded (offered to the last call)",
             grouped(bytes)
         ),
     };
