@@ -17,6 +17,8 @@ pub enum Arguments {
     Msghdr = 3,
     /// `(out_fd, in_fd, offset, count)`: bytes that never are in user memory.
     File = 4,
+    /// `(fd, mmsghdr, count, …)`: several messages, each a send of its own.
+    Mmsghdr = 5,
 }
 
 impl Arguments {
@@ -85,7 +87,7 @@ calls! {
     "sendto"     44  206 Buffer Send;
     "sendmsg"    46  211 Msghdr Send;
     "sendfile"   40  71  File   Send;
-    "sendmmsg"   307 269 Opaque Send;
+    "sendmmsg"   307 269 Mmsghdr Send;
     "splice"     275 76  Opaque Send;
     "pwritev2"   328 287 Iovec  Send;
     "io_uring_enter" 426 426 Opaque Send;

@@ -24,6 +24,10 @@ pub struct Fields {
     pub task_tgid: u32,
     /// `signal_struct.live.counter`
     pub signal_live: u32,
+    /// `signal_struct.nr_threads`
+    pub signal_threads: u32,
+    /// `files_struct.count.counter`
+    pub files_count: u32,
     /// `files_struct.fdt`
     pub files_fdt: u32,
     /// `fdtable.max_fds`
@@ -32,6 +36,8 @@ pub struct Fields {
     pub fdtable_fd: u32,
     /// `fdtable.open_fds`
     pub fdtable_open_fds: u32,
+    /// `fdtable.close_on_exec`
+    pub fdtable_close_on_exec: u32,
     /// `file.f_inode`
     pub file_inode: u32,
     /// `file.private_data`

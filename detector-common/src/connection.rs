@@ -104,7 +104,9 @@ pub struct Connection {
     /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
     pub family: u16,
     /// Explicit padding.
-    pub pad: [u16; 3],
+    pub pad: u16,
+    /// Messages that the `sendmmsg` in progress has sent so far.
+    pub mmsg_sent: u32,
     /// First bytes sent.
     pub first_sent: [u8; FIRST_BYTES],
     /// First bytes received.

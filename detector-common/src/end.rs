@@ -33,13 +33,26 @@ pub enum EndKind {
     Close = 2,
     /// The process ended with the descriptor open.
     Exit = 3,
+    /// An exec closed it (`FD_CLOEXEC`, fcntl(2)).
+    Exec = 4,
+    /// `close_range` over it.
+    CloseRange = 5,
+    /// `dup2` or `dup3` over it.
+    Replace = 6,
 }
 
 impl EndKind {
     /// The kind with this number.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Shutdown, Self::Close, Self::Exit]
+        [
+            Self::Shutdown,
+            Self::Close,
+            Self::Exit,
+            Self::Exec,
+            Self::CloseRange,
+            Self::Replace,
+        ]
             .into_iter()
             .find(|kind| *kind as u32 == number)
     }

@@ -27,6 +27,7 @@ use crate::{
 /// (events/syscalls/sys_enter_shutdown/format).
 const FIRST_ARGUMENT: usize = 16;
 const SECOND_ARGUMENT: usize = 24;
+const THIRD_ARGUMENT: usize = 32;
 
 /// `SHUT_RD` ends nothing that we owe.
 const SHUT_WR: u64 = 1;
@@ -92,6 +93,89 @@ fn enter_close(context: TracePointContext) -> u32 {
     0
 }
 
+/// `CLOSE_RANGE_CLOEXEC` (include/uapi/linux/close_range.h): marks, closes
+/// nothing.
+const CLOSE_RANGE_CLOEXEC: u64 = 4;
+
+/// `syscalls:sys_enter_close_range`: `int close_range(unsigned first, unsigned
+/// last, int flags)`. Linux 5.9 and later.
+#[tracepoint]
+fn enter_close_range(context: TracePointContext) -> u32 {
+    let (tgid, _) = current();
+    if !watched(tgid) {
+        return 0;
+    }
+    // SAFETY: all are within the tracepoint's record.
+    let (Ok(first), Ok(last), Ok(flags)) = (unsafe {
+        (
+            context.read_at::<u64>(FIRST_ARGUMENT),
+            context.read_at::<u64>(SECOND_ARGUMENT),
+            context.read_at::<u64>(THIRD_ARGUMENT),
+        )
+    }) else {
+        return 0;
+    };
+    if flags & CLOSE_RANGE_CLOEXEC != 0 || first as u32 > last as u32 {
+        return 0;
+    }
+    let mut walk = Walk::new(EndKind::CloseRange, Which::Open);
+    walk.first = first as u32;
+    walk.last = last as u32;
+    walk.run();
+    0
+}
+
+/// `syscalls:sys_enter_dup2`: `int dup2(int oldfd, int newfd)`, which closes
+/// `newfd` if it is open, unless the call fails.
+#[tracepoint]
+fn enter_dup2(context: TracePointContext) -> u32 {
+    replaced(&context)
+}
+
+/// `syscalls:sys_enter_dup3`: the same with flags.
+#[tracepoint]
+fn enter_dup3(context: TracePointContext) -> u32 {
+    replaced(&context)
+}
+
+#[inline(always)]
+fn replaced(context: &TracePointContext) -> u32 {
+    let (tgid, _) = current();
+    if !watched(tgid) {
+        return 0;
+    }
+    // SAFETY: both are within the tracepoint's record.
+    let (Ok(old), Ok(new)) = (unsafe {
+        (
+            context.read_at::<u64>(FIRST_ARGUMENT),
+            context.read_at::<u64>(SECOND_ARGUMENT),
+        )
+    }) else {
+        return 0;
+    };
+    let (old, new) = (old as i32, new as i32);
+    if old == new || descriptors().and_then(|table| table.file(old)).is_none() {
+        return 0;
+    }
+    if let Some((file, socket)) = socket_of(new) {
+        release(file, socket, EndKind::Replace, 0, new);
+    }
+    0
+}
+
+/// `sched_prepare_exec`: `(struct task_struct *task, struct linux_binprm
+/// *bprm)`, at the point from which the exec cannot fail without killing the
+/// process, before close-on-exec descriptors are closed. Linux 6.10 and later.
+/// Checked: 6.18.
+#[btf_tracepoint(function = "sched_prepare_exec")]
+fn prepare_exec(_context: BtfTracePointContext) -> i32 {
+    let (tgid, _) = current();
+    if watched(tgid) {
+        Walk::new(EndKind::Exec, Which::CloseOnExec).run();
+    }
+    0
+}
+
 /// `sched_process_exit`: `(struct task_struct *p, …)`, before the descriptors
 /// are closed. Only the last thread's matters. Checked: 5.15 to 6.18.
 #[btf_tracepoint(function = "sched_process_exit")]
@@ -101,33 +185,24 @@ fn process_exit(_context: BtfTracePointContext) -> i32 {
         return 0;
     }
     let task = current_task();
-    let live: i32 = task
-        .follow(config!(fields.task_signal))
-        .and_then(|signal| signal.read(config!(fields.signal_live)))
-        .unwrap_or(1);
-    if live > 0 {
+    let Some(signal) = task.follow(config!(fields.task_signal)) else {
+        return 0;
+    };
+    if signal.read::<i32>(config!(fields.signal_live)).unwrap_or(1) > 0 {
         return 0;
     }
-    let mut walk = Walk {
-        wait_status: task.read(config!(fields.task_exit_code)).unwrap_or(0),
-        word: 0,
-        open: 0,
-    };
-    if let Some(table) = descriptors() {
-        if table.size > WORD_COUNT * 64 {
-            count(Stat::ExitWalkCut);
-        }
-        // SAFETY: a map of this program, a callback of the form that the
-        // helper asks for, and a context that outlives the call.
-        unsafe {
-            bpf_for_each_map_elem(
-                (&raw const WORDS).cast_mut().cast(),
-                walk_word as *mut c_void,
-                (&raw mut walk).cast(),
-                0,
-            )
-        };
-    }
+    let mut walk = Walk::new(EndKind::Exit, Which::Open);
+    walk.wait_status = task.read(config!(fields.task_exit_code)).unwrap_or(0);
+    // Another process may share the whole table (CLONE_FILES without
+    // CLONE_THREAD): then nothing is closed. Threads of this one that are still
+    // on their way out hold it too, at most as many as it has.
+    let threads: i32 = signal.read(config!(fields.signal_threads)).unwrap_or(0);
+    let holders: i32 = task
+        .follow(config!(fields.task_files))
+        .and_then(|files| files.read(config!(fields.files_count)))
+        .unwrap_or(0);
+    walk.others = u32::from(holders > threads);
+    walk.run();
     if config!(watch_all) == 0 {
         // Absent is as good as removed.
         if PROCESSES.remove(&tgid).is_err() {}
@@ -156,11 +231,60 @@ const WORD_COUNT: u32 = 4096;
 #[map]
 static BITS: Array<u32> = Array::with_max_entries(64, 0);
 
-/// What the walk over an ending process's descriptors carries along.
+/// Which descriptors a walk visits.
+#[derive(Clone, Copy, PartialEq)]
+enum Which {
+    Open,
+    CloseOnExec,
+}
+
+/// A walk over the current process's descriptors, each of which goes away.
 struct Walk {
+    kind: EndKind,
+    which: Which,
     wait_status: u32,
+    /// References that the files do not tell of.
+    others: u32,
+    /// The range, both included.
+    first: u32,
+    last: u32,
+    /// Where the walk is: 64 descriptors.
     word: u32,
     open: u64,
+}
+
+impl Walk {
+    #[inline(always)]
+    fn new(kind: EndKind, which: Which) -> Self {
+        Self {
+            kind,
+            which,
+            wait_status: 0,
+            others: 0,
+            first: 0,
+            last: u32::MAX,
+            word: 0,
+            open: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn run(&mut self) {
+        let Some(table) = descriptors() else { return };
+        if table.size > WORD_COUNT * 64 {
+            count(Stat::ExitWalkCut);
+        }
+        // SAFETY: a map of this program, a callback of the form that the
+        // helper asks for, and a context that outlives the call.
+        unsafe {
+            bpf_for_each_map_elem(
+                (&raw const WORDS).cast_mut().cast(),
+                walk_word as *mut c_void,
+                (&raw mut *self).cast(),
+                0,
+            )
+        };
+    }
 }
 
 /// 64 descriptors.
@@ -173,13 +297,19 @@ unsafe extern "C" fn walk_word(
     // SAFETY: the helper passes the key of the element and our context.
     let (word, walk) = unsafe { (*key, &mut *walk) };
     let Some(table) = descriptors() else { return 1 };
-    if word * 64 >= table.size {
+    if word * 64 >= table.size || word * 64 > walk.last {
         return 1;
     }
+    if word * 64 + 63 < walk.first {
+        return 0;
+    }
     walk.open = table.open_word(word);
+    if walk.which == Which::CloseOnExec {
+        walk.open &= table.close_on_exec_word(word);
+    }
     walk.word = word;
     if walk.open != 0 {
-        // SAFETY: as in process_exit.
+        // SAFETY: as in Walk::run.
         unsafe {
             bpf_for_each_map_elem(
                 (&raw const BITS).cast_mut().cast(),
@@ -204,10 +334,16 @@ unsafe extern "C" fn walk_bit(
     if walk.open >> bit == 0 {
         return 1;
     }
-    if (walk.open >> bit) & 1 == 1 {
-        let fd = (walk.word * 64 + bit) as i32;
+    let number = walk.word * 64 + bit;
+    if (walk.open >> bit) & 1 == 1 && number >= walk.first && number <= walk.last {
+        let fd = number as i32;
         if let Some((file, socket)) = socket_of(fd) {
-            release(file, socket, EndKind::Exit, walk.wait_status, fd);
+            let references = file.references() + walk.others;
+            if walk.which == Which::CloseOnExec && references > 1 {
+                // What a new child inherited, as a rule: not worth a record.
+                return 0;
+            }
+            release_one(references, socket, walk.kind, walk.wait_status, fd);
         }
     }
     0
@@ -233,7 +369,12 @@ fn tracked(cookie: u64) -> Option<&'static mut Connection> {
 /// A descriptor of the socket goes away.
 #[inline(always)]
 fn release(file: File, socket: Socket, kind: EndKind, wait_status: u32, fd: i32) {
-    let references = file.references();
+    release_one(file.references(), socket, kind, wait_status, fd);
+}
+
+/// The same with so many references, this one included.
+#[inline(always)]
+fn release_one(references: u32, socket: Socket, kind: EndKind, wait_status: u32, fd: i32) {
     if references == 1 {
         forget_birth(socket);
     }

@@ -42,6 +42,7 @@ pub(crate) fn current_task() -> Address {
 pub(crate) struct DescriptorTable {
     files: Address,
     open: Address,
+    close_on_exec: Address,
     pub(crate) size: u32,
 }
 
@@ -54,6 +55,7 @@ pub(crate) fn descriptors() -> Option<DescriptorTable> {
     Some(DescriptorTable {
         files: table.follow(config!(fields.fdtable_fd))?,
         open: table.follow(config!(fields.fdtable_open_fds))?,
+        close_on_exec: table.follow(config!(fields.fdtable_close_on_exec))?,
         size: table.read(config!(fields.fdtable_max_fds))?,
     })
 }
@@ -75,12 +77,21 @@ impl DescriptorTable {
     /// each.
     #[inline(always)]
     pub(crate) fn open_word(&self, word: u32) -> u64 {
+        self.word(self.open, word)
+    }
+
+    /// Which of them are closed by an exec.
+    #[inline(always)]
+    pub(crate) fn close_on_exec_word(&self, word: u32) -> u64 {
+        self.word(self.close_on_exec, word)
+    }
+
+    #[inline(always)]
+    fn word(&self, bitmap: Address, word: u32) -> u64 {
         if word * 64 >= self.size {
             return 0;
         }
-        Address(self.open.0 + u64::from(word) * 8)
-            .read(0)
-            .unwrap_or(0)
+        Address(bitmap.0 + u64::from(word) * 8).read(0).unwrap_or(0)
     }
 }
 

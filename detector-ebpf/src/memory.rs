@@ -26,6 +26,8 @@ pub(crate) struct SystemCall {
     /// An [`Arguments`] code.
     arguments: u8,
     registers: *const u8,
+    /// Of a `sendmmsg`: the number of the message being sent.
+    message: u32,
 }
 
 /// Code segment of 32-bit tasks on x86-64 (`__USER32_CS`,
@@ -57,6 +59,7 @@ impl SystemCall {
             number: 0,
             arguments: 0,
             registers,
+            message: 0,
         };
         let number = this.register(config!(registers.number)) as u32 as usize;
         this.number = number as u32;
@@ -95,7 +98,20 @@ impl SystemCall {
     /// Whether the bytes it moves are in user memory that can be looked at.
     #[inline(always)]
     pub(crate) fn has_memory(&self) -> bool {
-        self.is(Arguments::Buffer) || self.is(Arguments::Iovec) || self.is(Arguments::Msghdr)
+        !self.is(Arguments::Opaque) && !self.is(Arguments::File)
+    }
+
+    /// Whether it sends several messages; the one being sent is then named with
+    /// [`Self::at_message`].
+    #[inline(always)]
+    pub(crate) fn is_mmsg(&self) -> bool {
+        self.is(Arguments::Mmsghdr)
+    }
+
+    /// Looks at this message of a `sendmmsg`.
+    #[inline(always)]
+    pub(crate) fn at_message(&mut self, message: u32) {
+        self.message = message;
     }
 
     /// Whether it moves a file's bytes.
@@ -121,6 +137,8 @@ impl SystemCall {
         if self.is(Arguments::Iovec) {
             return Some((pointer, self.register(config!(registers.arg2))));
         }
+        // struct mmsghdr is a user_msghdr and a length: 64 bytes.
+        let pointer = pointer + u64::from(self.message) * 64;
         // struct user_msghdr: name 0, namelen 8, iov 16, iovlen 24.
         // SAFETY: the helper checks the address.
         unsafe { bpf_probe_read_user((pointer + 16) as *const (u64, u64)) }.ok()

@@ -54,7 +54,11 @@ fn send_length(context: BtfTracePointContext) -> i32 {
     // SAFETY: a live map value; other CPUs may write it at the same time,
     // which only counters that are added to atomically have to survive.
     let connection = unsafe { &mut *connection };
-    let call = SystemCall::current();
+    let mut call = SystemCall::current();
+    if call.is_mmsg() {
+        call.at_message(connection.mmsg_sent);
+        connection.mmsg_sent += 1;
+    }
     // SAFETY: takes no argument and cannot fail.
     let now = unsafe { bpf_ktime_get_ns() };
     let (offered, first) = call.offered();
@@ -177,13 +181,7 @@ fn exit_sendfile(context: TracePointContext) -> u32 {
         return 0;
     };
     let call = SystemCall::current();
-    let Some(socket) = descriptors()
-        .and_then(|table| table.file(call.fd()))
-        .and_then(|file| file.socket())
-    else {
-        return 0;
-    };
-    let Some(connection) = CONNECTIONS.get_ptr_mut(&socket.cookie()) else {
+    let Some(connection) = tracked_of(&call) else {
         return 0;
     };
     // SAFETY: as in send_length.
@@ -192,6 +190,29 @@ fn exit_sendfile(context: TracePointContext) -> u32 {
     let now = unsafe { bpf_ktime_get_ns() };
     enter_send(connection, &call, call.file_count(), result as i32, now);
     0
+}
+
+/// `syscalls:sys_exit_sendmmsg`: the next one begins with its first message
+/// again.
+#[tracepoint]
+fn exit_sendmmsg(_context: TracePointContext) -> u32 {
+    let (tgid, _) = current();
+    if !watched(tgid) {
+        return 0;
+    }
+    if let Some(connection) = tracked_of(&SystemCall::current()) {
+        // SAFETY: as in send_length.
+        unsafe { (*connection).mmsg_sent = 0 };
+    }
+    0
+}
+
+/// The tracked socket behind the call's descriptor, at its end. The descriptor
+/// may be another's by then; what rests on this must not decide a verdict.
+#[inline(always)]
+fn tracked_of(call: &SystemCall) -> Option<*mut Connection> {
+    let socket = descriptors()?.file(call.fd())?.socket()?;
+    CONNECTIONS.get_ptr_mut(&socket.cookie())
 }
 
 /// The entry of the socket that the tracepoint names, made if the process is

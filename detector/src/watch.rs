@@ -148,6 +148,9 @@ impl<'a> Watch<'a> {
             unknown_records: 0,
             closed: false,
         };
+        for what in watch.live.reduced() {
+            eprintln!("truncwatch: not seen: {what}");
+        }
         eprintln!("truncwatch: watching {}", watch.scope());
         Ok(watch)
     }

@@ -30,6 +30,26 @@ fn enter_close(_: TracePointContext) -> u32 {
     0
 }
 
+#[tracepoint]
+fn enter_close_range(_: TracePointContext) -> u32 {
+    0
+}
+
+#[tracepoint]
+fn enter_dup2(_: TracePointContext) -> u32 {
+    0
+}
+
+#[tracepoint]
+fn enter_dup3(_: TracePointContext) -> u32 {
+    0
+}
+
+#[btf_tracepoint(function = "sched_prepare_exec")]
+fn prepare_exec(_: BtfTracePointContext) -> i32 {
+    0
+}
+
 #[btf_tracepoint(function = "sched_process_exit")]
 fn process_exit(_: BtfTracePointContext) -> i32 {
     0
@@ -57,6 +77,11 @@ fn enter_connect(_: TracePointContext) -> u32 {
 
 #[tracepoint]
 fn exit_sendfile(_: TracePointContext) -> u32 {
+    0
+}
+
+#[tracepoint]
+fn exit_sendmmsg(_: TracePointContext) -> u32 {
     0
 }
 

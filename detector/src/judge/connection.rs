@@ -19,8 +19,8 @@ pub(super) struct Connection {
     streams: Option<Streams>,
     /// The first ending; it waits until calls that were in progress are back.
     ending: Option<Box<End>>,
-    /// Descriptors of an exiting process, where others held the socket too.
-    exits: u32,
+    /// The process that exits, and its descriptors of this socket so far.
+    exits: (u32, u32),
     /// One of several descriptors was closed.
     shared: bool,
     concluded: bool,
@@ -155,11 +155,15 @@ impl Connection {
                 }
                 return false;
             }
-            Some(EndKind::Close) => end.references == 1,
             Some(EndKind::Exit) => {
-                self.exits += 1;
-                self.exits == end.references
+                // A process may hold a socket by several descriptors; each of
+                // them tells of the references there were before any went.
+                let process = end.header.tgid;
+                let before = if self.exits.0 == process { self.exits.1 } else { 0 };
+                self.exits = (process, before + 1);
+                self.exits.1 == end.references
             }
+            Some(_) => end.references == 1,
             None => false,
         };
         if !last {

@@ -109,11 +109,39 @@ pub enum EndingKind {
     },
     /// The last close.
     Close,
+    /// The same, by `close_range`.
+    CloseRange,
+    /// The same, by `dup2` or `dup3` over the descriptor.
+    Replace,
+    /// The same, by an exec (`FD_CLOEXEC`).
+    Exec,
     /// The end of the process; its wait status (wait(2)).
     Exit {
         /// As wait(2) gives it.
         wait_status: u32,
     },
+}
+
+impl EndingKind {
+    /// The kind's name, as in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shutdown { .. } => "shutdown",
+            Self::Close | Self::CloseRange | Self::Replace | Self::Exec => "close",
+            Self::Exit { .. } => "exit",
+        }
+    }
+
+    /// The cause that it is where bytes are owed.
+    #[must_use]
+    pub const fn cause(self) -> Cause {
+        match self {
+            Self::Shutdown { .. } => Cause::PrematureShutdown,
+            Self::Close | Self::CloseRange | Self::Replace | Self::Exec => Cause::PrematureClose,
+            Self::Exit { .. } => Cause::ProcessExit,
+        }
+    }
 }
 
 /// When and how this side ended it.

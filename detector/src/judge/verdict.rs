@@ -50,7 +50,7 @@ const EPIPE: u32 = 32;
 /// first ending with the socket as it was just before it; `counters` are the
 /// final ones, which hold what calls that were still in progress then brought.
 pub(super) fn verdict(body: &Body, end: &End, counters: &Counters) -> Verdict {
-    let Some(kind) = EndKind::from_number(end.kind) else {
+    let Some(kind) = ending_kind(end) else {
         return Verdict::Unjudged(Unjudged::LostEvents);
     };
     // A server may answer before it has read the whole request, and a client
@@ -61,8 +61,8 @@ pub(super) fn verdict(body: &Body, end: &End, counters: &Counters) -> Verdict {
     let peer = peer(end);
     let (cause, fault) = match peer {
         Peer::Gone => (Cause::PeerClosed, Fault::Peer),
-        Peer::HalfClosed => (cause(kind), Fault::Unknown),
-        Peer::There => (cause(kind), Fault::Local),
+        Peer::HalfClosed => (kind.cause(), Fault::Unknown),
+        Peer::There => (kind.cause(), Fault::Local),
     };
     let finding = Box::new(finding(body, end, counters, kind, cause, fault, peer));
     if peer == Peer::Gone {
@@ -72,12 +72,15 @@ pub(super) fn verdict(body: &Body, end: &End, counters: &Counters) -> Verdict {
     }
 }
 
-fn cause(kind: EndKind) -> Cause {
-    match kind {
-        EndKind::Shutdown => Cause::PrematureShutdown,
-        EndKind::Close => Cause::PrematureClose,
-        EndKind::Exit => Cause::ProcessExit,
-    }
+fn ending_kind(end: &End) -> Option<EndingKind> {
+    Some(match EndKind::from_number(end.kind)? {
+        EndKind::Shutdown => EndingKind::Shutdown { both: end.how == SHUT_RDWR },
+        EndKind::Close => EndingKind::Close,
+        EndKind::CloseRange => EndingKind::CloseRange,
+        EndKind::Replace => EndingKind::Replace,
+        EndKind::Exec => EndingKind::Exec,
+        EndKind::Exit => EndingKind::Exit { wait_status: end.wait_status },
+    })
 }
 
 fn peer(end: &End) -> Peer {
@@ -107,7 +110,7 @@ fn finding(
     body: &Body,
     end: &End,
     counters: &Counters,
-    kind: EndKind,
+    kind: EndingKind,
     cause: Cause,
     fault: Fault,
     peer: Peer,
@@ -117,15 +120,7 @@ fn finding(
     let taken = u64::try_from(counters.last_result).unwrap_or(0);
     let known = counters.last_offered != u64::MAX;
     let ending = Ending {
-        kind: match kind {
-            EndKind::Shutdown => EndingKind::Shutdown {
-                both: end.how == SHUT_RDWR,
-            },
-            EndKind::Close => EndingKind::Close,
-            EndKind::Exit => EndingKind::Exit {
-                wait_status: end.wait_status,
-            },
-        },
+        kind,
         time_ns: end.header.time_ns,
         idle_ns: (end.connection.sent_ns > 0)
             .then(|| end.header.time_ns.saturating_sub(end.connection.sent_ns)),
@@ -170,14 +165,9 @@ fn timeline(counters: &Counters, end: &End, ending: &Ending, peer: Peer) -> Vec<
             tid: None,
         });
     }
-    let call = match ending.kind {
-        EndingKind::Shutdown { .. } => "shutdown",
-        EndingKind::Close => "close",
-        EndingKind::Exit { .. } => "exit",
-    };
     entries.push(TimelineEntry {
         time_ns: Some(ending.time_ns),
-        call: call.to_owned(),
+        call: ending.kind.name().to_owned(),
         offered: None,
         result: None,
         tid: Some(end.header.tid),

@@ -229,14 +229,10 @@ fn ending(finding: &Finding) -> Ending {
             0 => (None, Some(wait_status >> 8 & 0xff)),
             signal => (Some(errno::signal(signal)), None),
         },
-        EndingKind::Shutdown { .. } | EndingKind::Close => (None, None),
+        _ => (None, None),
     };
     Ending {
-        kind: match finding.ending.kind {
-            EndingKind::Shutdown { .. } => "shutdown",
-            EndingKind::Close => "close",
-            EndingKind::Exit { .. } => "exit",
-        },
+        kind: finding.ending.kind.name(),
         call: ending_call(finding),
         errno: None,
         idle_ms: finding
@@ -261,6 +257,9 @@ pub(super) fn ending_call(finding: &Finding) -> String {
             )
         }
         EndingKind::Close => format!("close({fd})"),
+        EndingKind::CloseRange => format!("close_range over {fd}"),
+        EndingKind::Replace => format!("dup2 over {fd}"),
+        EndingKind::Exec => format!("execve, close-on-exec of {fd}"),
         EndingKind::Exit { wait_status } => match wait_status & 0x7f {
             0 => format!("exit_group({})", wait_status >> 8 & 0xff),
             signal => format!("killed by {}", errno::signal(signal)),

@@ -4,7 +4,7 @@
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 
 use super::{Reported, errno, grouped, json, milliseconds};
-use crate::judge::{Cause, EndingKind, Fault, Finding, Role, TimelineEntry};
+use crate::judge::{Cause, Fault, Finding, Role, TimelineEntry};
 
 /// The block of one finding, without a newline at its end.
 #[must_use]
@@ -182,12 +182,7 @@ fn call(entry: &TimelineEntry, start: u64, finding: &Finding) -> [Cell; 2] {
 }
 
 fn is_ending(entry: &TimelineEntry, finding: &Finding) -> bool {
-    let name = match finding.ending.kind {
-        EndingKind::Shutdown { .. } => "shutdown",
-        EndingKind::Close => "close",
-        EndingKind::Exit { .. } => "exit",
-    };
-    entry.result.is_none() && entry.call == name
+    entry.result.is_none() && entry.call == finding.ending.kind.name()
 }
 
 fn outcome(result: i64) -> String {

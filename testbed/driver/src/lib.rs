@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`server`] | builds and runs the hyper test server, buggy and fixed |
+//! | [`calls`] | runs a program that makes exactly the system calls it is told to |
 //! | [`nginx`] | runs a private nginx: a server that does not truncate |
 //! | [`client`] | an HTTP/1.1 client that says how each response ended, and the triggers of the hyper bug |
 //! | [`watcher`] | runs truncwatch itself |
@@ -11,6 +12,7 @@
 //! Everything is blocking `std` I/O: a test client must not share the asynchronous machinery of
 //! what it tests. Whatever is started here is stopped when its handle is dropped.
 
+pub mod calls;
 pub mod client;
 pub mod cpu;
 pub mod nginx;

@@ -19,15 +19,13 @@ mod startup;
 mod statistics;
 mod worker;
 
-use std::{
-    fmt::Display,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fmt::Display;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+
+use crate::root;
 
 /// What to measure, and how often.
 #[derive(Args)]
@@ -76,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.worker {
         return worker::work();
     }
-    let truncwatch = build_truncwatch()?;
+    let truncwatch = root::build_truncwatch()?;
     let wanted = |name| arguments.names.is_empty() || arguments.names.contains(&name);
     if wanted(Name::PerCall) {
         let result = per_call::measure(&truncwatch, arguments.rounds)?;
@@ -104,30 +102,4 @@ fn print<T: Serialize + Display>(
         println!("{result}\n");
     }
     Ok(())
-}
-
-/// Builds truncwatch as it is shipped; the path of the program.
-fn build_truncwatch() -> Result<PathBuf> {
-    let workspace = workspace()?;
-    let target = match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => workspace.join(folder),
-        None => workspace.join("target"),
-    };
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--package", "truncwatch"])
-        .arg("--target-dir")
-        .arg(&target)
-        .current_dir(workspace)
-        .status()
-        .context("cannot run cargo")?;
-    ensure!(status.success(), "building truncwatch failed: {status}");
-    Ok(target.join("release/truncwatch"))
-}
-
-/// The folder of the workspace.
-fn workspace() -> Result<&'static Path> {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("xtask has no parent folder")
 }

@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::{
     observer,
     worker::{Times, Worker},
-    workspace,
 };
+use crate::root;
 
 /// Programs that return at once, on the same hooks: built from
 /// `detector-ebpf/src/bin/empty.rs`.
@@ -131,7 +131,7 @@ impl Workers {
             Variant::Nothing => return self.free.run(BURSTS),
             Variant::StraceSeccomp => return self.traced.run(BURSTS_STRACE),
             Variant::Empty => {
-                let empty = workspace()?.join(EMPTY);
+                let empty = root::folder().join(EMPTY);
                 observer::truncwatch(truncwatch, pid).option("--bpf-object", empty)
             }
             Variant::Watched => observer::truncwatch(truncwatch, pid),

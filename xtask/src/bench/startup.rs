@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     observer,
-    statistics::{median, percentile_95},
+    statistics::{median, percentile},
     worker::Worker,
 };
 
@@ -36,7 +36,7 @@ pub(super) fn measure(truncwatch: &Path, runs: u32) -> Result<Startup> {
     Ok(Startup {
         runs,
         median_ms: median(times.iter().copied()),
-        p95_ms: percentile_95(times),
+        p95_ms: percentile(95, times),
         target_ms: TARGET_MS,
     })
 }

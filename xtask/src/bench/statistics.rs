@@ -11,11 +11,11 @@ pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// The least of the values that no more than a twentieth of them exceeds; 0 of
-/// none.
-pub(super) fn percentile_95(values: impl IntoIterator<Item = f64>) -> f64 {
+/// The least of the values that at least `percent` of 100 of them do not
+/// exceed; 0 of none.
+pub(super) fn percentile(percent: usize, values: impl IntoIterator<Item = f64>) -> f64 {
     let values = sorted(values);
-    let rank = (values.len() * 95).div_ceil(100);
+    let rank = (values.len() * percent).div_ceil(100);
     values
         .get(rank.saturating_sub(1))
         .copied()
@@ -60,9 +60,10 @@ mod tests {
 
     #[test]
     fn percentiles() {
-        assert!(close(percentile_95([]), 0.0));
-        assert!(close(percentile_95((1..=20).map(f64::from)), 19.0));
-        assert!(close(percentile_95((1..=15).map(f64::from)), 15.0));
+        assert!(close(percentile(95, []), 0.0));
+        assert!(close(percentile(95, (1..=20).map(f64::from)), 19.0));
+        assert!(close(percentile(95, (1..=15).map(f64::from)), 15.0));
+        assert!(close(percentile(10, (1..=30).map(f64::from)), 3.0));
     }
 
     #[test]

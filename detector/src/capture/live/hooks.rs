@@ -23,6 +23,18 @@ struct Row {
     purpose: &'static str,
     /// The kernel that first has it.
     since: &'static str,
+    need: Need,
+}
+
+/// What to do without a hook.
+#[derive(Clone, Copy, PartialEq)]
+enum Need {
+    /// Refuse to watch.
+    Required,
+    /// Watch, and say what is not seen.
+    Optional,
+    /// This architecture never has it.
+    Absent,
 }
 
 const fn row(program: &'static str, hook: Hook, purpose: &'static str, since: &'static str) -> Row {
@@ -31,6 +43,22 @@ const fn row(program: &'static str, hook: Hook, purpose: &'static str, since: &'
         hook,
         purpose,
         since,
+        need: Need::Required,
+    }
+}
+
+impl Row {
+    const fn optional(mut self) -> Self {
+        self.need = Need::Optional;
+        self
+    }
+
+    /// arm64 has only the calls of the generic table.
+    const fn only_on_x86_64(mut self) -> Self {
+        if !cfg!(target_arch = "x86_64") {
+            self.need = Need::Absent;
+        }
+        self
     }
 }
 
@@ -51,6 +79,32 @@ const FRAMING: &[Row] = &[
         "shows close()",
         "4.7",
     ),
+    row(
+        "enter_close_range",
+        Hook::Syscall("sys_enter_close_range"),
+        "shows close_range()",
+        "5.9",
+    ),
+    row(
+        "enter_dup2",
+        Hook::Syscall("sys_enter_dup2"),
+        "shows dup2() over a socket",
+        "4.7",
+    )
+    .only_on_x86_64(),
+    row(
+        "enter_dup3",
+        Hook::Syscall("sys_enter_dup3"),
+        "shows dup3() over a socket",
+        "4.7",
+    ),
+    row(
+        "prepare_exec",
+        Hook::Typed("sched_prepare_exec"),
+        "shows sockets that an exec closes",
+        "6.10",
+    )
+    .optional(),
     row(
         "process_exit",
         Hook::Typed("sched_process_exit"),
@@ -82,6 +136,12 @@ const FRAMING: &[Row] = &[
         "4.7",
     ),
     row(
+        "exit_sendmmsg",
+        Hook::Syscall("sys_exit_sendmmsg"),
+        "tells one sendmmsg from the next",
+        "4.7",
+    ),
+    row(
         "exit_sendfile",
         Hook::Syscall("sys_exit_sendfile64"),
         "shows what sendfile returned",
@@ -106,17 +166,17 @@ const COUNTING: &[Row] = &[
     ),
 ];
 
-/// Loads and attaches every program.
-pub(super) fn attach(programs: &mut Ebpf, btf: &Btf) -> Result<(), CaptureError> {
-    for phase in [FRAMING, COUNTING] {
-        attach_all(phase, programs, btf)?;
-    }
-    Ok(())
+/// Loads and attaches every program. Returns what will not be seen, because
+/// this kernel lacks an optional hook.
+pub(super) fn attach(programs: &mut Ebpf, btf: &Btf) -> Result<Vec<String>, CaptureError> {
+    let mut reduced = attach_all(FRAMING, programs, btf)?;
+    reduced.append(&mut attach_all(COUNTING, programs, btf)?);
+    Ok(reduced)
 }
 
 /// Each in a thread of its own: verifying takes time, and so does waiting, in
 /// each attachment, until no CPU is in the tracepoint.
-fn attach_all(rows: &[Row], programs: &mut Ebpf, btf: &Btf) -> Result<(), CaptureError> {
+fn attach_all(rows: &[Row], programs: &mut Ebpf, btf: &Btf) -> Result<Vec<String>, CaptureError> {
     if let Some(row) = rows
         .iter()
         .find(|row| programs.program(row.program).is_none())
@@ -128,15 +188,24 @@ fn attach_all(rows: &[Row], programs: &mut Ebpf, btf: &Btf) -> Result<(), Captur
             .programs_mut()
             .filter_map(|(name, program)| {
                 let row = rows.iter().find(|row| row.program == name)?;
-                Some((row, scope.spawn(|| row.hook.attach(program, btf))))
+                (row.need != Need::Absent)
+                    .then(|| (row, scope.spawn(|| row.hook.attach(program, btf))))
             })
             .collect();
-        attaching
-            .into_iter()
-            .try_for_each(|(row, thread)| match thread.join() {
+        let mut reduced = Vec::new();
+        for (row, thread) in attaching {
+            let result = match thread.join() {
                 Ok(result) => result.map_err(|error| row.refused(error)),
                 Err(panic) => std::panic::resume_unwind(panic),
-            })
+            };
+            match result {
+                Err(error @ CaptureError::NoHook { .. }) if row.need == Need::Optional => {
+                    reduced.push(error.to_string());
+                }
+                result => result?,
+            }
+        }
+        Ok(reduced)
     })
 }
 

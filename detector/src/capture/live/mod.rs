@@ -59,9 +59,7 @@ pub enum CaptureError {
         source: ProgramError,
     },
     /// A tracepoint is missing.
-    #[error(
-        "this kernel has no tracepoint {hook}, which {purpose}; truncwatch needs Linux {since} or later"
-    )]
+    #[error("this kernel has no tracepoint {hook}, which {purpose}: it is in Linux {since} and later")]
     NoHook {
         /// The tracepoint.
         hook: &'static str,
@@ -145,6 +143,7 @@ unsafe impl Pod for Value {}
 pub struct Live {
     /// Keeps programs and their attachments.
     _programs: Ebpf,
+    reduced: Vec<String>,
     ring: AsyncFd<RingBuf<MapData>>,
     connections: HashMap<MapData, u64, Value>,
     processes: HashMap<MapData, u32, u32>,
@@ -194,18 +193,26 @@ impl Live {
             Ok(types) => types.map_err(|error| CaptureError::Load(error.into()))?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        hooks::attach(&mut programs, &typed)?;
+        let reduced = hooks::attach(&mut programs, &typed)?;
         // SAFETY: the ring buffer owns its descriptor, keeps it open and gives
         // the same one as long as it lives, which is inside the AsyncFd.
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
             .map_err(|error| CaptureError::EventLoop(error.into()))?;
         Ok(Self {
             _programs: programs,
+            reduced,
             ring,
             connections,
             processes,
             stats,
         })
+    }
+
+    /// What is not seen, because this kernel lacks a hook that can be done
+    /// without; each in words.
+    #[must_use]
+    pub fn reduced(&self) -> &[String] {
+        &self.reduced
     }
 
     /// Watches a process, with all its threads.
