@@ -53,8 +53,8 @@ impl EndKind {
             Self::CloseRange,
             Self::Replace,
         ]
-            .into_iter()
-            .find(|kind| *kind as u32 == number)
+        .into_iter()
+        .find(|kind| *kind as u32 == number)
     }
 }
 

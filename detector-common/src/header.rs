@@ -10,8 +10,6 @@ pub enum Kind {
     Sample = 1,
     /// [`crate::End`]: this side ended a connection, or one descriptor of it.
     End = 2,
-    /// [`crate::ProcessEvent`]: a watched process ended.
-    Process = 3,
 }
 
 /// The first bytes of every record.
@@ -21,11 +19,10 @@ pub struct Header {
     /// A [`Kind`].
     pub kind: u32,
     /// Number of this record among its connection's records, from 0. A gap
-    /// means a lost record. Zero for records that belong to no connection.
+    /// means a lost record.
     pub seq: u32,
     /// The socket's cookie (`SO_COOKIE`): never reused while the host is up,
-    /// unlike descriptors, inode numbers and kernel addresses. Zero for
-    /// records that belong to no connection.
+    /// unlike descriptors, inode numbers and kernel addresses.
     pub cookie: u64,
     /// When the record was made.
     pub time_ns: u64,
@@ -42,7 +39,7 @@ impl Header {
     /// The kind, if it is one this version knows.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
-        [Kind::Sample, Kind::End, Kind::Process]
+        [Kind::Sample, Kind::End]
             .into_iter()
             .find(|kind| *kind as u32 == self.kind)
     }

@@ -16,7 +16,6 @@ mod config;
 mod connection;
 mod end;
 mod header;
-mod process;
 mod sample;
 mod stats;
 
@@ -25,7 +24,6 @@ pub use config::{Config, Fields, NO_FIELD, Registers, SYSCALL_LIMIT};
 pub use connection::{CALL_RING, CallEntry, Connection, FIRST_BYTES, flag};
 pub use end::{End, EndKind, SocketInfo, UNIX_PATH_LEN, family, tcp_state};
 pub use header::{Header, Kind};
-pub use process::ProcessEvent;
 pub use sample::{SAMPLE_LEN, Sample};
 pub use stats::Stat;
 

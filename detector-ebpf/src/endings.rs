@@ -7,20 +7,18 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_comm, bpf_ktime_get_ns, generated::bpf_for_each_map_elem},
+    helpers::{bpf_get_current_comm, generated::bpf_for_each_map_elem},
     macros::{btf_tracepoint, map, tracepoint},
     maps::Array,
     programs::{BtfTracePointContext, TracePointContext},
 };
-use detector_common::{
-    Connection, End, EndKind, Header, Kind, Plain as _, ProcessEvent, Stat, flag,
-};
+use detector_common::{Connection, End, EndKind, Kind, Stat, flag};
 
 use crate::{
     births::forget_birth,
     kernel::{File, Socket, current_task, descriptors},
     maps::{CONNECTIONS, PROCESSES, RECORDS, WORDS, config, count, watched},
-    ring::{current, header, output, wake},
+    ring::{current, header, wake},
 };
 
 /// Arguments in a `sys_enter_*` tracepoint's record, eight bytes each
@@ -180,7 +178,7 @@ fn prepare_exec(_context: BtfTracePointContext) -> i32 {
 /// are closed. Only the last thread's matters. Checked: 5.15 to 6.18.
 #[btf_tracepoint(function = "sched_process_exit")]
 fn process_exit(_context: BtfTracePointContext) -> i32 {
-    let (tgid, tid) = current();
+    let (tgid, _) = current();
     if !watched(tgid) {
         return 0;
     }
@@ -206,20 +204,6 @@ fn process_exit(_context: BtfTracePointContext) -> i32 {
     if config!(watch_all) == 0 {
         // Absent is as good as removed.
         if PROCESSES.remove(&tgid).is_err() {}
-        let event = ProcessEvent {
-            header: Header {
-                kind: Kind::Process as u32,
-                seq: 0,
-                cookie: 0,
-                // SAFETY: takes no argument and cannot fail.
-                time_ns: unsafe { bpf_ktime_get_ns() },
-                tgid,
-                tid,
-            },
-            wait_status: walk.wait_status,
-            pad: 0,
-        };
-        output(event.bytes());
     }
     0
 }

@@ -187,6 +187,7 @@ impl<'a> Watch<'a> {
     /// One round; `true` if the watch is over.
     fn turn(&mut self) -> Result<bool> {
         self.drain();
+        self.forget();
         self.settle();
         self.report()?;
         let found: u64 = self.summary.findings.values().sum();
@@ -224,6 +225,13 @@ impl<'a> Watch<'a> {
             }
             Err(_) => *unknown_records += 1,
         });
+    }
+
+    /// Lets go of what ended.
+    fn forget(&mut self) {
+        for cookie in self.judge.take_released() {
+            self.live.forget(cookie);
+        }
     }
 
     /// Judges the connections that have waited long enough.
@@ -284,6 +292,8 @@ impl<'a> Watch<'a> {
     }
 
     fn finish(mut self) -> Result<Summary> {
+        self.drain();
+        self.forget();
         // The counters first, then the records: what the counters count was
         // recorded before.
         let open = self.live.connections();

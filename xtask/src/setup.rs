@@ -228,8 +228,7 @@ fn llvm(shell: &Shell) -> Result<()> {
     if config.exists() && Path::new(LLVM).join("lib/libPolly.a").exists() {
         return Ok(());
     }
-    apt_install(shell, &LLVM_PACKAGES)
-        .context("LLVM 22 with its static libraries is needed")
+    apt_install(shell, &LLVM_PACKAGES).context("LLVM 22 with its static libraries is needed")
 }
 
 fn bpf_linker(shell: &Shell) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Records as the judge takes them.
 
-use detector_common::{End, Header, Kind, Plain as _, ProcessEvent, Sample};
+use detector_common::{End, Header, Kind, Plain as _, Sample};
 
 /// One record.
 #[derive(Clone, Debug)]
@@ -9,8 +9,6 @@ pub enum Record {
     Sample(Sample, Vec<u8>),
     /// This side ended a connection, or one descriptor of it.
     End(Box<End>),
-    /// A watched process ended.
-    Process(ProcessEvent),
 }
 
 /// Bytes that are no record of this version.
@@ -45,7 +43,6 @@ impl Record {
             Kind::End => End::read(bytes)
                 .map(|end| Self::End(Box::new(end)))
                 .ok_or(error),
-            Kind::Process => ProcessEvent::read(bytes).map(Self::Process).ok_or(error),
         }
     }
 
@@ -55,7 +52,6 @@ impl Record {
         match self {
             Self::Sample(sample, _) => &sample.header,
             Self::End(end) => &end.header,
-            Self::Process(event) => &event.header,
         }
     }
 }

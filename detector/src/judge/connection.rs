@@ -53,6 +53,11 @@ impl Connection {
         self.advance(tally, findings)
     }
 
+    /// Whether a process that held it by several descriptors ended it.
+    pub(super) fn held_by_several(&self) -> bool {
+        self.exits.1 > 1
+    }
+
     /// Since when the connection waits to be settled, `CLOCK_MONOTONIC`
     /// nanoseconds.
     pub(super) fn waiting_since(&self) -> Option<u64> {
@@ -140,7 +145,6 @@ impl Connection {
                         return true;
                     }
                 }
-                Record::Process(_) => {}
             }
         }
         false
@@ -159,7 +163,11 @@ impl Connection {
                 // A process may hold a socket by several descriptors; each of
                 // them tells of the references there were before any went.
                 let process = end.header.tgid;
-                let before = if self.exits.0 == process { self.exits.1 } else { 0 };
+                let before = if self.exits.0 == process {
+                    self.exits.1
+                } else {
+                    0
+                };
                 self.exits = (process, before + 1);
                 self.exits.1 == end.references
             }

@@ -26,7 +26,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use detector_common::{Connection as Counters, ProcessEvent};
+use detector_common::Connection as Counters;
 
 use self::connection::Connection;
 pub use self::{
@@ -41,7 +41,7 @@ pub struct Judge {
     connections: HashMap<u64, Connection>,
     tally: Tally,
     findings: Vec<Finding>,
-    exited: Vec<ProcessEvent>,
+    released: Vec<u64>,
 }
 
 impl Judge {
@@ -54,16 +54,22 @@ impl Judge {
     /// Takes the next record. Records of one connection may come slightly out
     /// of order (several CPUs write them); their numbers put them right.
     pub fn take(&mut self, record: Record) {
-        if let Record::Process(event) = record {
-            self.exited.push(event);
-            return;
-        }
         let cookie = record.header().cookie;
         let connection = self.connections.entry(cookie).or_default();
         let over = connection.take(record, &mut self.tally, &mut self.findings);
         if over {
+            if connection.held_by_several() {
+                self.released.push(cookie);
+            }
             self.connections.remove(&cookie);
         }
+    }
+
+    /// Takes the connections that ended since the last call and that the kernel
+    /// side does not know to be over: sockets that one process held by several
+    /// descriptors when it ended.
+    pub fn take_released(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.released)
     }
 
     /// The connections that wait for something: shut down but not closed, or
@@ -101,11 +107,6 @@ impl Judge {
     /// Takes the findings made since the last call.
     pub fn take_findings(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.findings)
-    }
-
-    /// Takes the watched processes that ended since the last call.
-    pub fn take_exited(&mut self) -> Vec<ProcessEvent> {
-        std::mem::take(&mut self.exited)
     }
 
     /// What was judged so far.

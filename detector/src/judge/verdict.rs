@@ -74,12 +74,16 @@ pub(super) fn verdict(body: &Body, end: &End, counters: &Counters) -> Verdict {
 
 fn ending_kind(end: &End) -> Option<EndingKind> {
     Some(match EndKind::from_number(end.kind)? {
-        EndKind::Shutdown => EndingKind::Shutdown { both: end.how == SHUT_RDWR },
+        EndKind::Shutdown => EndingKind::Shutdown {
+            both: end.how == SHUT_RDWR,
+        },
         EndKind::Close => EndingKind::Close,
         EndKind::CloseRange => EndingKind::CloseRange,
         EndKind::Replace => EndingKind::Replace,
         EndKind::Exec => EndingKind::Exec,
-        EndKind::Exit => EndingKind::Exit { wait_status: end.wait_status },
+        EndKind::Exit => EndingKind::Exit {
+            wait_status: end.wait_status,
+        },
     })
 }
 

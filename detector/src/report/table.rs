@@ -108,10 +108,7 @@ fn missing(finding: &Finding) -> String {
     let stranded = match finding.stranded {
         None => "how many the last call offered is not known".to_owned(),
         Some(0) => "none stranded (never offered)".to_owned(),
-        Some(bytes) => format!(
-            "{} stranded (offered to the last call)",
-            grouped(bytes)
-        ),
+        Some(bytes) => format!("{} stranded (offered to the last call)", grouped(bytes)),
     };
     format!("{} bytes; {stranded}", grouped(finding.missing()))
 }

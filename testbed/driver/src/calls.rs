@@ -25,7 +25,15 @@ pub fn build() -> Result<PathBuf> {
         .nth(2)
         .context("no workspace")?;
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--locked", "--package", "testbed", "--bin", "calls"])
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "testbed",
+            "--bin",
+            "calls",
+        ])
         .current_dir(workspace)
         .status()?;
     if !status.success() {
@@ -86,7 +94,8 @@ struct Ended(Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) && self.0.kill().is_ok() && self.0.wait().is_err() {
+        if matches!(self.0.try_wait(), Ok(None)) && self.0.kill().is_ok() && self.0.wait().is_err()
+        {
             eprintln!("calls could not be ended");
         }
     }

@@ -3,14 +3,14 @@
 //! Observers take turns, so that whatever else the machine does meets all of
 //! them alike; what is compared is always within one round.
 
-use std::{fmt, path::Path};
+use std::{fmt, fs, path::Path};
 
 use anyhow::Result;
 use serde::Serialize;
 
 use super::{
     observer,
-    worker::{Times, Worker},
+    worker::{Plan, Times, Worker},
 };
 use crate::root;
 
@@ -18,10 +18,19 @@ use crate::root;
 /// `detector-ebpf/src/bin/empty.rs`.
 const EMPTY: &str = "xtask/bpf/empty.bpf.o";
 
-/// Bursts per round of each kind of call; fewer where a call takes a hundred
-/// times as long.
-const BURSTS: u32 = 1500;
-const BURSTS_STRACE: u32 = 24;
+/// A round. The tenth percentile: whatever else the machine does makes a burst
+/// slower, never faster.
+const PLAN: Plan = Plan {
+    bursts: 1500,
+    percentile: 10,
+};
+
+/// A round under strace, where a call takes a hundred times as long. The
+/// median: how long a stop takes depends on which CPU strace happens to be on.
+const STRACE_PLAN: Plan = Plan {
+    bursts: 24,
+    percentile: 50,
+};
 
 /// Who looks on.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -78,6 +87,9 @@ struct Row {
 #[derive(Serialize)]
 pub(super) struct PerCall {
     rounds: u32,
+    /// Rounds at whose beginning or end another truncwatch was running: ratios
+    /// mean little then.
+    disturbed_rounds: u32,
     /// A send with nothing attached.
     base_ns: f64,
     /// Added to a send of a watched process.
@@ -102,17 +114,33 @@ pub(super) fn measure(truncwatch: &Path, rounds: u32) -> Result<PerCall> {
         traced: Worker::start_under_strace()?,
     };
     // The first calls of a process are not like the rest.
-    workers.free.run(BURSTS)?;
-    workers.traced.run(1)?;
+    workers.free.run(PLAN)?;
+    workers.traced.run(STRACE_PLAN)?;
     let mut times: [Vec<Times>; VARIANTS.len()] = Default::default();
+    let mut disturbed_rounds = 0;
     for round in 0..rounds {
+        let before = another_truncwatch()?;
         for step in 0..VARIANTS.len() {
             let turn = (step + round as usize) % VARIANTS.len();
             times[turn].push(workers.run(truncwatch, VARIANTS[turn])?);
         }
+        disturbed_rounds += u32::from(before || another_truncwatch()?);
         eprintln!("per-call: round {} of {rounds}", round + 1);
     }
-    Ok(PerCall::new(rounds, &times))
+    Ok(PerCall::new(rounds, disturbed_rounds, &times))
+}
+
+/// Whether a truncwatch runs that is not ours. Its hooks are on the calls of
+/// every process: "nothing attached" would not be nothing.
+fn another_truncwatch() -> Result<bool> {
+    for entry in fs::read_dir("/proc")? {
+        // No process, or one that has just ended, has no such file.
+        let name = fs::read_to_string(entry?.path().join("comm"));
+        if name.is_ok_and(|name| name.trim_end() == "truncwatch") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 struct Workers {
@@ -128,8 +156,8 @@ impl Workers {
     fn run(&mut self, truncwatch: &Path, variant: Variant) -> Result<Times> {
         let pid = self.free.pid();
         let plan = match variant {
-            Variant::Nothing => return self.free.run(BURSTS),
-            Variant::StraceSeccomp => return self.traced.run(BURSTS_STRACE),
+            Variant::Nothing => return self.free.run(PLAN),
+            Variant::StraceSeccomp => return self.traced.run(STRACE_PLAN),
             Variant::Empty => {
                 let empty = root::folder().join(EMPTY);
                 observer::truncwatch(truncwatch, pid).option("--bpf-object", empty)
@@ -138,19 +166,19 @@ impl Workers {
             Variant::Unwatched => observer::truncwatch(truncwatch, self.other.pid()),
             Variant::Strace => observer::strace(pid),
         };
-        let bursts = match variant {
-            Variant::Strace => BURSTS_STRACE,
-            _ => BURSTS,
+        let calls = match variant {
+            Variant::Strace => STRACE_PLAN,
+            _ => PLAN,
         };
         let observer = plan.start()?;
-        let times = self.free.run(bursts)?;
+        let times = self.free.run(calls)?;
         observer.stop()?;
         Ok(times)
     }
 }
 
 impl PerCall {
-    fn new(rounds: u32, times: &[Vec<Times>; VARIANTS.len()]) -> Self {
+    fn new(rounds: u32, disturbed_rounds: u32, times: &[Vec<Times>; VARIANTS.len()]) -> Self {
         let base = &times[0];
         let observers: Vec<_> = VARIANTS
             .into_iter()
@@ -177,6 +205,7 @@ impl PerCall {
         let ratio = |variant| added(variant).zip(added(Variant::Empty), |this, empty| this / empty);
         Self {
             rounds,
+            disturbed_rounds,
             base_ns: Times::median(base).send,
             added_ns: added(Variant::Watched).send,
             ratio_to_empty: ratio(Variant::Watched).send,
@@ -222,6 +251,13 @@ impl fmt::Display for PerCall {
             ] {
                 write!(f, "{:>17}", format!("+{added:.0} ×{ratio:.1}"))?;
             }
+        }
+        if self.disturbed_rounds > 0 {
+            write!(
+                f,
+                "\n  another truncwatch ran in {} rounds: measure again without it",
+                self.disturbed_rounds
+            )?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The process whose calls are timed: this program again, with a hidden option.
 //!
-//! It waits for a line with a number, makes that many bursts of each kind of
-//! call, and prints a line with the nanoseconds that one call took.
+//! It waits for a line with a [`Plan`], makes so many bursts of each kind of
+//! call, and prints a line with the [`Times`] that one call took.
 
 use std::{
     io::{BufRead as _, Write as _, stdin, stdout},
@@ -36,6 +36,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Calls that a filtering strace traces: what is needed to see a truncated
 /// message.
 const FILTER: &str = "trace=sendto,sendmsg,write,writev,shutdown,close";
+
+/// How often to call.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Plan {
+    /// Bursts of each kind of call.
+    pub(super) bursts: u32,
+    /// Percentile of the bursts that is reported.
+    pub(super) percentile: usize,
+}
 
 /// Nanoseconds per call.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
@@ -113,10 +122,11 @@ impl Worker {
         self.child.id()
     }
 
-    /// Lets it make so many bursts.
-    pub(super) fn run(&mut self, bursts: u32) -> Result<Times> {
+    /// Lets it work.
+    pub(super) fn run(&mut self, plan: Plan) -> Result<Times> {
+        let plan = serde_json::to_string(&plan)?;
         let stdin = self.stdin.as_mut().context("no pipe to the worker")?;
-        writeln!(stdin, "{bursts}").context("the worker has ended")?;
+        writeln!(stdin, "{plan}").context("the worker has ended")?;
         let answer = self.answers.next(PATIENCE).context("the worker hangs")?;
         serde_json::from_str(&answer.text)
             .with_context(|| format!("the worker says {:?}", answer.text))
@@ -151,12 +161,16 @@ pub(super) fn work() -> Result<()> {
     let bodies = Pair::new()?;
     let responses = Pair::new()?;
     for line in stdin().lock().lines() {
-        let bursts = line?.trim().parse()?;
+        let plan: Plan = serde_json::from_str(&line?)?;
+        let heads = Plan {
+            bursts: plan.bursts.div_ceil(8),
+            ..plan
+        };
         let times = Times {
-            send: bodies.time(bursts, &body)?,
-            head: responses.time(bursts.div_ceil(8), &response)?,
+            send: bodies.time(plan, &body)?,
+            head: responses.time(heads, &response)?,
             getppid: time(
-                bursts,
+                plan,
                 || getppid().map(|_| ()).context("no parent"),
                 || Ok(()),
             )?,
@@ -183,10 +197,10 @@ impl Pair {
     }
 
     /// Nanoseconds per send of `bytes`. What was sent is received untimed.
-    fn time(&self, bursts: u32, bytes: &[u8; LENGTH]) -> Result<f64> {
+    fn time(&self, plan: Plan, bytes: &[u8; LENGTH]) -> Result<f64> {
         let mut buffer = [0; LENGTH];
         time(
-            bursts,
+            plan,
             || {
                 let sent = send(&self.0, bytes, SendFlags::NOSIGNAL)?;
                 ensure!(sent == LENGTH, "the socket took {sent} bytes");
@@ -203,19 +217,15 @@ impl Pair {
     }
 }
 
-/// Percentile of the bursts that counts. Whatever else the machine does makes a
-/// burst slower, never faster.
-const UNDISTURBED: usize = 10;
-
-/// Nanoseconds per `call`, in bursts that were not disturbed; `tidy` runs
-/// untimed after each.
+/// Nanoseconds per `call`: a percentile of the bursts, after each of which
+/// `tidy` runs untimed.
 fn time(
-    bursts: u32,
+    plan: Plan,
     mut call: impl FnMut() -> Result<()>,
     mut tidy: impl FnMut() -> Result<()>,
 ) -> Result<f64> {
     let mut times = Vec::new();
-    for _ in 0..bursts {
+    for _ in 0..plan.bursts {
         let start = Instant::now();
         for _ in 0..BURST {
             call()?;
@@ -223,5 +233,5 @@ fn time(
         times.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(BURST));
         tidy()?;
     }
-    Ok(percentile(UNDISTURBED, times))
+    Ok(percentile(plan.percentile, times))
 }

@@ -59,7 +59,9 @@ pub enum CaptureError {
         source: ProgramError,
     },
     /// A tracepoint is missing.
-    #[error("this kernel has no tracepoint {hook}, which {purpose}: it is in Linux {since} and later")]
+    #[error(
+        "this kernel has no tracepoint {hook}, which {purpose}: it is in Linux {since} and later"
+    )]
     NoHook {
         /// The tracepoint.
         hook: &'static str,
@@ -257,6 +259,12 @@ impl Live {
     #[must_use]
     pub fn connection(&self, cookie: u64) -> Option<Connection> {
         self.connections.get(&cookie, 0).ok().map(|value| value.0)
+    }
+
+    /// Forgets a socket, if it is still kept.
+    pub fn forget(&mut self, cookie: u64) {
+        // Not there is as good as removed.
+        if self.connections.remove(&cookie).is_err() {}
     }
 
     /// All sockets that are tracked now.

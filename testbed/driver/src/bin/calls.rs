@@ -18,7 +18,9 @@ type End = fn(i32) -> io::Result<()>;
 
 /// Each sends all of the bytes, of which the second argument are the head.
 const SENDS: [(&str, Send); 12] = [
-    ("write", |fd, bytes, _| all(bytes, |rest| call(unsafe_write(fd, rest)))),
+    ("write", |fd, bytes, _| {
+        all(bytes, |rest| call(unsafe_write(fd, rest)))
+    }),
     ("writev", |fd, bytes, head| {
         let (head, body) = bytes.split_at(head);
         // SAFETY: the vectors point into slices that outlive the call.
@@ -38,9 +40,13 @@ const SENDS: [(&str, Send); 12] = [
         call(unsafe { libc::pwritev2(fd, [vector(head), vector(body)].as_ptr(), 2, -1, 0) })?;
         Ok(())
     }),
-    ("sendto", |fd, bytes, _| all(bytes, |rest| call(unsafe_send(fd, rest, 0)))),
+    ("sendto", |fd, bytes, _| {
+        all(bytes, |rest| call(unsafe_send(fd, rest, 0)))
+    }),
     ("sendto-one-by-one", |fd, bytes, _| {
-        bytes.chunks(1).try_for_each(|byte| call(unsafe_send(fd, byte, 0)).map(drop))
+        bytes
+            .chunks(1)
+            .try_for_each(|byte| call(unsafe_send(fd, byte, 0)).map(drop))
     }),
     ("sendmsg", |fd, bytes, head| {
         let (head, body) = bytes.split_at(head);
@@ -53,9 +59,10 @@ const SENDS: [(&str, Send); 12] = [
         let (head, body) = bytes.split_at(head);
         let (first, second) = head.split_at(10);
         let mut parts = [[vector(first)], [vector(second)], [vector(body)]];
-        let mut messages = parts
-            .each_mut()
-            .map(|part| libc::mmsghdr { msg_hdr: message(part), msg_len: 0 });
+        let mut messages = parts.each_mut().map(|part| libc::mmsghdr {
+            msg_hdr: message(part),
+            msg_len: 0,
+        });
         // SAFETY: as above, three messages.
         call(unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), 3, 0) } as isize)?;
         Ok(())
@@ -93,16 +100,28 @@ const SENDS: [(&str, Send); 12] = [
         let one = 1i32;
         // SAFETY: a pointer to an integer and its size.
         call(unsafe {
-            libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_ZEROCOPY, (&raw const one).cast(), 4)
+            libc::setsockopt(
+                fd,
+                libc::SOL_SOCKET,
+                libc::SO_ZEROCOPY,
+                (&raw const one).cast(),
+                4,
+            )
         } as isize)?;
-        all(bytes, |rest| call(unsafe_send(fd, rest, libc::MSG_ZEROCOPY)))
+        all(bytes, |rest| {
+            call(unsafe_send(fd, rest, libc::MSG_ZEROCOPY))
+        })
     }),
 ];
 
 /// Each ends the connection, and the process where that is how it ends.
 const ENDS: [(&str, End); 15] = [
-    ("shutdown-wr", |fd| call(unsafe_shutdown(fd, libc::SHUT_WR)).and_then(|_| linger_on())),
-    ("shutdown-rdwr", |fd| call(unsafe_shutdown(fd, libc::SHUT_RDWR)).and_then(|_| linger_on())),
+    ("shutdown-wr", |fd| {
+        call(unsafe_shutdown(fd, libc::SHUT_WR)).and_then(|_| linger_on())
+    }),
+    ("shutdown-rdwr", |fd| {
+        call(unsafe_shutdown(fd, libc::SHUT_RDWR)).and_then(|_| linger_on())
+    }),
     ("close", |fd| close(fd).and_then(|()| linger_on())),
     ("close-range", |fd| {
         // SAFETY: no pointers.
@@ -178,10 +197,19 @@ const ENDS: [(&str, End); 15] = [
         linger_on()
     }),
     ("linger-close", |fd| {
-        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+        let linger = libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
         // SAFETY: a pointer to a structure and its size.
         call(unsafe {
-            libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), 8)
+            libc::setsockopt(
+                fd,
+                libc::SOL_SOCKET,
+                libc::SO_LINGER,
+                (&raw const linger).cast(),
+                8,
+            )
         } as isize)?;
         close(fd)?;
         linger_on()
@@ -189,7 +217,9 @@ const ENDS: [(&str, End); 15] = [
 ];
 
 fn main() -> Result<()> {
-    let address = std::env::args().nth(1).context("usage: calls unix:PATH | tcp")?;
+    let address = std::env::args()
+        .nth(1)
+        .context("usage: calls unix:PATH | tcp")?;
     let mut connection = accept(&address)?;
     let mut bytes = [0; 4096];
     let length = connection.read(&mut bytes)?;
@@ -200,8 +230,14 @@ fn main() -> Result<()> {
     let [send, end, promised, sent] = parts[..] else {
         bail!("the path is /SEND/END/PROMISED/SENT, not {path}");
     };
-    let (_, send) = SENDS.iter().find(|(name, _)| *name == send).context("no such SEND")?;
-    let (_, end) = ENDS.iter().find(|(name, _)| *name == end).context("no such END")?;
+    let (_, send) = SENDS
+        .iter()
+        .find(|(name, _)| *name == send)
+        .context("no such SEND")?;
+    let (_, end) = ENDS
+        .iter()
+        .find(|(name, _)| *name == end)
+        .context("no such END")?;
     let mut message = format!("HTTP/1.1 200 OK\r\nContent-Length: {promised}\r\n\r\n").into_bytes();
     let head = message.len();
     message.resize(head + sent.parse::<usize>()?, b'x');
@@ -228,7 +264,11 @@ fn accept(address: &str) -> Result<File> {
 
 /// What a call returned, or its error.
 fn call(result: isize) -> io::Result<isize> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }
 
 /// Repeats a call that may take only a part.
@@ -262,7 +302,10 @@ fn close(fd: i32) -> io::Result<()> {
 }
 
 fn vector(bytes: &[u8]) -> libc::iovec {
-    libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
+    libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    }
 }
 
 fn message(vectors: &mut [libc::iovec]) -> libc::msghdr {
