@@ -22,6 +22,10 @@ pub struct Fields {
     pub task_exit_code: u32,
     /// `task_struct.tgid`
     pub task_tgid: u32,
+    /// `task_struct.flags`
+    pub task_flags: u32,
+    /// `task_struct.io_uring`; [`NO_FIELD`] without io_uring
+    pub task_io_uring: u32,
     /// `signal_struct.live.counter`
     pub signal_live: u32,
     /// `signal_struct.nr_threads`
@@ -51,6 +55,8 @@ pub struct Fields {
     pub inode_mode: u32,
     /// `inode.i_ino`
     pub inode_number: u32,
+    /// `socket.file`
+    pub socket_file: u32,
     /// `socket.sk`
     pub socket_sk: u32,
     /// `sock_common.skc_family`

@@ -9,8 +9,9 @@ pub const CALL_RING: usize = 8;
 /// connection speaks (`HTTP/1.1`, a TLS record, an HTTP/2 preface).
 pub const FIRST_BYTES: usize = 8;
 
-/// Bits of the flag fields of [`Connection`]. Each field is written by one
-/// program, so that two CPUs in two programs do not undo each other's.
+/// Bits of the flag fields of [`Connection`]: one field for sends, one for
+/// receives, one for endings, so that programs on two CPUs do not undo each
+/// other's.
 pub mod flag {
     /// In `send_flags` and `receive_flags`: the bytes that come next may still
     /// belong to a message head.
@@ -19,8 +20,8 @@ pub mod flag {
     pub const HEAD_SEEN: u32 = 1 << 1;
     /// In both: bytes passed whose start could not be read from user memory.
     pub const UNREADABLE: u32 = 1 << 2;
-    /// In both: bytes passed by a call whose memory is not looked at
-    /// ([`crate::Arguments::Opaque`]).
+    /// In both: bytes passed that were not looked at: they never were in user
+    /// memory, or it is not sure where ([`crate::Arguments`]).
     pub const OPAQUE: u32 = 1 << 3;
     /// In `receive_flags`: a read returned 0, the peer's end of stream.
     pub const EOF: u32 = 1 << 4;
@@ -107,6 +108,10 @@ pub struct Connection {
     pub pad: u16,
     /// Messages that the `sendmmsg` in progress has sent so far.
     pub mmsg_sent: u32,
+    /// The thread that makes it.
+    pub mmsg_tid: u32,
+    /// Endings that took the last reference: only the first is told.
+    pub released: u32,
     /// First bytes sent.
     pub first_sent: [u8; FIRST_BYTES],
     /// First bytes received.
@@ -115,7 +120,7 @@ pub struct Connection {
     pub calls: [CallEntry; CALL_RING],
 }
 
-// SAFETY: repr(C), integers and arrays of them; 8*8 + 10*4 + 4*2 + 2*8 +
+// SAFETY: repr(C), integers and arrays of them; 8*8 + 13*4 + 2*2 + 2*8 +
 // 32*CALL_RING bytes, each field at a multiple of its size, without padding.
 unsafe impl Plain for Connection {}
 

@@ -20,24 +20,24 @@ const FIRST_ARGUMENT: usize = 16;
 /// `syscalls:sys_exit_accept`: `int accept(int, struct sockaddr *, socklen_t *)`.
 #[tracepoint]
 fn exit_accept(context: TracePointContext) -> u32 {
-    born(&context, RESULT)
+    born(&context, RESULT, |_| true)
 }
 
 /// `syscalls:sys_exit_accept4`.
 #[tracepoint]
 fn exit_accept4(context: TracePointContext) -> u32 {
-    born(&context, RESULT)
+    born(&context, RESULT, |_| true)
 }
 
-/// `syscalls:sys_enter_connect`: before any byte can be sent (but for TCP fast
-/// open, which sends with the connect, and has the same beginning).
+/// `syscalls:sys_enter_connect`: before any byte can be sent. A socket that is
+/// connected already (a program may ask so whether it is) is no beginning.
 #[tracepoint]
 fn enter_connect(context: TracePointContext) -> u32 {
-    born(&context, FIRST_ARGUMENT)
+    born(&context, FIRST_ARGUMENT, Socket::is_unconnected)
 }
 
 #[inline(always)]
-fn born(context: &TracePointContext, field: usize) -> u32 {
+fn born(context: &TracePointContext, field: usize, new: impl Fn(Socket) -> bool) -> u32 {
     let (tgid, _) = current();
     if !watched(tgid) {
         return 0;
@@ -53,9 +53,7 @@ fn born(context: &TracePointContext, field: usize) -> u32 {
     else {
         return 0;
     };
-    // A socket that has a cookie may have been used before: TCP fast open and
-    // reconnecting a socket are not beginnings that can be proved.
-    if socket.cookie() == 0 && socket.stream_family().is_some() {
+    if new(socket) && socket.stream_family().is_some() {
         // The map is LRU: an insert that fails leaves the connection unproved.
         if BIRTHS.insert(&socket.0.0, &socket.inode(), 0).is_err() {
             return 0;

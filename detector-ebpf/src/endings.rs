@@ -15,6 +15,7 @@ use aya_ebpf::{
 use detector_common::{Connection, End, EndKind, Kind, Stat, flag};
 
 use crate::{
+    atomic::fetch_add_u32,
     births::forget_birth,
     kernel::{File, Socket, current_task, descriptors},
     maps::{CONNECTIONS, PROCESSES, RECORDS, WORDS, config, count, watched},
@@ -47,6 +48,8 @@ fn enter_shutdown(context: TracePointContext) -> u32 {
     }) else {
         return 0;
     };
+    // An int: the upper half of the register is anything.
+    let how = u64::from(how as u32);
     if how != SHUT_WR && how != SHUT_RDWR {
         return 0;
     }
@@ -91,9 +94,13 @@ fn enter_close(context: TracePointContext) -> u32 {
     0
 }
 
-/// `CLOSE_RANGE_CLOEXEC` (include/uapi/linux/close_range.h): marks, closes
-/// nothing.
-const CLOSE_RANGE_CLOEXEC: u64 = 4;
+/// `CLOSE_RANGE_UNSHARE` (include/uapi/linux/close_range.h): closes in a copy
+/// of the table if that is shared; then the sockets live on in the original.
+/// The only other flag, `CLOSE_RANGE_CLOEXEC`, marks and closes nothing.
+const CLOSE_RANGE_UNSHARE: u32 = 2;
+
+/// `O_CLOEXEC`, the only flag of dup3 (generic to x86-64 and arm64).
+const O_CLOEXEC: u32 = 0o2_000_000;
 
 /// `syscalls:sys_enter_close_range`: `int close_range(unsigned first, unsigned
 /// last, int flags)`. Linux 5.9 and later.
@@ -113,7 +120,11 @@ fn enter_close_range(context: TracePointContext) -> u32 {
     }) else {
         return 0;
     };
-    if flags & CLOSE_RANGE_CLOEXEC != 0 || first as u32 > last as u32 {
+    let flags = flags as u32;
+    if flags & !CLOSE_RANGE_UNSHARE != 0 || first as u32 > last as u32 {
+        return 0;
+    }
+    if flags & CLOSE_RANGE_UNSHARE != 0 && table_holders() > 1 {
         return 0;
     }
     let mut walk = Walk::new(EndKind::CloseRange, Which::Open);
@@ -133,7 +144,11 @@ fn enter_dup2(context: TracePointContext) -> u32 {
 /// `syscalls:sys_enter_dup3`: the same with flags.
 #[tracepoint]
 fn enter_dup3(context: TracePointContext) -> u32 {
-    replaced(&context)
+    // SAFETY: within the tracepoint's record.
+    match unsafe { context.read_at::<u64>(THIRD_ARGUMENT) } {
+        Ok(flags) if flags as u32 & !O_CLOEXEC == 0 => replaced(&context),
+        _ => 0,
+    }
 }
 
 #[inline(always)]
@@ -168,7 +183,8 @@ fn replaced(context: &TracePointContext) -> u32 {
 #[btf_tracepoint(function = "sched_prepare_exec")]
 fn prepare_exec(_context: BtfTracePointContext) -> i32 {
     let (tgid, _) = current();
-    if watched(tgid) {
+    // A table that another process shares is left to it: the exec gets a copy.
+    if watched(tgid) && !table_shared_outside() {
         Walk::new(EndKind::Exec, Which::CloseOnExec).run();
     }
     0
@@ -191,21 +207,34 @@ fn process_exit(_context: BtfTracePointContext) -> i32 {
     }
     let mut walk = Walk::new(EndKind::Exit, Which::Open);
     walk.wait_status = task.read(config!(fields.task_exit_code)).unwrap_or(0);
-    // Another process may share the whole table (CLONE_FILES without
-    // CLONE_THREAD): then nothing is closed. Threads of this one that are still
-    // on their way out hold it too, at most as many as it has.
-    let threads: i32 = signal.read(config!(fields.signal_threads)).unwrap_or(0);
-    let holders: i32 = task
-        .follow(config!(fields.task_files))
-        .and_then(|files| files.read(config!(fields.files_count)))
-        .unwrap_or(0);
-    walk.others = u32::from(holders > threads);
+    walk.others = u32::from(table_shared_outside());
     walk.run();
     if config!(watch_all) == 0 {
         // Absent is as good as removed.
         if PROCESSES.remove(&tgid).is_err() {}
     }
     0
+}
+
+/// Tasks that share the current descriptor table.
+#[inline(always)]
+fn table_holders() -> i32 {
+    current_task()
+        .follow(config!(fields.task_files))
+        .and_then(|files| files.read(config!(fields.files_count)))
+        .unwrap_or(0)
+}
+
+/// Whether another process shares it (CLONE_FILES without CLONE_THREAD): then
+/// the end of this one closes nothing. Threads of this one that are on their
+/// way out hold it too, at most as many as the process has.
+#[inline(always)]
+fn table_shared_outside() -> bool {
+    let threads: i32 = current_task()
+        .follow(config!(fields.task_signal))
+        .and_then(|signal| signal.read(config!(fields.signal_threads)))
+        .unwrap_or(0);
+    table_holders() > threads
 }
 
 /// Entries of [`WORDS`].
@@ -368,6 +397,9 @@ fn release_one(references: u32, socket: Socket, kind: EndKind, wait_status: u32,
     };
     if references > 1 {
         connection.end_flags |= flag::CLOSED_SHARED;
+    } else if fetch_add_u32(&raw mut connection.released, 1) > 0 {
+        // Two threads of a process that end together both walk.
+        return;
     }
     let ending = Ending {
         kind,

@@ -174,6 +174,24 @@ impl Socket {
         }
     }
 
+    /// Whether a process has it as a descriptor: the kernel's own (network file
+    /// systems) have no file, and are nobody's here.
+    #[inline(always)]
+    pub(crate) fn has_file(self) -> bool {
+        self.0
+            .follow(config!(fields.sock_socket))
+            .and_then(|socket| socket.follow(config!(fields.socket_file)))
+            .is_some()
+    }
+
+    /// Not connected yet: `TCP_CLOSE`, which unconnected Unix sockets are in
+    /// too, or `TCP_SYN_SENT` (include/net/tcp_states.h).
+    #[inline(always)]
+    pub(crate) fn is_unconnected(self) -> bool {
+        let state: u8 = self.0.read(config!(fields.sock_state)).unwrap_or(0);
+        state == 7 || state == 2
+    }
+
     /// Inode number of the socket file; 0 once the socket has none.
     #[inline(always)]
     pub(crate) fn inode(self) -> u64 {

@@ -17,7 +17,10 @@ use aya_ebpf::{
 };
 use detector_common::{Arguments, NO_FIELD, SAMPLE_LEN, SYSCALL_LIMIT};
 
-use crate::maps::{Scratch, config};
+use crate::{
+    kernel::{Socket, descriptors},
+    maps::{Scratch, config},
+};
 
 /// The system call that is running in the current task.
 #[derive(Clone, Copy)]
@@ -28,6 +31,21 @@ pub(crate) struct SystemCall {
     registers: *const u8,
     /// Of a `sendmmsg`: the number of the message being sent.
     message: u32,
+}
+
+/// `PF_IO_WORKER` and `PF_KTHREAD` (include/linux/sched.h).
+const PF_IO_WORKER: u32 = 0x10;
+const PF_KTHREAD: u32 = 0x20_0000;
+
+/// Reads a field through a pointer whose type the verifier knows.
+///
+/// # Safety
+///
+/// The structure has a field of type `T` at the offset.
+#[inline(always)]
+unsafe fn field<T>(structure: *const u8, offset: u32) -> T {
+    // SAFETY: promised by the caller, checked by the verifier.
+    unsafe { core::ptr::read_volatile(structure.add(offset as usize).cast::<T>()) }
 }
 
 /// Code segment of 32-bit tasks on x86-64 (`__USER32_CS`,
@@ -42,19 +60,28 @@ pub(crate) const UNKNOWN: u64 = u64::MAX;
 const VECTOR_BATCH: usize = 8;
 const VECTOR_BATCHES: u32 = 127;
 
+/// A piece of user memory, laid out as `struct iovec`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct IoVec {
-    base: u64,
-    length: u64,
+pub(crate) struct Piece {
+    pub(crate) base: u64,
+    pub(crate) length: u64,
 }
 
+const NO_PIECE: Piece = Piece { base: 0, length: 0 };
+
 impl SystemCall {
+    /// The call in which the socket `sk` sends or receives.
     /// bpf_task_pt_regs: Linux 5.15 and later.
+    ///
+    /// A task that uses io_uring may do that on its way out of any other call,
+    /// and kernel threads in none: then the registers say nothing of it.
     #[inline(always)]
-    pub(crate) fn current() -> Self {
-        // SAFETY: both helpers cannot fail for the current task.
-        let registers = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const u8;
+    pub(crate) fn of(sk: Socket) -> Self {
+        // SAFETY: the helper cannot fail; the pointer is to the running task.
+        let task = unsafe { bpf_get_current_task_btf() };
+        // SAFETY: the helper cannot fail for the current task.
+        let registers = unsafe { bpf_task_pt_regs(task) } as *const u8;
         let mut this = Self {
             number: 0,
             arguments: 0,
@@ -63,17 +90,57 @@ impl SystemCall {
         };
         let number = this.register(config!(registers.number)) as u32 as usize;
         this.number = number as u32;
-        if number < SYSCALL_LIMIT {
-            // SAFETY: the index is below the array's length (checked above).
-            this.arguments = unsafe {
-                core::ptr::read_volatile(
-                    (&raw const crate::maps::CONFIG.arguments)
-                        .cast::<u8>()
-                        .add(number),
-                )
-            };
+        let (flags_at, io_uring_at) = (config!(fields.task_flags), config!(fields.task_io_uring));
+        // SAFETY: a field of the running task; the verifier checks the offset.
+        let flags: u32 = unsafe { field(task.cast(), flags_at) };
+        if number >= SYSCALL_LIMIT || flags & (PF_KTHREAD | PF_IO_WORKER) != 0 {
+            return this;
+        }
+        // SAFETY: the index is below the array's length (checked above).
+        this.arguments = unsafe {
+            core::ptr::read_volatile(
+                (&raw const crate::maps::CONFIG.arguments)
+                    .cast::<u8>()
+                    .add(number),
+            )
+        };
+        if io_uring_at != NO_FIELD {
+            // SAFETY: as above.
+            let context: u64 = unsafe { field(task.cast(), io_uring_at) };
+            if context != 0 && !this.names(sk) {
+                this.arguments = Arguments::Opaque.code();
+            }
         }
         this
+    }
+
+    /// Whether the call's descriptor is this socket.
+    #[inline(always)]
+    fn names(&self, sk: Socket) -> bool {
+        descriptors()
+            .and_then(|table| table.file(self.fd()))
+            .and_then(|file| file.socket())
+            .is_some_and(|socket| socket.0.0 == sk.0.0)
+    }
+
+    /// The system call of the tracepoint that runs, at its end.
+    #[inline(always)]
+    pub(crate) fn ending() -> Self {
+        // SAFETY: as above.
+        let registers = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const u8;
+        Self {
+            number: 0,
+            arguments: Arguments::File.code(),
+            registers,
+            message: 0,
+        }
+        .numbered()
+    }
+
+    #[inline(always)]
+    fn numbered(mut self) -> Self {
+        self.number = self.register(config!(registers.number)) as u32;
+        self
     }
 
     /// A 32-bit program: its arguments mean something else.
@@ -150,29 +217,28 @@ impl SystemCall {
         self.register(config!(registers.arg3))
     }
 
-    /// Bytes that the call offered, and where the first of them are.
+    /// Bytes that the call offered, and the first piece of them.
     #[inline(always)]
-    pub(crate) fn offered(&self) -> (u64, u64) {
+    pub(crate) fn offered(&self) -> (u64, Piece) {
         if self.is(Arguments::Buffer) {
-            return (
-                self.register(config!(registers.arg2)),
-                self.register(config!(registers.arg1)),
-            );
+            let length = self.register(config!(registers.arg2));
+            let base = self.register(config!(registers.arg1));
+            return (length, Piece { base, length });
         }
         if self.is(Arguments::File) {
-            return (self.file_count(), 0);
+            return (self.file_count(), NO_PIECE);
         }
         if !self.has_memory() {
-            return (UNKNOWN, 0);
+            return (UNKNOWN, NO_PIECE);
         }
         let Some((vectors, count)) = self.vectors() else {
-            return (UNKNOWN, 0);
+            return (UNKNOWN, NO_PIECE);
         };
         let mut sum = VectorSum {
             vectors,
             count,
             total: 0,
-            first: 0,
+            first: NO_PIECE,
         };
         sum.add_batch(0);
         if count > VECTOR_BATCH as u64 {
@@ -206,8 +272,8 @@ impl SystemCall {
                 break;
             }
             // SAFETY: the helper checks the address.
-            let vector: IoVec =
-                unsafe { bpf_probe_read_user((vectors + index * 16) as *const IoVec) }.ok()?;
+            let vector: Piece =
+                unsafe { bpf_probe_read_user((vectors + index * 16) as *const Piece) }.ok()?;
             let left = u64::from(wanted - filled);
             let piece = vector.length.min(left) as u32;
             if piece > SAMPLE_LEN as u32 {
@@ -227,7 +293,7 @@ struct VectorSum {
     vectors: u64,
     count: u64,
     total: u64,
-    first: u64,
+    first: Piece,
 }
 
 impl VectorSum {
@@ -239,7 +305,7 @@ impl VectorSum {
             return false;
         }
         let left = (self.count - done).min(VECTOR_BATCH as u64) as u32;
-        let mut batch = [const { MaybeUninit::<IoVec>::uninit() }; VECTOR_BATCH];
+        let mut batch = [const { MaybeUninit::<Piece>::uninit() }; VECTOR_BATCH];
         for vector in &mut batch {
             // Those that are not there count as empty: all are added, without
             // branches, of which each would double what the verifier walks.
@@ -247,7 +313,7 @@ impl VectorSum {
             unsafe {
                 vector
                     .as_mut_ptr()
-                    .write_volatile(IoVec { base: 0, length: 0 })
+                    .write_volatile(Piece { base: 0, length: 0 })
             };
         }
         // SAFETY: at most VECTOR_BATCH vectors go into the array of as many;
@@ -264,19 +330,17 @@ impl VectorSum {
             return false;
         }
         // SAFETY: all were written above.
-        let vectors = unsafe { &*(&raw const batch).cast::<[IoVec; VECTOR_BATCH]>() };
+        let vectors = unsafe { &*(&raw const batch).cast::<[Piece; VECTOR_BATCH]>() };
         for vector in vectors {
             self.total = self.total.wrapping_add(vector.length);
         }
         if index == 0 {
-            // Of the first two: a call that begins with more empty vectors is
-            // taken as one whose memory cannot be read.
+            // Of the first two; behind more empty ones nothing is looked at, and
+            // the call is sampled.
             self.first = if vectors[0].length > 0 {
-                vectors[0].base
-            } else if vectors[1].length > 0 {
-                vectors[1].base
+                vectors[0]
             } else {
-                0
+                vectors[1]
             };
         }
         true

@@ -22,12 +22,16 @@ use crate::{
     births::take_birth,
     kernel::{Address, Socket, descriptors},
     maps::{CONNECTIONS, RECEIVE_SCRATCH, SEND_SCRATCH, Scratch, count, watched},
-    memory::{SystemCall, forget},
+    memory::{Piece, SystemCall, forget},
     ring::{current, header, output},
 };
 
 /// `MSG_PEEK`: the bytes stay in the queue and will be received again.
+/// `MSG_ERRQUEUE`: they are no bytes of the stream. `MSG_TRUNC`: they are thrown
+/// away, not copied (include/linux/socket.h, tcp(7)).
 const PEEK: i32 = 2;
+const ERRQUEUE: i32 = 0x2000;
+const TRUNC: i32 = 0x20;
 
 /// Errors that say that the peer is gone (errno(3)); any other, such as
 /// `EAGAIN`, says nothing about it.
@@ -48,14 +52,19 @@ static EMPTY: Connection = Connection::EMPTY;
 #[btf_tracepoint(function = "sock_send_length")]
 fn send_length(context: BtfTracePointContext) -> i32 {
     let result: i32 = context.arg(1);
-    let Some((cookie, connection)) = connection_of(&context) else {
+    let Some((cookie, sk, connection)) = connection_of(&context) else {
         return 0;
     };
     // SAFETY: a live map value; other CPUs may write it at the same time,
     // which only counters that are added to atomically have to survive.
     let connection = unsafe { &mut *connection };
-    let mut call = SystemCall::current();
+    let mut call = SystemCall::of(sk);
     if call.is_mmsg() {
+        let (_, tid) = current();
+        if connection.mmsg_tid != tid {
+            connection.mmsg_tid = tid;
+            connection.mmsg_sent = 0;
+        }
         call.at_message(connection.mmsg_sent);
         connection.mmsg_sent += 1;
     }
@@ -73,7 +82,9 @@ fn send_length(context: BtfTracePointContext) -> i32 {
     let offset = fetch_add(&raw mut connection.sent, u64::from(moved));
     connection.sent_ns = now;
     if call.is_file() {
-        // One sendfile is many sends; its own end enters it in the ring.
+        // One sendfile is many sends; its own end enters it in the ring. A file
+        // may hold anything, a whole response too.
+        connection.send_flags |= flag::OPAQUE;
         if moved > SAMPLE_LEN as u32 {
             connection.send_flags &= !flag::HEAD_OPEN;
         }
@@ -84,14 +95,15 @@ fn send_length(context: BtfTracePointContext) -> i32 {
         connection.send_flags |= flag::OPAQUE;
         return 0;
     }
-    let Some(start) = start_of_bytes(first) else {
+    let known = first.length.min(u64::from(moved)) as u32;
+    let Some(start) = start_of_bytes(first, known) else {
         connection.send_flags |= flag::UNREADABLE;
         return 0;
     };
     if offset == 0 {
         connection.first_sent = start.to_le_bytes();
     }
-    let begins = may_begin_message(start, moved);
+    let begins = may_begin_message(start, known, true);
     if begins || continues(connection.send_flags, connection.send_head, offset) {
         if begins {
             connection.send_head = offset;
@@ -112,15 +124,15 @@ fn send_length(context: BtfTracePointContext) -> i32 {
 fn recv_length(context: BtfTracePointContext) -> i32 {
     let result: i32 = context.arg(1);
     let flags: i32 = context.arg(2);
-    let Some((cookie, connection)) = connection_of(&context) else {
+    let Some((cookie, sk, connection)) = connection_of(&context) else {
         return 0;
     };
     // SAFETY: as in send_length.
     let connection = unsafe { &mut *connection };
-    if result > 0 && flags & PEEK != 0 {
+    if flags & (PEEK | ERRQUEUE) != 0 {
         return 0;
     }
-    let call = SystemCall::current();
+    let call = SystemCall::of(sk);
     // SAFETY: takes no argument and cannot fail.
     let now = unsafe { bpf_ktime_get_ns() };
     let (room, first) = call.offered();
@@ -141,18 +153,19 @@ fn recv_length(context: BtfTracePointContext) -> i32 {
     }
     let moved = result as u32;
     let offset = fetch_add(&raw mut connection.received, u64::from(moved));
-    if !call.has_memory() {
+    if !call.has_memory() || flags & TRUNC != 0 {
         connection.receive_flags |= flag::OPAQUE;
         return 0;
     }
-    let Some(start) = start_of_bytes(first) else {
+    let known = first.length.min(u64::from(moved)) as u32;
+    let Some(start) = start_of_bytes(first, known) else {
         connection.receive_flags |= flag::UNREADABLE;
         return 0;
     };
     if offset == 0 {
         connection.first_received = start.to_le_bytes();
     }
-    let begins = may_begin_message(start, moved);
+    let begins = may_begin_message(start, known, false);
     if begins || continues(connection.receive_flags, connection.receive_head, offset) {
         if begins {
             connection.receive_head = offset;
@@ -180,7 +193,7 @@ fn exit_sendfile(context: TracePointContext) -> u32 {
     let Ok(result) = (unsafe { context.read_at::<i64>(16) }) else {
         return 0;
     };
-    let call = SystemCall::current();
+    let call = SystemCall::ending();
     let Some(connection) = tracked_of(&call) else {
         return 0;
     };
@@ -196,11 +209,8 @@ fn exit_sendfile(context: TracePointContext) -> u32 {
 /// again.
 #[tracepoint]
 fn exit_sendmmsg(_context: TracePointContext) -> u32 {
-    let (tgid, _) = current();
-    if !watched(tgid) {
-        return 0;
-    }
-    if let Some(connection) = tracked_of(&SystemCall::current()) {
+    // Whoever makes it: a tracked socket is counted for all.
+    if let Some(connection) = tracked_of(&SystemCall::ending()) {
         // SAFETY: as in send_length.
         unsafe { (*connection).mmsg_sent = 0 };
     }
@@ -219,20 +229,23 @@ fn tracked_of(call: &SystemCall) -> Option<*mut Connection> {
 /// watched and the socket may carry HTTP. A socket that is tracked is counted
 /// whoever uses it: bytes that an unwatched process sends on it are its too.
 #[inline(always)]
-fn connection_of(context: &BtfTracePointContext) -> Option<(u64, *mut Connection)> {
+fn connection_of(context: &BtfTracePointContext) -> Option<(u64, Socket, *mut Connection)> {
     let sk: *mut core::ffi::c_void = context.arg(0);
     // SAFETY: the tracepoint's argument is a live socket.
     let cookie = unsafe { bpf_get_socket_cookie(sk) };
+    let socket = Socket(Address(sk as u64));
     if let Some(found) = CONNECTIONS.get_ptr_mut(&cookie) {
-        return Some((cookie, found));
+        return Some((cookie, socket, found));
     }
     let (tgid, _) = current();
     if !watched(tgid) {
         return None;
     }
-    let socket = Socket(Address(sk as u64));
     let family = socket.stream_family()?;
-    if SystemCall::current().is_compat() {
+    if !socket.has_file() {
+        return None;
+    }
+    if SystemCall::of(socket).is_compat() {
         count(Stat::Compat);
         return None;
     }
@@ -253,7 +266,7 @@ fn connection_of(context: &BtfTracePointContext) -> Option<(u64, *mut Connection
         // SAFETY: takes no argument and cannot fail.
         connection.born_ns = unsafe { bpf_ktime_get_ns() };
     }
-    Some((cookie, found))
+    Some((cookie, socket, found))
 }
 
 #[inline(always)]
@@ -296,44 +309,53 @@ fn enter(
     };
 }
 
-/// The first eight bytes that the call moved (fewer if it moved fewer: the
-/// rest is then what lies behind them, and is masked by those who look).
+/// The first eight bytes that the call moved, as far as its first piece holds
+/// them (`known`); zeros behind.
 #[inline(always)]
-fn start_of_bytes(first: u64) -> Option<u64> {
-    if first != 0 {
-        // SAFETY: the helper checks the address.
-        if let Ok(start) = unsafe { bpf_probe_read_user(first as *const u64) } {
-            return Some(start);
-        }
-        // Fewer than eight bytes may be mapped there.
-        // SAFETY: the helper checks the address.
-        if let Ok(start) = unsafe { bpf_probe_read_user(first as *const u8) } {
-            return Some(u64::from(start));
-        }
+fn start_of_bytes(first: Piece, known: u32) -> Option<u64> {
+    if known == 0 {
+        return Some(0);
+    }
+    // SAFETY: the helper checks the address.
+    if let Ok(start) = unsafe { bpf_probe_read_user(first.base as *const u64) } {
+        return Some(if known >= 8 {
+            start
+        } else {
+            start & ((1 << (known * 8)) - 1)
+        });
+    }
+    // Fewer than eight bytes may be mapped there.
+    // SAFETY: the helper checks the address.
+    if let Ok(start) = unsafe { bpf_probe_read_user(first.base as *const u8) } {
+        return Some(u64::from(start));
     }
     count(Stat::Unreadable);
     None
 }
 
-/// Whether bytes that start so may be a message's: an HTTP version or a method
-/// name. What matters is that no head is missed; what only looks like one is
-/// told apart by the judge, by its offset.
+/// Whether bytes that start so may be a message's. What matters is that no head
+/// is missed; what only looks like one is told apart by the judge, by its
+/// offset.
 #[inline(always)]
-fn may_begin_message(start: u64, moved: u32) -> bool {
-    const fn word(bytes: [u8; 4]) -> u32 {
-        u32::from_le_bytes(bytes)
-    }
+fn may_begin_message(start: u64, known: u32, sending: bool) -> bool {
     let start = start as u32;
-    // A first piece of fewer than four bytes: heads written byte by byte.
-    let mask = match moved {
+    // Heads written in small pieces: what is there has to fit.
+    let mask = match known {
+        0 => 0,
         1 => 0xff,
         2 => 0xffff,
         3 => 0xff_ffff,
         _ => 0xffff_ffff,
     };
-    // The registered methods (IANA, RFC 9110 section 16.1.1) that servers
-    // meet, WebDAV's included.
-    let begins = |bytes: [u8; 4]| (start ^ word(bytes)) & mask == 0;
+    let begins = |bytes: [u8; 4]| (start ^ u32::from_le_bytes(bytes)) & mask == 0;
+    if !sending {
+        // Any method: RFC 9110 section 9.1 asks for a token, and those that
+        // are registered are of capitals (and M-SEARCH's kind of a dash).
+        let [a, b, c, _] = start.to_le_bytes();
+        let capital = |byte: u8| byte.is_ascii_uppercase() || byte == b'-' || byte == 0;
+        return capital(a) && capital(b) && capital(c);
+    }
+    // Bodies go this way as a rule: only what servers and clients do send.
     begins(*b"HTTP")
         || begins(*b"GET ")
         || begins(*b"POST")
@@ -353,6 +375,7 @@ fn may_begin_message(start: u64, moved: u32) -> bool {
         || begins(*b"UNLO")
         || begins(*b"SEAR")
         || begins(*b"QUER")
+        || begins(*b"PURG")
 }
 
 /// Whether bytes at `offset` may still belong to the head that began at `head`.

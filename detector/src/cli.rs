@@ -56,6 +56,10 @@ pub struct Cli {
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 
+    /// Record no stacks; this version records none yet
+    #[arg(long)]
+    pub no_stack: bool,
+
     /// Say on standard error what is watched, and the kernel side's counters
     #[arg(short, long)]
     pub verbose: bool,

@@ -25,10 +25,6 @@ use crate::{
 /// How often the records are read where the kernel does not ask for it.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How long a shutdown waits before it is judged: a send that was blocked when
-/// another thread shut the socket down returns after it, and its bytes count.
-const SETTLE_NS: u64 = 150_000_000;
-
 /// Most processes whose programs are remembered.
 const PROGRAMS: usize = 4096;
 
@@ -128,12 +124,24 @@ impl<'a> Watch<'a> {
             programs.insert(*pid, process::exe(*pid));
         }
         if cli.follow {
-            // Children that are born while this looks are added by the kernel
-            // side, whose parents it knows by then.
-            for pid in process::descendants(&cli.pid) {
-                live.watch(pid)?;
-                if process::check(pid).is_err() {
-                    live.unwatch(pid);
+            // Until there are no new ones: a child that is not watched yet may
+            // have children meanwhile; those of the watched the kernel side
+            // adds by itself.
+            loop {
+                let watched = live.watched();
+                let found = process::descendants(&cli.pid);
+                let new: Vec<_> = found
+                    .into_iter()
+                    .filter(|pid| !watched.contains(pid))
+                    .collect();
+                for pid in &new {
+                    live.watch(*pid)?;
+                    if process::check(*pid).is_err() {
+                        live.unwatch(*pid);
+                    }
+                }
+                if new.iter().all(|pid| process::check(*pid).is_err()) {
+                    break;
                 }
             }
         }
@@ -240,7 +248,7 @@ impl<'a> Watch<'a> {
         let due: Vec<_> = self
             .judge
             .waiting()
-            .filter(|(_, since)| now.saturating_sub(*since) >= SETTLE_NS)
+            .filter(|(_, due)| now >= *due)
             .map(|(cookie, _)| (cookie, self.live.connection(cookie)))
             .collect();
         if due.is_empty() {
@@ -266,10 +274,9 @@ impl<'a> Watch<'a> {
                 break;
             }
             self.summary.count(&finding);
-            let exe = match self.programs.get(&finding.pid) {
-                Some(exe) => exe.clone(),
-                None => process::exe(finding.pid),
-            };
+            // As it is now, or as it was when the process was first seen.
+            let exe = process::exe(finding.pid)
+                .or_else(|| self.programs.get(&finding.pid).cloned().flatten());
             let reported = Reported {
                 finding: &finding,
                 time: wall_time(&finding),
@@ -295,8 +302,17 @@ impl<'a> Watch<'a> {
         self.drain();
         self.forget();
         // The counters first, then the records: what the counters count was
-        // recorded before.
-        let open = self.live.connections();
+        // recorded before. Connections that began meanwhile are asked for once
+        // more; those that ended meanwhile the judge knows.
+        let mut open = self.live.connections();
+        self.drain();
+        for cookie in self.judge.cookies() {
+            if !open.contains_key(&cookie)
+                && let Some(counters) = self.live.connection(cookie)
+            {
+                open.insert(cookie, counters);
+            }
+        }
         self.drain();
         self.judge.finish(open);
         self.report()?;

@@ -12,6 +12,13 @@ use super::{
 };
 use crate::capture::Record;
 
+/// How long a shutdown waits before it is judged: a send that was blocked when
+/// another thread shut the socket down returns after it, and its bytes count.
+const SETTLE_NS: u64 = 150_000_000;
+
+/// The same where others hold the socket, as a blocked send does.
+const SETTLE_SHARED_NS: u64 = 2_000_000_000;
+
 /// What is known of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Connection {
@@ -19,8 +26,9 @@ pub(super) struct Connection {
     streams: Option<Streams>,
     /// The first ending; it waits until calls that were in progress are back.
     ending: Option<Box<End>>,
-    /// The process that exits, and its descriptors of this socket so far.
-    exits: (u32, u32),
+    /// Threads whose walks over a process's descriptors met it, once for each
+    /// time.
+    walks: Vec<(u32, EndKind)>,
     /// One of several descriptors was closed.
     shared: bool,
     concluded: bool,
@@ -55,17 +63,23 @@ impl Connection {
 
     /// Whether a process that held it by several descriptors ended it.
     pub(super) fn held_by_several(&self) -> bool {
-        self.exits.1 > 1
+        self.walks.len() > 1
     }
 
-    /// Since when the connection waits to be settled, `CLOCK_MONOTONIC`
-    /// nanoseconds.
-    pub(super) fn waiting_since(&self) -> Option<u64> {
-        let ending = self.ending.as_ref().map(|end| end.header.time_ns);
-        ending
-            .into_iter()
-            .chain(self.sequence.held_since_ns())
-            .min()
+    /// When the wait of the connection is over, `CLOCK_MONOTONIC` nanoseconds.
+    pub(super) fn due_ns(&self) -> Option<u64> {
+        let ending = self.ending.as_ref().map(|end| {
+            // A call that is in progress in a process with threads holds a
+            // reference.
+            let wait = if end.references > 1 {
+                SETTLE_SHARED_NS
+            } else {
+                SETTLE_NS
+            };
+            end.header.time_ns + wait
+        });
+        let held = self.sequence.held_since_ns().map(|since| since + SETTLE_NS);
+        ending.into_iter().chain(held).min()
     }
 
     /// Ends the wait; `true` if the connection is over.
@@ -112,7 +126,10 @@ impl Connection {
             Unjudged::InProgress
         };
         if let Some(streams) = &mut self.streams {
-            streams.outgoing.leave_open(counters.sent, reason, tally);
+            let unseen = unseen(counters.send_flags);
+            streams
+                .outgoing
+                .leave_open(counters.sent, unseen, reason, tally);
         }
         self.classify(counters, tally);
     }
@@ -134,6 +151,7 @@ impl Connection {
                             moved,
                             data: &data,
                             received: sample.opposite,
+                            unseen: unseen(sample.flags),
                         };
                         streams.outgoing.take(sent, &mut streams.requests, tally);
                     } else {
@@ -159,17 +177,14 @@ impl Connection {
                 }
                 return false;
             }
-            Some(EndKind::Exit) => {
-                // A process may hold a socket by several descriptors; each of
-                // them tells of the references there were before any went.
-                let process = end.header.tgid;
-                let before = if self.exits.0 == process {
-                    self.exits.1
-                } else {
-                    0
-                };
-                self.exits = (process, before + 1);
-                self.exits.1 == end.references
+            // One walk over a process's descriptors may meet a socket several
+            // times; each time it tells of the references before any went.
+            // By thread: two threads that end together may both walk.
+            Some(kind @ (EndKind::Exit | EndKind::CloseRange)) => {
+                let walk = (end.header.tid, kind);
+                self.walks.push(walk);
+                let met = self.walks.iter().filter(|other| **other == walk).count();
+                u32::try_from(met) == Ok(end.references)
             }
             Some(_) => end.references == 1,
             None => false,
@@ -200,10 +215,11 @@ impl Connection {
             return;
         }
         self.concluded = true;
-        let short = self
-            .streams
-            .as_mut()
-            .and_then(|streams| streams.outgoing.end(counters.sent, tally));
+        let short = self.streams.as_mut().and_then(|streams| {
+            streams
+                .outgoing
+                .end(counters.sent, unseen(counters.send_flags), tally)
+        });
         if let Some(body) = short {
             match verdict(&body, ending, counters) {
                 Verdict::Short(finding) => {
@@ -237,7 +253,7 @@ impl Connection {
         if !silent || counters.sent == 0 {
             return;
         }
-        let unseen = counters.send_flags & (flag::OPAQUE | flag::UNREADABLE) != 0;
+        let unseen = unseen(counters.send_flags);
         tally.miss(match speaks(&counters.first_sent) {
             Unjudged::NotHttp if unseen => Unjudged::NotObserved,
             Unjudged::NotHttp if counters.fresh == 0 => Unjudged::MidStream,
@@ -250,4 +266,9 @@ impl Connection {
             reason => reason,
         });
     }
+}
+
+/// Whether bytes went out that nobody looked at.
+fn unseen(send_flags: u32) -> bool {
+    send_flags & (flag::OPAQUE | flag::UNREADABLE) != 0
 }

@@ -24,7 +24,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use detector_common::Connection as Counters;
 
@@ -42,6 +42,7 @@ pub struct Judge {
     tally: Tally,
     findings: Vec<Finding>,
     released: Vec<u64>,
+    ended: Ended,
 }
 
 impl Judge {
@@ -55,14 +56,22 @@ impl Judge {
     /// of order (several CPUs write them); their numbers put them right.
     pub fn take(&mut self, record: Record) {
         let cookie = record.header().cookie;
+        if self.ended.contains(cookie) {
+            return;
+        }
         let connection = self.connections.entry(cookie).or_default();
         let over = connection.take(record, &mut self.tally, &mut self.findings);
         if over {
             if connection.held_by_several() {
                 self.released.push(cookie);
             }
-            self.connections.remove(&cookie);
+            self.remove(cookie);
         }
+    }
+
+    fn remove(&mut self, cookie: u64) {
+        self.connections.remove(&cookie);
+        self.ended.insert(cookie);
     }
 
     /// Takes the connections that ended since the last call and that the kernel
@@ -72,12 +81,18 @@ impl Judge {
         std::mem::take(&mut self.released)
     }
 
-    /// The connections that wait for something: shut down but not closed, or
-    /// with a gap in their records. Each with the time since which it waits.
+    /// The connections that wait for something, shut down but not closed, or
+    /// with a gap in their records, and when their wait is over
+    /// (`CLOCK_MONOTONIC` nanoseconds).
     pub fn waiting(&self) -> impl Iterator<Item = (u64, u64)> {
         self.connections
             .iter()
-            .filter_map(|(cookie, connection)| Some((*cookie, connection.waiting_since()?)))
+            .filter_map(|(cookie, connection)| Some((*cookie, connection.due_ns()?)))
+    }
+
+    /// The connections that are not over.
+    pub fn cookies(&self) -> impl Iterator<Item = u64> {
+        self.connections.keys().copied()
     }
 
     /// Ends the wait of a connection: every record made before is taken by
@@ -88,7 +103,7 @@ impl Judge {
             return;
         };
         if connection.settle(counters, &mut self.tally, &mut self.findings) {
-            self.connections.remove(&cookie);
+            self.remove(cookie);
         }
     }
 
@@ -96,8 +111,12 @@ impl Judge {
     /// per socket that is still open.
     pub fn finish(&mut self, open: impl IntoIterator<Item = (u64, Counters)>) {
         for (cookie, counters) in open {
+            if self.ended.contains(cookie) {
+                continue;
+            }
             let mut connection = self.connections.remove(&cookie).unwrap_or_default();
             connection.finish(Some(&counters), &mut self.tally, &mut self.findings);
+            self.ended.insert(cookie);
         }
         for (_, mut connection) in self.connections.drain() {
             connection.finish(None, &mut self.tally, &mut self.findings);
@@ -113,5 +132,33 @@ impl Judge {
     #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+}
+
+/// Connections that ended lately: a record or a snapshot of one that comes late
+/// is not a new connection's.
+#[derive(Debug, Default)]
+struct Ended {
+    set: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Ended {
+    /// How many are kept.
+    const KEPT: usize = 8192;
+
+    fn insert(&mut self, cookie: u64) {
+        if self.set.insert(cookie) {
+            self.order.push_back(cookie);
+        }
+        if self.order.len() > Self::KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.set.remove(&oldest);
+        }
+    }
+
+    fn contains(&self, cookie: u64) -> bool {
+        self.set.contains(&cookie)
     }
 }

@@ -8,7 +8,7 @@
 use super::{
     chunks::{Followed, follow},
     finding::{Message, Role},
-    requests::{Request, Requests},
+    requests::{HEAD_LIMIT, Request, Requests},
     tally::{Tally, Unjudged},
 };
 use crate::http::{ChunkDecoder, Framing, Head, Parsed, StartLine, framing, parse};
@@ -55,6 +55,17 @@ enum Place {
     Over,
 }
 
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// The call may hold more.
+    More,
+    /// The call is done with.
+    Done,
+    /// The place in the stream was lost.
+    Lost,
+}
+
 /// A call that sent bytes, as far as it was sampled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent<'a> {
@@ -66,6 +77,8 @@ pub(super) struct Sent<'a> {
     pub(super) data: &'a [u8],
     /// Bytes received by then.
     pub(super) received: u64,
+    /// Bytes went out on this connection that were not looked at.
+    pub(super) unseen: bool,
 }
 
 impl Sent<'_> {
@@ -84,6 +97,11 @@ pub(super) struct Outgoing {
     role: Option<Role>,
     told: bool,
     joined: bool,
+    /// Request heads that had been received when a response head was last
+    /// found, or missed.
+    answered: u64,
+    /// Offset behind the last byte that a sample told of.
+    reached: u64,
 }
 
 impl Outgoing {
@@ -99,6 +117,8 @@ impl Outgoing {
             role: None,
             told: false,
             joined: false,
+            answered: 0,
+            reached: 0,
         }
     }
 
@@ -109,14 +129,25 @@ impl Outgoing {
 
     /// Takes a sampled call.
     pub(super) fn take(&mut self, sent: Sent<'_>, requests: &mut Requests, tally: &mut Tally) {
+        self.reached = self.reached.max(sent.end());
+        let mut first = true;
         // Each turn moves on by at least a head, or stops.
-        while self.turn(sent, requests, tally) {}
+        loop {
+            match self.turn(sent, requests, tally) {
+                Turn::More => {}
+                // A call may begin anew where the place was lost before it, not
+                // where it was lost in its middle.
+                Turn::Lost if first => {}
+                Turn::Lost | Turn::Done => return,
+            }
+            first = false;
+        }
     }
 
     /// What was being sent when `sent` bytes in all had been accepted and the
     /// stream ended: a message that is short, if that is certain.
-    pub(super) fn end(&mut self, sent: u64, tally: &mut Tally) -> Option<Body> {
-        self.complete(sent, tally);
+    pub(super) fn end(&mut self, sent: u64, unseen: bool, tally: &mut Tally) -> Option<Body> {
+        self.complete(sent, unseen, tally);
         let place = std::mem::replace(&mut self.place, Place::Over);
         match place {
             Place::Unknown | Place::Over => {}
@@ -135,22 +166,34 @@ impl Outgoing {
 
     /// The watch ends with the connection open and `sent` bytes accepted; a
     /// message that is not whole is not judged, for this reason.
-    pub(super) fn leave_open(&mut self, sent: u64, reason: Unjudged, tally: &mut Tally) {
-        self.complete(sent, tally);
+    pub(super) fn leave_open(
+        &mut self,
+        sent: u64,
+        unseen: bool,
+        reason: Unjudged,
+        tally: &mut Tally,
+    ) {
+        // The counters may be older than the last sample.
+        let sent = sent.max(self.reached);
+        self.complete(sent, unseen, tally);
         match std::mem::replace(&mut self.place, Place::Over) {
             Place::Unknown | Place::Over => {}
             _ if self.trust != Trust::Proven => self.miss(Unjudged::MidStream, tally),
             Place::Body(_) | Place::Head(..) | Place::Chunks(..) => self.miss(reason, tally),
+            Place::Boundary(at) if sent > at && self.messages > 0 => {
+                self.miss(Unjudged::Unaccounted, tally);
+            }
             Place::Boundary(_) => {}
         }
     }
 
     /// Counts the message in progress as whole once its bytes were accepted.
-    fn complete(&mut self, sent: u64, tally: &mut Tally) {
+    /// `unseen` bytes may have been another head instead of a body.
+    fn complete(&mut self, sent: u64, unseen: bool, tally: &mut Tally) {
         if let Place::Body(body) = &mut self.place {
             // Had they been another head, it would have been sampled.
-            body.has_body |= sent > body.start;
-            if body.has_body && sent >= body.end {
+            body.has_body |= sent > body.start && !unseen;
+            if (body.has_body && sent >= body.end) || sent == body.end {
                 self.place = Place::Boundary(body.end);
                 self.judged(tally);
             }
@@ -164,7 +207,9 @@ impl Outgoing {
         }
     }
 
-    fn lose(&mut self, reason: Unjudged, tally: &mut Tally) {
+    fn lose(&mut self, reason: Unjudged, requests: &mut Requests, tally: &mut Tally) {
+        requests.response_missed();
+        self.answered = requests.heads();
         // What was only provisional was not to be relied on in the first place.
         let reason = if self.trust == Trust::Proven {
             reason
@@ -185,14 +230,13 @@ impl Outgoing {
         }
     }
 
-    /// `true` if the call may hold more.
-    fn turn(&mut self, sent: Sent<'_>, requests: &mut Requests, tally: &mut Tally) -> bool {
+    fn turn(&mut self, sent: Sent<'_>, requests: &mut Requests, tally: &mut Tally) -> Turn {
         match &mut self.place {
-            Place::Over => false,
+            Place::Over => Turn::Done,
             Place::Boundary(at) => {
                 let at = *at;
                 if at >= sent.end() {
-                    return false;
+                    return Turn::Done;
                 }
                 let seen = at
                     .checked_sub(sent.offset)
@@ -201,37 +245,44 @@ impl Outgoing {
                 match seen {
                     Some(seen) => self.head(at, seen.to_vec(), sent, requests, tally),
                     None => {
-                        self.lose(
-                            if self.messages == 0 {
-                                Unjudged::NotHttp
-                            } else {
-                                Unjudged::Unaccounted
-                            },
-                            tally,
-                        );
-                        true
+                        let reason = match (self.messages, sent.unseen) {
+                            (0, true) => Unjudged::NotObserved,
+                            (0, false) => Unjudged::NotHttp,
+                            _ => Unjudged::Unaccounted,
+                        };
+                        self.lose(reason, requests, tally);
+                        Turn::Lost
                     }
                 }
             }
             Place::Head(start, bytes) => {
                 let (start, mut bytes) = (*start, std::mem::take(bytes));
                 if start + bytes.len() as u64 != sent.offset {
-                    self.lose(Unjudged::HeadCut, tally);
-                    return true;
+                    self.lose(Unjudged::HeadCut, requests, tally);
+                    return Turn::Lost;
                 }
                 bytes.extend_from_slice(sent.data);
+                if bytes.len() > HEAD_LIMIT {
+                    self.lose(Unjudged::HeadCut, requests, tally);
+                    return Turn::Done;
+                }
                 self.head(start, bytes, sent, requests, tally)
             }
             Place::Body(body) => {
-                if !body.has_body {
-                    // It may answer HEAD: then another head may follow at once.
-                    if sent.offset == body.start && is_response(sent.data) {
-                        self.lose(Unjudged::MethodUnknown, tally);
-                        return true;
+                if !body.has_body && is_response(sent.data) {
+                    if sent.offset == body.start {
+                        // It may answer HEAD, and this is the next response.
+                        self.lose(Unjudged::MethodUnknown, requests, tally);
+                        return Turn::Lost;
                     }
+                    // The length is borne out.
+                    body.has_body |= sent.offset == body.end;
                 }
-                self.complete(sent.end(), tally);
-                matches!(self.place, Place::Boundary(_))
+                self.complete(sent.end(), sent.unseen, tally);
+                match self.place {
+                    Place::Boundary(_) => Turn::More,
+                    _ => Turn::Done,
+                }
             }
             Place::Chunks(at, decoder) => {
                 let (at, mut decoder) = (*at, *decoder);
@@ -239,24 +290,23 @@ impl Outgoing {
                     Followed::Ended(after) => {
                         self.place = Place::Boundary(after);
                         self.judged(tally);
-                        true
+                        Turn::More
                     }
                     Followed::Within => {
                         self.place = Place::Chunks(sent.end(), decoder);
-                        false
+                        Turn::Done
                     }
                     Followed::Lost => {
-                        self.lose(Unjudged::Chunked, tally);
-                        true
+                        self.lose(Unjudged::Chunked, requests, tally);
+                        Turn::Lost
                     }
                 }
             }
             Place::Unknown => {
-                let believed = matches!(parse(sent.data), Parsed::Complete(head)
-                    if matches!(head.start, StartLine::Response { .. }))
-                    && requests.waiting();
-                if !believed {
-                    return false;
+                let response = matches!(parse(sent.data), Parsed::Complete(head)
+                    if matches!(head.start, StartLine::Response { .. }));
+                if !response || requests.heads() <= self.answered {
+                    return Turn::Done;
                 }
                 self.trust = Trust::Provisional {
                     requests: requests.heads(),
@@ -265,13 +315,13 @@ impl Outgoing {
                 if !self.told {
                     self.miss(Unjudged::MidStream, tally);
                 }
-                true
+                Turn::More
             }
         }
     }
 
     /// Parses a head that begins at `start`, whose bytes so far end with what
-    /// was seen of this call. `true` if another message may follow in it.
+    /// was seen of this call.
     fn head(
         &mut self,
         start: u64,
@@ -279,7 +329,7 @@ impl Outgoing {
         sent: Sent<'_>,
         requests: &mut Requests,
         tally: &mut Tally,
-    ) -> bool {
+    ) -> Turn {
         let seen_whole = start + bytes.len() as u64 == sent.end();
         match self.parse(&bytes) {
             Parsed::Complete(head) => {
@@ -298,20 +348,20 @@ impl Outgoing {
             }
             Parsed::Partial if seen_whole => {
                 self.place = Place::Head(start, bytes);
-                false
+                Turn::Done
             }
             Parsed::Partial => {
-                self.lose(Unjudged::HeadCut, tally);
-                false
+                self.lose(Unjudged::HeadCut, requests, tally);
+                Turn::Done
             }
             Parsed::Invalid => {
                 if self.messages == 0 {
                     self.place = Place::Over;
                     self.miss(speaks(&bytes), tally);
                 } else {
-                    self.lose(Unjudged::Unaccounted, tally);
+                    self.lose(Unjudged::Unaccounted, requests, tally);
                 }
-                false
+                Turn::Done
             }
         }
     }
@@ -352,7 +402,7 @@ impl Outgoing {
         sent: Sent<'_>,
         requests: &mut Requests,
         tally: &mut Tally,
-    ) -> bool {
+    ) -> Turn {
         let body_start = start + head.len;
         let interim = framing(head, None) == Framing::Interim;
         let certain = requests.certain();
@@ -379,7 +429,10 @@ impl Outgoing {
         if let Trust::Provisional { requests: seen } = &mut self.trust {
             *seen = requests.heads();
         }
+        self.answered = requests.heads();
+        // Told only where it is no guess.
         let (method, target) = request
+            .filter(|_| method_known)
             .map(|request| (request.method, request.target))
             .unzip();
         match framing {
@@ -390,13 +443,13 @@ impl Outgoing {
             }
             Framing::ContentLength(length) => {
                 let Some(end) = body_start.checked_add(length) else {
-                    self.lose(Unjudged::Malformed, tally);
-                    return false;
+                    self.lose(Unjudged::Malformed, requests, tally);
+                    return Turn::Done;
                 };
                 let unseen = after.is_empty() && sent.end() > body_start;
                 if !method_known && (unseen || is_response(after)) {
-                    self.lose(Unjudged::MethodUnknown, tally);
-                    return false;
+                    self.lose(Unjudged::MethodUnknown, requests, tally);
+                    return Turn::Done;
                 }
                 self.place = Place::Body(Body {
                     message: Message {
@@ -429,13 +482,21 @@ impl Outgoing {
                 self.place = Place::Over;
             }
         }
-        !matches!(self.place, Place::Over)
+        match self.place {
+            Place::Over => Turn::Done,
+            _ => Turn::More,
+        }
     }
 }
 
-/// Whether the bytes begin as a response does.
+/// Whether the bytes begin as a response does, or are the first of such.
 fn is_response(data: &[u8]) -> bool {
-    data.starts_with(b"HTTP/1.") && !matches!(parse(data), Parsed::Invalid)
+    !data.is_empty()
+        && data
+            .iter()
+            .zip(b"HTTP/1.")
+            .all(|(byte, letter)| byte == letter)
+        && !matches!(parse(data), Parsed::Invalid)
 }
 
 /// What a connection speaks whose first bytes are no HTTP/1 head.

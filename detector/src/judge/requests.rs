@@ -13,6 +13,9 @@ use crate::http::{ChunkDecoder, Framing, Parsed, StartLine, framing, parse};
 /// its further methods unknown.
 const PIPELINE: usize = 256;
 
+/// Longest head that is put together from several calls, as in the kernel side.
+pub(super) const HEAD_LIMIT: usize = 64 << 10;
+
 /// A request head that was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Request {
@@ -62,9 +65,11 @@ impl Requests {
         self.exact && !self.doubtful
     }
 
-    /// Whether a request was received that is not answered yet.
-    pub(super) fn waiting(&self) -> bool {
-        !self.unanswered.is_empty()
+    /// A response may have gone out that was not seen: which requests are
+    /// answered is not known any more.
+    pub(super) fn response_missed(&mut self) {
+        self.doubtful = true;
+        self.unanswered.clear();
     }
 
     /// Request heads received so far.
@@ -82,7 +87,13 @@ impl Requests {
     /// the `moved` bytes of the call.
     pub(super) fn take(&mut self, offset: u64, moved: u64, data: &[u8]) {
         let end = offset + moved;
+        // A call is parsed once: what follows a loss in its middle is not
+        // looked at, or requests would be counted twice.
+        let heads = self.heads;
         loop {
+            if matches!(self.place, Place::Unknown) && self.heads > heads {
+                return;
+            }
             match &mut self.place {
                 Place::At(at) => {
                     let at = *at;
@@ -109,6 +120,11 @@ impl Requests {
                         continue;
                     }
                     bytes.extend_from_slice(data);
+                    if bytes.len() > HEAD_LIMIT {
+                        self.lose();
+                        self.doubtful = true;
+                        return;
+                    }
                     if !self.head(start, bytes, end) {
                         return;
                     }

@@ -18,6 +18,8 @@ struct Wire {
     receive_open: bool,
     /// Records that are lost on their way.
     lose: Vec<u32>,
+    /// The thread that makes the endings.
+    tid: u32,
     /// Records held back, to come in another order.
     hold: bool,
     held: Vec<Record>,
@@ -39,6 +41,7 @@ impl Wire {
             send_open: false,
             receive_open: false,
             lose: Vec::new(),
+            tid: 43,
             hold: false,
             held: Vec::new(),
         }
@@ -59,7 +62,7 @@ impl Wire {
             cookie: COOKIE,
             time_ns: 1_000_000 * u64::from(seq + 1),
             tgid: 42,
-            tid: 43,
+            tid: self.tid,
         }
     }
 
@@ -136,6 +139,7 @@ impl Wire {
         sample.len = u32::try_from(data.len()).unwrap_or(u32::MAX);
         sample.sending = u32::from(sending);
         sample.fresh = self.counters.fresh;
+        sample.flags = self.counters.send_flags;
         let closed = moved > SAMPLE_LEN as u64 || data.ends_with(b"\r\n\r\n");
         self.deliver(Record::Sample(sample, data));
         !closed
@@ -679,4 +683,116 @@ fn an_upload_read_by_unsampled_calls_does_not_confuse_the_answer() {
     wire.send(&ok(10), 10);
     wire.receive(HEAD).send(&ok(10), 0);
     assert_eq!(judged(&wire.close().none()), (2, vec![]));
+}
+
+#[test]
+fn a_missed_response_leaves_no_method_certain() {
+    let mut wire = Wire::new();
+    let filler = "x".repeat(5000);
+    let long = format!("HTTP/1.1 200 OK\r\nX: {filler}\r\nContent-Length: 10\r\n\r\n0123456789");
+    wire.receive(GET).send(long.as_bytes(), 0);
+    wire.receive(GET).send(&ok(10), 10);
+    // It answers this, not the request whose answer was missed.
+    wire.receive(HEAD).send(&ok(1000), 0);
+    wire.close().none();
+}
+
+#[test]
+fn two_walks_by_two_threads_of_one_process_are_not_two_descriptors() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300);
+    wire.end(EndKind::Exit, 2, 0);
+    wire.tid = 44;
+    wire.end(EndKind::Exit, 2, 0);
+    assert_eq!(wire.finish_open().0, []);
+}
+
+#[test]
+fn two_children_that_exit_one_after_the_other_end_nothing() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300);
+    for tid in [50, 51] {
+        wire.tid = tid;
+        wire.end(EndKind::Exit, 2, 0);
+    }
+    wire.tid = 43;
+    wire.body(700);
+    assert_eq!(judged(&wire.close().none()), (1, vec![]));
+}
+
+#[test]
+fn one_close_range_over_both_descriptors_ends_it() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300);
+    wire.end(EndKind::CloseRange, 2, 0)
+        .end(EndKind::CloseRange, 2, 0);
+    assert_eq!(wire.one().ending.kind, EndingKind::CloseRange);
+}
+
+#[test]
+fn what_ended_while_the_watch_ended_is_not_lost() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(10), 10);
+    let before = wire.counters;
+    wire.close();
+    wire.judge.finish([(COOKIE, before)]);
+    assert_eq!(judged(wire.judge.tally()), (1, vec![]));
+}
+
+#[test]
+fn a_head_in_small_pieces_after_a_response_to_head() {
+    let mut wire = Wire::new();
+    wire.send(&ok(1000), 0);
+    wire.send(b"HTTP", 0)
+        .send(b"/1.1 204 No Content\r\n\r\n", 0);
+    wire.close().none();
+}
+
+#[test]
+fn bytes_that_nobody_looked_at_are_no_proof_of_a_body() {
+    let mut wire = Wire::new();
+    wire.send(&ok(1000), 0);
+    wire.counters.send_flags |= flag::OPAQUE;
+    wire.body(90);
+    assert_eq!(
+        judged(&wire.close().none()),
+        (0, vec![("method-unknown", 1)])
+    );
+    // Where the method is known they need not be looked at.
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 0);
+    wire.counters.send_flags |= flag::OPAQUE;
+    wire.body(90);
+    assert_eq!(wire.close().one().sent, 90);
+}
+
+#[test]
+fn a_unix_peer_that_can_receive_no_more_is_gone() {
+    let mut wire = Wire::new();
+    wire.counters.family = family::UNIX;
+    wire.receive(GET).send(&ok(1000), 300);
+    wire.socket_shutdown = 2;
+    assert_eq!(wire.close().one().fault, Fault::Peer);
+}
+
+#[test]
+fn an_open_connection_with_a_missed_boundary_is_counted() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(10), 0).body(30);
+    assert_eq!(judged(&wire.finish_open().1), (1, vec![("unaccounted", 1)]));
+}
+
+#[test]
+fn a_request_that_was_not_sampled_leaves_method_and_target_untold() {
+    let mut wire = Wire::new();
+    wire.receive(b"FROB /x HTTP/1.1\r\n\r\n").receive(GET);
+    let message = wire.send(&ok(1000), 5).close().one().message;
+    assert_eq!((message.method, message.target), (None, None));
+}
+
+#[test]
+fn a_length_that_reaches_beyond_all_offsets_is_malformed() {
+    let mut wire = Wire::new();
+    let tally = wire.receive(GET).send(&ok(u64::MAX), 10).close().none();
+    assert_eq!(judged(&tally), (0, vec![("malformed", 1)]));
 }

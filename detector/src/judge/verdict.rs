@@ -93,9 +93,9 @@ fn peer(end: &End) -> Peer {
         .iter()
         .any(|errno| [ECONNRESET, EPIPE].contains(errno));
     let closed = match socket.family {
-        // The peer's close sets both bits on ours (unix_release_sock); our own
-        // first ending has not set any yet.
-        family::UNIX => socket.shutdown == RCV_SHUTDOWN | SEND_SHUTDOWN,
+        // The peer's close sets both bits on ours (unix_release_sock), its
+        // shutdown(SHUT_RD) this one; our own first ending has not set any yet.
+        family::UNIX => socket.shutdown & SEND_SHUTDOWN != 0,
         _ => socket.state == tcp_state::CLOSE,
     };
     let half_closed = counters.receive_flags & flag::EOF != 0

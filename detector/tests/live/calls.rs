@@ -119,7 +119,12 @@ fn every_call_that_sends_is_counted_to_the_byte() -> Result<()> {
         }
     }
     assert_eq!(report.findings.len(), sends.len());
-    assert_eq!(report.summary.pointer("/unjudged/lost-events"), Some(&0.into()), "{}", report.summary);
+    assert_eq!(
+        report.summary.pointer("/unjudged/lost-events"),
+        Some(&0.into()),
+        "{}",
+        report.summary
+    );
     Ok(())
 }
 
@@ -162,6 +167,11 @@ fn every_ending_is_told_apart() -> Result<()> {
         }
     }
     assert_eq!(report.findings.len(), 2 * ends.len());
-    assert_eq!(report.summary.pointer("/unjudged/lost-events"), Some(&0.into()), "{}", report.summary);
+    assert_eq!(
+        report.summary.pointer("/unjudged/lost-events"),
+        Some(&0.into()),
+        "{}",
+        report.summary
+    );
     Ok(())
 }

@@ -47,6 +47,11 @@ const VARIANTS: [Variant; 4] = [
     Variant::StraceAll,
 ];
 
+/// The turns of four rounds, by index: each variant comes once at each place,
+/// and once after each other variant.
+const TURNS: [[usize; VARIANTS.len()]; 4] =
+    [[0, 1, 3, 2], [1, 2, 0, 3], [2, 3, 1, 0], [3, 0, 2, 1]];
+
 /// The shares of connections whose response was truncated.
 #[derive(Serialize)]
 pub(super) struct ProbeEffect {
@@ -85,8 +90,7 @@ pub(super) fn measure(truncwatch: &Path, connections: u32) -> Result<ProbeEffect
         // A server per round: what a process happens to be like meets all
         // variants alike.
         let server = Server::start_binary(&server, &Options::race(CPU))?;
-        for step in 0..VARIANTS.len() {
-            let turn = (step + round) % VARIANTS.len();
+        for turn in TURNS[round % TURNS.len()] {
             let truncated = match VARIANTS[turn] {
                 Variant::Untraced | Variant::Control => truncated(&connect(&server, batch)?),
                 Variant::Truncwatch => reports.watch(truncwatch, &server, batch)?,

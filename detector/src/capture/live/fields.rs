@@ -18,13 +18,15 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         Ok(offset) => (offset, 0),
         Err(_) => (field("file", "f_count.counter")?, 1),
     };
-    // Kernels without IPv6 lack these.
+    // Kernels built without IPv6 lack these.
     let v6 = |path| field("sock_common", path).unwrap_or(NO_FIELD);
     Ok(Fields {
         task_files: field("task_struct", "files")?,
         task_signal: field("task_struct", "signal")?,
         task_exit_code: field("task_struct", "exit_code")?,
         task_tgid: field("task_struct", "tgid")?,
+        task_flags: field("task_struct", "flags")?,
+        task_io_uring: field("task_struct", "io_uring").unwrap_or(NO_FIELD),
         signal_live: field("signal_struct", "live.counter")?,
         signal_threads: field("signal_struct", "nr_threads")?,
         files_count: field("files_struct", "count.counter")?,
@@ -39,6 +41,7 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         file_one_reference,
         inode_mode: field("inode", "i_mode")?,
         inode_number: field("inode", "i_ino")?,
+        socket_file: field("socket", "file")?,
         socket_sk: field("socket", "sk")?,
         sock_family: field("sock_common", "skc_family")?,
         sock_state: field("sock_common", "skc_state")?,

@@ -64,7 +64,7 @@ impl Row {
 
 const BEGINNINGS: &str = "shows where connections begin";
 
-/// Those that show how connections begin and end. They are attached before
+/// Those that show how connections end. They are attached before
 /// [`COUNTING`]: a socket is counted only from when its end would be seen.
 const FRAMING: &[Row] = &[
     row(
@@ -118,24 +118,6 @@ const FRAMING: &[Row] = &[
         "5.5",
     ),
     row(
-        "exit_accept",
-        Hook::Syscall("sys_exit_accept"),
-        BEGINNINGS,
-        "4.7",
-    ),
-    row(
-        "exit_accept4",
-        Hook::Syscall("sys_exit_accept4"),
-        BEGINNINGS,
-        "4.7",
-    ),
-    row(
-        "enter_connect",
-        Hook::Syscall("sys_enter_connect"),
-        BEGINNINGS,
-        "4.7",
-    ),
-    row(
         "exit_sendmmsg",
         Hook::Syscall("sys_exit_sendmmsg"),
         "tells one sendmmsg from the next",
@@ -166,11 +148,35 @@ const COUNTING: &[Row] = &[
     ),
 ];
 
+/// Those that tell which connections are seen from their first byte. They are
+/// attached after [`COUNTING`]: such a byte must have been counted.
+const BIRTHS: &[Row] = &[
+    row(
+        "exit_accept",
+        Hook::Syscall("sys_exit_accept"),
+        BEGINNINGS,
+        "4.7",
+    ),
+    row(
+        "exit_accept4",
+        Hook::Syscall("sys_exit_accept4"),
+        BEGINNINGS,
+        "4.7",
+    ),
+    row(
+        "enter_connect",
+        Hook::Syscall("sys_enter_connect"),
+        BEGINNINGS,
+        "4.7",
+    ),
+];
+
 /// Loads and attaches every program. Returns what will not be seen, because
 /// this kernel lacks an optional hook.
 pub(super) fn attach(programs: &mut Ebpf, btf: &Btf) -> Result<Vec<String>, CaptureError> {
     let mut reduced = attach_all(FRAMING, programs, btf)?;
     reduced.append(&mut attach_all(COUNTING, programs, btf)?);
+    reduced.append(&mut attach_all(BIRTHS, programs, btf)?);
     Ok(reduced)
 }
 

@@ -179,7 +179,10 @@ impl Live {
         let mut loader = EbpfLoader::new();
         loader
             .override_global("CONFIG", config.bytes(), true)
-            .map_max_entries("RECORDS", options.ring_bytes.max(4096).next_power_of_two());
+            .map_max_entries(
+                "RECORDS",
+                options.ring_bytes.clamp(4096, 1 << 30).next_power_of_two(),
+            );
         if let Some(entries) = options.max_connections {
             loader.map_max_entries("CONNECTIONS", entries);
         }
@@ -269,7 +272,7 @@ impl Live {
 
     /// All sockets that are tracked now.
     #[must_use]
-    pub fn connections(&self) -> Vec<(u64, Connection)> {
+    pub fn connections(&self) -> std::collections::HashMap<u64, Connection> {
         self.connections
             .iter()
             .filter_map(Result::ok)
