@@ -22,6 +22,8 @@ pub struct Fields {
     pub task_exit_code: u32,
     /// `task_struct.tgid`
     pub task_tgid: u32,
+    /// `task_struct.pid`
+    pub task_pid: u32,
     /// `task_struct.flags`
     pub task_flags: u32,
     /// `task_struct.io_uring`; [`NO_FIELD`] without io_uring

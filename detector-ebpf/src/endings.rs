@@ -19,7 +19,7 @@ use crate::{
     births::forget_birth,
     kernel::{File, Socket, current_task, descriptors},
     maps::{CONNECTIONS, PROCESSES, RECORDS, WORDS, config, count, watched},
-    ring::{current, header, wake},
+    ring::{Moment, current, header, wake},
 };
 
 /// Arguments in a `sys_enter_*` tracepoint's record, eight bytes each
@@ -426,7 +426,8 @@ impl Ending {
     /// Sends the record.
     #[inline(always)]
     fn emit(&self, cookie: u64, connection: &mut Connection, socket: Socket) {
-        let header = header(Kind::End, cookie, connection);
+        let moment = Moment::now();
+        let header = header(Kind::End, cookie, connection, moment);
         let Some(mut entry) = RECORDS.reserve::<End>(0) else {
             count(Stat::RingFull);
             return;
@@ -448,6 +449,6 @@ impl Ending {
             core::ptr::write_bytes(&raw mut *info, 0, 1);
             socket.describe(info);
         }
-        entry.submit(wake());
+        entry.submit(wake(moment));
     }
 }

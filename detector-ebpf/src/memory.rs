@@ -20,6 +20,7 @@ use detector_common::{Arguments, NO_FIELD, SAMPLE_LEN, SYSCALL_LIMIT};
 use crate::{
     kernel::{Socket, descriptors},
     maps::{Scratch, config},
+    ring::Moment,
 };
 
 /// The system call that is running in the current task.
@@ -29,6 +30,7 @@ pub(crate) struct SystemCall {
     /// An [`Arguments`] code.
     arguments: u8,
     registers: *const u8,
+    task: *const u8,
     /// Of a `sendmmsg`: the number of the message being sent.
     message: u32,
 }
@@ -43,7 +45,7 @@ const PF_KTHREAD: u32 = 0x20_0000;
 ///
 /// The structure has a field of type `T` at the offset.
 #[inline(always)]
-unsafe fn field<T>(structure: *const u8, offset: u32) -> T {
+pub(crate) unsafe fn field<T>(structure: *const u8, offset: u32) -> T {
     // SAFETY: promised by the caller, checked by the verifier.
     unsafe { core::ptr::read_volatile(structure.add(offset as usize).cast::<T>()) }
 }
@@ -86,6 +88,7 @@ impl SystemCall {
             number: 0,
             arguments: 0,
             registers,
+            task: task.cast(),
             message: 0,
         };
         let number = this.register(config!(registers.number)) as u32 as usize;
@@ -114,6 +117,15 @@ impl SystemCall {
         this
     }
 
+    /// Who makes it, and when it is.
+    #[inline(always)]
+    pub(crate) fn moment(&self) -> Moment {
+        let (tgid_at, pid_at) = (config!(fields.task_tgid), config!(fields.task_pid));
+        // SAFETY: fields of the running task; the verifier checks the offsets.
+        let (tgid, tid) = unsafe { (field(self.task, tgid_at), field(self.task, pid_at)) };
+        Moment::at(tgid, tid)
+    }
+
     /// Whether the call's descriptor is this socket.
     #[inline(always)]
     fn names(&self, sk: Socket) -> bool {
@@ -126,12 +138,15 @@ impl SystemCall {
     /// The system call of the tracepoint that runs, at its end.
     #[inline(always)]
     pub(crate) fn ending() -> Self {
-        // SAFETY: as above.
-        let registers = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const u8;
+        // SAFETY: as in `of`.
+        let task = unsafe { bpf_get_current_task_btf() };
+        // SAFETY: as in `of`.
+        let registers = unsafe { bpf_task_pt_regs(task) } as *const u8;
         Self {
             number: 0,
             arguments: Arguments::File.code(),
             registers,
+            task: task.cast(),
             message: 0,
         }
         .numbered()

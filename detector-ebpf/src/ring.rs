@@ -21,29 +21,57 @@ pub(crate) fn current() -> (u32, u32) {
     ((both >> 32) as u32, both as u32)
 }
 
+/// Who runs, and when it is: asked for once per program, for each question is
+/// a call of the kernel's.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) time_ns: u64,
+    pub(crate) tgid: u32,
+    pub(crate) tid: u32,
+}
+
+impl Moment {
+    #[inline(always)]
+    pub(crate) fn now() -> Self {
+        let (tgid, tid) = current();
+        Self::at(tgid, tid)
+    }
+
+    #[inline(always)]
+    pub(crate) fn at(tgid: u32, tid: u32) -> Self {
+        // SAFETY: takes no argument and cannot fail.
+        let time_ns = unsafe { bpf_ktime_get_ns() };
+        Self { time_ns, tgid, tid }
+    }
+}
+
 /// The head of a record of this connection; takes the next sequence number, so
 /// that a record that is then lost leaves a gap.
 #[inline(always)]
-pub(crate) fn header(kind: Kind, cookie: u64, connection: &mut Connection) -> Header {
-    let (tgid, tid) = current();
-    let seq = fetch_add_u32(&raw mut connection.seq, 1);
+pub(crate) fn header(
+    kind: Kind,
+    cookie: u64,
+    connection: &mut Connection,
+    moment: Moment,
+) -> Header {
     Header {
         kind: kind as u32,
-        seq,
+        seq: fetch_add_u32(&raw mut connection.seq, 1),
         cookie,
-        // SAFETY: takes no argument and cannot fail.
-        time_ns: unsafe { bpf_ktime_get_ns() },
-        tgid,
-        tid,
+        time_ns: moment.time_ns,
+        tgid: moment.tgid,
+        tid: moment.tid,
     }
 }
 
 /// Whether to wake the reader. It comes by itself several times a second;
 /// waking it for each record would cost the watched process a wake-up and may
-/// take its CPU away in the middle of the race that is being watched.
+/// take its CPU away in the middle of the race that is being watched. How full
+/// the buffer is is asked for one record in eight, picked by the clock.
 #[inline(always)]
-pub(crate) fn wake() -> u64 {
-    if RECORDS.query(AVAILABLE) >= u64::from(config!(wake_at)) {
+pub(crate) fn wake(moment: Moment) -> u64 {
+    let asked = (moment.time_ns >> 10) & 7 == 0;
+    if asked && RECORDS.query(AVAILABLE) >= u64::from(config!(wake_at)) {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)
@@ -52,8 +80,8 @@ pub(crate) fn wake() -> u64 {
 
 /// Writes a record.
 #[inline(always)]
-pub(crate) fn output(record: &[u8]) {
-    if RECORDS.output::<[u8]>(record, wake()).is_err() {
+pub(crate) fn output(record: &[u8], moment: Moment) {
+    if RECORDS.output::<[u8]>(record, wake(moment)).is_err() {
         count(Stat::RingFull);
     }
 }

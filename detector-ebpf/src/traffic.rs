@@ -21,9 +21,9 @@ use crate::{
     atomic::{fetch_add, fetch_add_u32},
     births::take_birth,
     kernel::{Address, Socket, descriptors},
-    maps::{CONNECTIONS, RECEIVE_SCRATCH, SEND_SCRATCH, Scratch, count, watched},
-    memory::{Piece, SystemCall, forget},
-    ring::{current, header, output},
+    maps::{CONNECTIONS, RECEIVE_SCRATCH, SEND_SCRATCH, Scratch, config, count, watched},
+    memory::{Piece, SystemCall, field, forget},
+    ring::{Moment, current, header, output},
 };
 
 /// `MSG_PEEK`: the bytes stay in the queue and will be received again.
@@ -59,28 +59,26 @@ fn send_length(context: BtfTracePointContext) -> i32 {
     // which only counters that are added to atomically have to survive.
     let connection = unsafe { &mut *connection };
     let mut call = SystemCall::of(sk);
+    let moment = call.moment();
     if call.is_mmsg() {
-        let (_, tid) = current();
-        if connection.mmsg_tid != tid {
-            connection.mmsg_tid = tid;
+        if connection.mmsg_tid != moment.tid {
+            connection.mmsg_tid = moment.tid;
             connection.mmsg_sent = 0;
         }
         call.at_message(connection.mmsg_sent);
         connection.mmsg_sent += 1;
     }
-    // SAFETY: takes no argument and cannot fail.
-    let now = unsafe { bpf_ktime_get_ns() };
     let (offered, first) = call.offered();
     if result <= 0 {
         if gone(result) {
             connection.send_errno = result.unsigned_abs();
         }
-        enter_send(connection, &call, offered, result, now);
+        enter_send(connection, &call, offered, result, moment);
         return 0;
     }
     let moved = result as u32;
     let offset = fetch_add(&raw mut connection.sent, u64::from(moved));
-    connection.sent_ns = now;
+    connection.sent_ns = moment.time_ns;
     if call.is_file() {
         // One sendfile is many sends; its own end enters it in the ring. A file
         // may hold anything, a whole response too.
@@ -90,7 +88,7 @@ fn send_length(context: BtfTracePointContext) -> i32 {
         }
         return 0;
     }
-    enter_send(connection, &call, offered, result, now);
+    enter_send(connection, &call, offered, result, moment);
     if !call.has_memory() {
         connection.send_flags |= flag::OPAQUE;
         return 0;
@@ -112,7 +110,12 @@ fn send_length(context: BtfTracePointContext) -> i32 {
         if let Some(scratch) = SEND_SCRATCH.get_ptr_mut(0) {
             // SAFETY: this CPU's scratch, this program's alone.
             let scratch = unsafe { &mut *scratch };
-            sample(scratch, cookie, connection, &call, offset, moved, true);
+            let bytes = Bytes {
+                offset,
+                moved,
+                sending: true,
+            };
+            sample(scratch, cookie, connection, &call, bytes, moment);
         }
     }
     0
@@ -133,18 +136,17 @@ fn recv_length(context: BtfTracePointContext) -> i32 {
         return 0;
     }
     let call = SystemCall::of(sk);
-    // SAFETY: takes no argument and cannot fail.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let moment = call.moment();
     let (room, first) = call.offered();
     if result < 0 {
         if gone(result) {
             connection.receive_errno = result.unsigned_abs();
-            enter(connection, &call, room, result, now, false);
+            enter(connection, &call, room, result, moment, false);
         }
         // EAGAIN is how every non-blocking reader ends; not worth an entry.
         return 0;
     }
-    enter(connection, &call, room, result, now, false);
+    enter(connection, &call, room, result, moment, false);
     if result == 0 {
         if room != 0 {
             connection.receive_flags |= flag::EOF;
@@ -174,7 +176,12 @@ fn recv_length(context: BtfTracePointContext) -> i32 {
         if let Some(scratch) = RECEIVE_SCRATCH.get_ptr_mut(0) {
             // SAFETY: this CPU's scratch, this program's alone.
             let scratch = unsafe { &mut *scratch };
-            sample(scratch, cookie, connection, &call, offset, moved, false);
+            let bytes = Bytes {
+                offset,
+                moved,
+                sending: false,
+            };
+            sample(scratch, cookie, connection, &call, bytes, moment);
         }
     }
     0
@@ -199,9 +206,13 @@ fn exit_sendfile(context: TracePointContext) -> u32 {
     };
     // SAFETY: as in send_length.
     let connection = unsafe { &mut *connection };
-    // SAFETY: takes no argument and cannot fail.
-    let now = unsafe { bpf_ktime_get_ns() };
-    enter_send(connection, &call, call.file_count(), result as i32, now);
+    enter_send(
+        connection,
+        &call,
+        call.file_count(),
+        result as i32,
+        call.moment(),
+    );
     0
 }
 
@@ -231,10 +242,15 @@ fn tracked_of(call: &SystemCall) -> Option<*mut Connection> {
 #[inline(always)]
 fn connection_of(context: &BtfTracePointContext) -> Option<(u64, Socket, *mut Connection)> {
     let sk: *mut core::ffi::c_void = context.arg(0);
-    // SAFETY: the tracepoint's argument is a live socket.
-    let cookie = unsafe { bpf_get_socket_cookie(sk) };
     let socket = Socket(Address(sk as u64));
-    if let Some(found) = CONNECTIONS.get_ptr_mut(&cookie) {
+    let cookie_at = config!(fields.sock_cookie);
+    // Read directly, which costs a tenth of asking the helper.
+    // SAFETY: a field of the tracepoint's argument; the verifier checks the
+    // offset.
+    let cookie: u64 = unsafe { field(sk.cast(), cookie_at) };
+    if cookie != 0
+        && let Some(found) = CONNECTIONS.get_ptr_mut(&cookie)
+    {
         return Some((cookie, socket, found));
     }
     let (tgid, _) = current();
@@ -249,6 +265,8 @@ fn connection_of(context: &BtfTracePointContext) -> Option<(u64, Socket, *mut Co
         count(Stat::Compat);
         return None;
     }
+    // SAFETY: the tracepoint's argument is a live socket.
+    let cookie = unsafe { bpf_get_socket_cookie(sk) };
     let fresh = take_birth(socket);
     // BPF_NOEXIST: another thread's entry, made meanwhile, stays.
     let made = CONNECTIONS.insert(&cookie, &EMPTY, 1).is_ok();
@@ -276,10 +294,16 @@ fn gone(result: i32) -> bool {
 
 /// Enters a send in the ring and remembers it as the last.
 #[inline(always)]
-fn enter_send(connection: &mut Connection, call: &SystemCall, offered: u64, result: i32, now: u64) {
+fn enter_send(
+    connection: &mut Connection,
+    call: &SystemCall,
+    offered: u64,
+    result: i32,
+    moment: Moment,
+) {
     connection.last_offered = offered;
     connection.last_result = i64::from(result);
-    enter(connection, call, offered, result, now, true);
+    enter(connection, call, offered, result, moment, true);
 }
 
 #[inline(always)]
@@ -288,20 +312,19 @@ fn enter(
     call: &SystemCall,
     offered: u64,
     result: i32,
-    now: u64,
+    moment: Moment,
     sending: bool,
 ) {
-    let (_, tid) = current();
     let fd = call.fd();
     if fd >= 0 {
         connection.fd = fd;
     }
     let slot = fetch_add_u32(&raw mut connection.call_count, 1) as usize % CALL_RING;
     connection.calls[slot] = CallEntry {
-        time_ns: now,
+        time_ns: moment.time_ns,
         offered,
         result,
-        tid,
+        tid: moment.tid,
         number: call.number as u16,
         sending: u8::from(sending),
         used: 1,
@@ -384,6 +407,14 @@ fn continues(flags: u32, head: u64, offset: u64) -> bool {
     flags & flag::HEAD_OPEN != 0 && offset.wrapping_sub(head) < HEAD_LIMIT
 }
 
+/// Bytes that a call moved.
+#[derive(Clone, Copy)]
+struct Bytes {
+    offset: u64,
+    moved: u32,
+    sending: bool,
+}
+
 /// Sends the start of what the call moved.
 #[inline(always)]
 fn sample(
@@ -391,10 +422,14 @@ fn sample(
     cookie: u64,
     connection: &mut Connection,
     call: &SystemCall,
-    offset: u64,
-    moved: u32,
-    sending: bool,
+    bytes: Bytes,
+    moment: Moment,
 ) {
+    let Bytes {
+        offset,
+        moved,
+        sending,
+    } = bytes;
     let flags = if sending {
         &mut connection.send_flags
     } else {
@@ -416,7 +451,7 @@ fn sample(
     }
     let flags = *flags;
     scratch.sample = Sample {
-        header: header(Kind::Sample, cookie, connection),
+        header: header(Kind::Sample, cookie, connection, moment),
         offset,
         opposite: if sending {
             connection.received
@@ -439,7 +474,7 @@ fn sample(
     let total = size_of::<Sample>() + length;
     // SAFETY: the scratch is the fixed part and more than SAMPLE_LEN bytes.
     let record = unsafe { core::slice::from_raw_parts((&raw const *scratch).cast::<u8>(), total) };
-    output(record);
+    output(record, moment);
 }
 
 /// Whether the sampled bytes end with an empty line: a head that was written

@@ -47,6 +47,8 @@ pub(super) struct Requests {
     /// are not told any more.
     doubtful: bool,
     heads: u64,
+    /// Heads of any kind that were parsed.
+    parsed: u64,
 }
 
 impl Requests {
@@ -57,6 +59,7 @@ impl Requests {
             exact: fresh,
             doubtful: false,
             heads: 0,
+            parsed: 0,
         }
     }
 
@@ -89,9 +92,9 @@ impl Requests {
         let end = offset + moved;
         // A call is parsed once: what follows a loss in its middle is not
         // looked at, or requests would be counted twice.
-        let heads = self.heads;
+        let parsed = self.parsed;
         loop {
-            if matches!(self.place, Place::Unknown) && self.heads > heads {
+            if matches!(self.place, Place::Unknown) && self.parsed > parsed {
                 return;
             }
             match &mut self.place {
@@ -168,6 +171,7 @@ impl Requests {
         let seen_whole = start + bytes.len() as u64 == end;
         match parse(&bytes) {
             Parsed::Complete(head) => {
+                self.parsed += 1;
                 let after = start + head.len;
                 self.place = match framing(&head, None) {
                     Framing::NoBody => Place::At(after),
@@ -246,6 +250,15 @@ mod tests {
             answered(&[post, "HEAD / HTTP/1.1\r\n\r"]),
             methods(&["POST"])
         );
+    }
+
+    #[test]
+    fn a_call_of_which_only_the_first_message_was_seen_comes_to_an_end() {
+        let mut requests = Requests::new(false);
+        let response = "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nxxxxxxxxxxxxxxxxxxxx";
+        let both = response.repeat(2);
+        requests.take(0, both.len() as u64, &both.as_bytes()[..response.len()]);
+        assert_eq!(requests.answer(), None);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         task_signal: field("task_struct", "signal")?,
         task_exit_code: field("task_struct", "exit_code")?,
         task_tgid: field("task_struct", "tgid")?,
+        task_pid: field("task_struct", "pid")?,
         task_flags: field("task_struct", "flags")?,
         task_io_uring: field("task_struct", "io_uring").unwrap_or(NO_FIELD),
         signal_live: field("signal_struct", "live.counter")?,
