@@ -95,6 +95,12 @@ pub struct SocketInfo {
 // bytes without padding.
 unsafe impl Plain for SocketInfo {}
 
+impl SocketInfo {
+    /// Nothing is known.
+    // SAFETY: integers and arrays of them: zero bytes are a value.
+    pub const EMPTY: Self = unsafe { core::mem::zeroed() };
+}
+
 /// One ending.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

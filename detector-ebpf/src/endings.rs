@@ -7,12 +7,15 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_comm, generated::bpf_for_each_map_elem},
+    helpers::{
+        bpf_get_current_comm,
+        generated::{bpf_for_each_map_elem, bpf_probe_read_kernel as probe_read_kernel},
+    },
     macros::{btf_tracepoint, map, tracepoint},
     maps::Array,
     programs::{BtfTracePointContext, TracePointContext},
 };
-use detector_common::{Connection, End, EndKind, Kind, Stat, flag};
+use detector_common::{Connection, End, EndKind, Kind, SocketInfo, Stat, flag};
 
 use crate::{
     atomic::fetch_add_u32,
@@ -444,11 +447,32 @@ impl Ending {
             (*end).fd = self.fd;
             (*end).pad = 0;
             (*end).comm = bpf_get_current_comm().unwrap_or([0; 16]);
-            (*end).connection = *connection;
+            copy(&raw mut (*end).connection, connection);
             let info = &mut (*end).socket;
-            core::ptr::write_bytes(&raw mut *info, 0, 1);
+            copy(&raw mut *info, &NO_SOCKET);
             socket.describe(info);
         }
         entry.submit(wake(moment));
+    }
+}
+
+/// A socket of which nothing is known.
+#[unsafe(no_mangle)]
+static NO_SOCKET: SocketInfo = SocketInfo::EMPTY;
+
+/// Copies a value by one call of the kernel's: the compiler would make it a
+/// loop over bytes, and the verifier would walk that on every path.
+///
+/// # Safety
+///
+/// `to` is writable and as large as `T`.
+#[inline(always)]
+unsafe fn copy<T>(to: *mut T, from: &T) {
+    // SAFETY: promised by the caller; `from` is a whole `T`.
+    let failed =
+        unsafe { probe_read_kernel(to.cast(), size_of::<T>() as u32, (from as *const T).cast()) };
+    // It cannot fail: both are memory of this program.
+    if failed != 0 {
+        count(Stat::Unreadable);
     }
 }

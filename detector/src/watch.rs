@@ -159,6 +159,10 @@ impl<'a> Watch<'a> {
         for what in watch.live.reduced() {
             eprintln!("truncwatch: not seen: {what}");
         }
+        if cli.verbose {
+            let verified = watch.live.verified_instructions();
+            eprintln!("truncwatch: instructions verified: {verified:?}");
+        }
         eprintln!("truncwatch: watching {}", watch.scope());
         Ok(watch)
     }

@@ -22,7 +22,11 @@ mod tally;
 mod verdict;
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wire;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

@@ -41,7 +41,7 @@ pub fn finding(reported: &Reported<'_>, color: bool) -> String {
     ] {
         facts.add_row([
             Cell::new(name).add_attribute(Attribute::Dim),
-            Cell::new(value),
+            Cell::new(printable(&value)),
         ]);
     }
     let mut calls = plain_table(color);
@@ -57,6 +57,8 @@ pub fn finding(reported: &Reported<'_>, color: bool) -> String {
         .lines()
         .map(|line| format!("  {}", line.trim_end()))
         .collect();
+    // Names of processes, paths and targets come from outside: on a terminal
+    // they are text, never commands.
     let facts: Vec<_> = facts
         .lines()
         .map(|line| line.trim_end().to_owned())
@@ -188,4 +190,9 @@ fn outcome(result: i64) -> String {
     } else {
         grouped(result.unsigned_abs())
     }
+}
+
+/// The text without control characters.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }

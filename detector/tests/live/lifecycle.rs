@@ -187,6 +187,26 @@ fn a_reader_that_goes_away_ends_the_watch_quietly() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn every_program_passes_the_verifier_with_room_to_spare() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let report = watch(server.pid(), &["--verbose"])?.stop()?;
+    let line = report
+        .errors
+        .lines()
+        .find(|line| line.contains("instructions verified"))
+        .context("no line about the verifier")?;
+    let counts: Vec<u64> = line
+        .split(|letter: char| !letter.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .filter(|count| *count > 4)
+        .collect();
+    assert!(counts.len() >= 14, "{line}");
+    // A quarter of what it allows.
+    assert!(counts.iter().all(|count| *count < 250_000), "{line}");
+    Ok(())
+}
+
 /// With a ring buffer of one page, records are lost; what they belonged to is
 /// not judged.
 #[test]

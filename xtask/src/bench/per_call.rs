@@ -96,6 +96,8 @@ pub(super) struct PerCall {
     added_ns: f64,
     /// To a send of a watched process.
     ratio_to_empty: f64,
+    /// A whole send of a watched process, to a whole one with empty programs.
+    whole_ratio_to_empty: f64,
     /// To a send of a watched process that begins with a head.
     ratio_head: f64,
     /// To a send of an unwatched process.
@@ -203,9 +205,17 @@ impl PerCall {
                 .map_or_else(Times::default, |row| row.added_ns)
         };
         let ratio = |variant| added(variant).zip(added(Variant::Empty), |this, empty| this / empty);
+        let total = |variant| {
+            observers
+                .iter()
+                .find(|row| row.observer == variant)
+                .map_or_else(Times::default, |row| row.total_ns)
+        };
+        let whole = total(Variant::Watched).zip(total(Variant::Empty), |this, empty| this / empty);
         Self {
             rounds,
             disturbed_rounds,
+            whole_ratio_to_empty: whole.send,
             base_ns: Times::median(base).send,
             added_ns: added(Variant::Watched).send,
             ratio_to_empty: ratio(Variant::Watched).send,

@@ -144,7 +144,7 @@ unsafe impl Pod for Value {}
 /// A running capture. Dropping it detaches everything.
 pub struct Live {
     /// Keeps programs and their attachments.
-    _programs: Ebpf,
+    programs: Ebpf,
     reduced: Vec<String>,
     ring: AsyncFd<RingBuf<MapData>>,
     connections: HashMap<MapData, u64, Value>,
@@ -204,7 +204,7 @@ impl Live {
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
             .map_err(|error| CaptureError::EventLoop(error.into()))?;
         Ok(Self {
-            _programs: programs,
+            programs,
             reduced,
             ring,
             connections,
@@ -218,6 +218,19 @@ impl Live {
     #[must_use]
     pub fn reduced(&self) -> &[String] {
         &self.reduced
+    }
+
+    /// Instructions that the verifier walked for each program (Linux 5.16 and
+    /// later tell; it gives up at a million).
+    #[must_use]
+    pub fn verified_instructions(&self) -> BTreeMap<String, u32> {
+        self.programs
+            .programs()
+            .filter_map(|(name, program)| {
+                let count = program.info().ok()?.verified_instruction_count()?;
+                Some((name.to_owned(), count))
+            })
+            .collect()
     }
 
     /// Watches a process, with all its threads.

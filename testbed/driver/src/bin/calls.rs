@@ -64,7 +64,7 @@ const SENDS: [(&str, Send); 12] = [
             msg_len: 0,
         });
         // SAFETY: as above, three messages.
-        call(unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), 3, 0) } as isize)?;
+        call(unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), 3, 0) })?;
         Ok(())
     }),
     ("sendfile", |fd, bytes, head| {
@@ -107,7 +107,7 @@ const SENDS: [(&str, Send); 12] = [
                 (&raw const one).cast(),
                 4,
             )
-        } as isize)?;
+        })?;
         all(bytes, |rest| {
             call(unsafe_send(fd, rest, libc::MSG_ZEROCOPY))
         })
@@ -125,38 +125,38 @@ const ENDS: [(&str, End); 15] = [
     ("close", |fd| close(fd).and_then(|()| linger_on())),
     ("close-range", |fd| {
         // SAFETY: no pointers.
-        call(unsafe { libc::syscall(libc::SYS_close_range, fd, fd, 0) } as isize)?;
+        call(unsafe { libc::syscall(libc::SYS_close_range, fd, fd, 0) })?;
         linger_on()
     }),
     ("dup2", |fd| {
         // SAFETY: no pointers.
-        call(unsafe { libc::dup2(0, fd) } as isize)?;
+        call(unsafe { libc::dup2(0, fd) })?;
         linger_on()
     }),
     ("dup3", |fd| {
         // SAFETY: no pointers.
-        call(unsafe { libc::dup3(0, fd, libc::O_CLOEXEC) } as isize)?;
+        call(unsafe { libc::dup3(0, fd, libc::O_CLOEXEC) })?;
         linger_on()
     }),
     ("exec", |fd| {
         // SAFETY: no pointers.
-        call(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } as isize)?;
+        call(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
         let (program, time) = (c"/bin/sleep", c"1");
         let arguments = [program.as_ptr(), time.as_ptr(), std::ptr::null()];
         // SAFETY: strings with their zero bytes, a list with its null.
-        call(unsafe { libc::execv(program.as_ptr(), arguments.as_ptr()) } as isize)?;
+        call(unsafe { libc::execv(program.as_ptr(), arguments.as_ptr()) })?;
         Ok(())
     }),
     ("exit", |_| std::process::exit(3)),
     ("kill", |_| {
         // SAFETY: no pointers; this process.
-        call(unsafe { libc::kill(libc::getpid(), libc::SIGKILL) } as isize)?;
+        call(unsafe { libc::kill(libc::getpid(), libc::SIGKILL) })?;
         Ok(())
     }),
     // The connection ends with the second close.
     ("dup-close", |fd| {
         // SAFETY: no pointers.
-        let second = call(unsafe { libc::dup(fd) } as isize)?;
+        let second = call(unsafe { libc::dup(fd) })?;
         close(fd)?;
         pause(200);
         close(i32::try_from(second).unwrap_or(-1))?;
@@ -165,13 +165,13 @@ const ENDS: [(&str, End); 15] = [
     // Held by two descriptors when the process ends.
     ("dup-exit", |fd| {
         // SAFETY: no pointers.
-        call(unsafe { libc::dup(fd) } as isize)?;
+        call(unsafe { libc::dup(fd) })?;
         std::process::exit(4)
     }),
     // The child holds it for longer than the parent.
     ("fork-child-last", |fd| {
         // SAFETY: this process has one thread.
-        if call(unsafe { libc::fork() } as isize)? == 0 {
+        if call(unsafe { libc::fork() })? == 0 {
             pause(200);
             std::process::exit(5)
         }
@@ -192,7 +192,7 @@ const ENDS: [(&str, End); 15] = [
     // A descriptor is closed, others remain: the connection does not end.
     ("dup-keep", |fd| {
         // SAFETY: no pointers.
-        call(unsafe { libc::dup(fd) } as isize)?;
+        call(unsafe { libc::dup(fd) })?;
         close(fd)?;
         linger_on()
     }),
@@ -210,7 +210,7 @@ const ENDS: [(&str, End); 15] = [
                 (&raw const linger).cast(),
                 8,
             )
-        } as isize)?;
+        })?;
         close(fd)?;
         linger_on()
     }),
@@ -263,16 +263,15 @@ fn accept(address: &str) -> Result<File> {
 }
 
 /// What a call returned, or its error.
-fn call(result: isize) -> io::Result<isize> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
+fn call(result: impl TryInto<i64>) -> io::Result<i64> {
+    match result.try_into() {
+        Ok(result) if result >= 0 => Ok(result),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
 /// Repeats a call that may take only a part.
-fn all(bytes: &[u8], mut part: impl FnMut(&[u8]) -> io::Result<isize>) -> io::Result<()> {
+fn all(bytes: &[u8], mut part: impl FnMut(&[u8]) -> io::Result<i64>) -> io::Result<()> {
     let mut rest = bytes;
     while !rest.is_empty() {
         let taken = usize::try_from(part(rest)?).unwrap_or(0);
@@ -291,14 +290,14 @@ fn unsafe_send(fd: i32, bytes: &[u8], flags: i32) -> isize {
     unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) }
 }
 
-fn unsafe_shutdown(fd: i32, how: i32) -> isize {
+fn unsafe_shutdown(fd: i32, how: i32) -> i32 {
     // SAFETY: no pointers.
-    unsafe { libc::shutdown(fd, how) as isize }
+    unsafe { libc::shutdown(fd, how) }
 }
 
 fn close(fd: i32) -> io::Result<()> {
     // SAFETY: the descriptor is one of ours and not used afterwards.
-    call(unsafe { libc::close(fd) } as isize).map(drop)
+    call(unsafe { libc::close(fd) }).map(drop)
 }
 
 fn vector(bytes: &[u8]) -> libc::iovec {
@@ -319,7 +318,7 @@ fn message(vectors: &mut [libc::iovec]) -> libc::msghdr {
 /// A file with these bytes and no name.
 fn file(bytes: &[u8]) -> io::Result<File> {
     // SAFETY: a string with its zero byte.
-    let fd = call(unsafe { libc::memfd_create(c"body".as_ptr(), 0) } as isize)?;
+    let fd = call(unsafe { libc::memfd_create(c"body".as_ptr(), 0) })?;
     // SAFETY: the descriptor is new and nobody else's.
     let mut file = unsafe { File::from_raw_fd(i32::try_from(fd).unwrap_or(-1)) };
     file.write_all(bytes)?;
