@@ -24,7 +24,7 @@ pub use config::{Config, Fields, NO_FIELD, Registers, SYSCALL_LIMIT};
 pub use connection::{CALL_RING, CallEntry, Connection, FIRST_BYTES, flag};
 pub use end::{End, EndKind, SocketInfo, UNIX_PATH_LEN, family, tcp_state};
 pub use header::{Header, Kind};
-pub use sample::{SAMPLE_LEN, Sample};
+pub use sample::{SAMPLE_LEN, SEND_SAMPLE_LEN, Sample};
 pub use stats::Stat;
 
 /// A type whose every bit pattern is a value and that has no padding, so that

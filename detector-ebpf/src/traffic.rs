@@ -15,7 +15,9 @@ use aya_ebpf::{
     macros::{btf_tracepoint, tracepoint},
     programs::{BtfTracePointContext, TracePointContext},
 };
-use detector_common::{CALL_RING, CallEntry, Connection, Kind, SAMPLE_LEN, Sample, Stat, flag};
+use detector_common::{
+    CALL_RING, CallEntry, Connection, Kind, SAMPLE_LEN, SEND_SAMPLE_LEN, Sample, Stat, flag,
+};
 
 use crate::{
     atomic::{fetch_add, fetch_add_u32},
@@ -83,7 +85,7 @@ fn send_length(context: BtfTracePointContext) -> i32 {
         // One sendfile is many sends; its own end enters it in the ring. A file
         // may hold anything, a whole response too.
         connection.send_flags |= flag::OPAQUE;
-        if moved > SAMPLE_LEN as u32 {
+        if moved > SEND_SAMPLE_LEN as u32 {
             connection.send_flags &= !flag::HEAD_OPEN;
         }
         return 0;
@@ -435,7 +437,8 @@ fn sample(
     } else {
         &mut connection.receive_flags
     };
-    let length = match call.gather(scratch, moved) {
+    let limit = if sending { SEND_SAMPLE_LEN } else { SAMPLE_LEN } as u32;
+    let length = match call.gather(scratch, moved.min(limit)) {
         Some(length) => length,
         None => {
             count(Stat::Unreadable);
@@ -444,7 +447,7 @@ fn sample(
         }
     };
     // More than a sample is taken to have passed the head.
-    if moved > SAMPLE_LEN as u32 || (length == moved && ends_head(scratch, length)) {
+    if moved > limit || (length == moved && ends_head(scratch, length)) {
         *flags &= !flag::HEAD_OPEN;
     } else {
         *flags |= flag::HEAD_OPEN;

@@ -1,7 +1,8 @@
 //! A connection as the kernel side sees it, for tests of the judge.
 
 use detector_common::{
-    Connection as Counters, End, EndKind, Header, Kind, Plain as _, SAMPLE_LEN, Sample, family,
+    Connection as Counters, End, EndKind, Header, Kind, Plain as _, SAMPLE_LEN, SEND_SAMPLE_LEN,
+    Sample, family,
 };
 
 use super::{Finding, Judge, Tally};
@@ -124,11 +125,12 @@ impl Wire {
         if !begins && !open {
             return open;
         }
+        let limit = if sending { SEND_SAMPLE_LEN } else { SAMPLE_LEN };
         let data: Vec<u8> = bytes
             .iter()
             .copied()
             .chain(std::iter::repeat(b'x'))
-            .take(usize::try_from(moved).unwrap_or(usize::MAX).min(SAMPLE_LEN))
+            .take(usize::try_from(moved).unwrap_or(usize::MAX).min(limit))
             .collect();
         let mut sample = Sample::zeroed();
         sample.header = self.header(Kind::Sample);
@@ -139,7 +141,7 @@ impl Wire {
         sample.sending = u32::from(sending);
         sample.fresh = self.counters.fresh;
         sample.flags = self.counters.send_flags;
-        let closed = moved > SAMPLE_LEN as u64 || data.ends_with(b"\r\n\r\n");
+        let closed = moved > limit as u64 || data.ends_with(b"\r\n\r\n");
         self.deliver(Record::Sample(sample, data));
         !closed
     }

@@ -78,6 +78,20 @@ fn responses_to_head_followed_by_close() -> Result<()> {
 }
 
 #[test]
+fn request_heads_that_are_full_of_cookies() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let watcher = watch(server.pid(), &[])?;
+    let cookies = "c".repeat(7_000);
+    let mut connection = Conn::connect(server.addr())?;
+    for method in ["GET", "HEAD", "GET", "HEAD"].repeat(25) {
+        let request = Request::new(method, "/bytes/3000").header("Cookie", &cookies);
+        assert!(connection.request(&request).complete());
+    }
+    assert_clean(&watcher.stop()?, 100);
+    Ok(())
+}
+
+#[test]
 fn a_body_that_is_full_of_message_heads_from_nginx() -> Result<()> {
     let nginx = Nginx::start(&nginx::Options::default())?;
     let log = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".repeat(20_000);
