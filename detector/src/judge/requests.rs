@@ -83,6 +83,9 @@ impl Requests {
     /// The request that the next final response answers, where known.
     pub(super) fn answer(&mut self) -> Option<Request> {
         let request = self.unanswered.pop_front();
+        // An answer to nothing: which request the next one answers is not
+        // known any more.
+        self.doubtful |= request.is_none();
         if self.doubtful { None } else { request }
     }
 

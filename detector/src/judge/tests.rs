@@ -605,3 +605,12 @@ fn a_length_that_reaches_beyond_all_offsets_is_malformed() {
     let tally = wire.receive(GET).send(&ok(u64::MAX), 10).close().none();
     assert_eq!(judged(&tally), (0, vec![("malformed", 1)]));
 }
+
+#[test]
+fn an_answer_to_nothing_leaves_no_method_certain() {
+    let mut wire = Wire::new();
+    // Sent at once, before anything is read.
+    wire.send(&ok(2), 2).receive(GET);
+    wire.receive(HEAD).send(&ok(1000), 0);
+    wire.close().none();
+}
