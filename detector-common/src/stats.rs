@@ -8,7 +8,7 @@ pub enum Stat {
     Connections = 0,
     /// Records that found the ring buffer full.
     RingFull = 1,
-    /// Connections that found the connection map full.
+    /// Calls on connections that found the connection map full.
     ConnectionsFull = 2,
     /// Starts of writes or reads that could not be read from user memory.
     Unreadable = 3,
