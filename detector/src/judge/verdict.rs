@@ -195,7 +195,8 @@ fn entry(call: &CallEntry) -> TimelineEntry {
 }
 
 fn addresses(socket: &SocketInfo) -> (Option<Address>, Option<Address>) {
-    let inet = |ip: IpAddr, port| Some(Address::Inet(SocketAddr::new(ip, port)));
+    // A socket that was reset has given its port back: not known.
+    let inet = |ip: IpAddr, port| (port != 0).then(|| Address::Inet(SocketAddr::new(ip, port)));
     let v4 = |bytes: &[u8; 16]| {
         bytes
             .first_chunk::<4>()
