@@ -1,32 +1,25 @@
 //! One row per system call and per ending: what is reported when exactly these
 //! calls are made, numbers and all.
 
-use std::sync::{Mutex, PoisonError};
-
 use anyhow::Result;
 use testbed::{
-    calls::{self, Run},
-    watcher::{Report, Watcher},
+    calls::{self, Launcher, Run},
+    watcher::Report,
 };
 
-use crate::servers::{text, truncwatch};
+use crate::servers::{text, watch};
 
 /// What a row expects: cause, and the ending's call up to its first bracket.
 type Expected = Option<(&'static str, &'static str)>;
 
-/// Each test's watch follows this process: one at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// Runs each row `(over TCP?, path)` under one watch that follows this process
-/// (and so also sees what other tests do beside).
+/// Runs each row `(over TCP?, path)` under one watch that sees these processes
+/// and no others.
 fn watched(rows: &[(bool, String)]) -> Result<(Vec<Run>, Report)> {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let binary = calls::build()?;
-    let own = std::process::id().to_string();
-    let watcher = Watcher::start(truncwatch(), &["--pid", &own, "--follow", "--show-query"])?;
+    let mut launcher = Launcher::start(&calls::build()?)?;
+    let watcher = watch(launcher.pid(), &["--follow", "--show-query"])?;
     let runs: Vec<_> = rows
         .iter()
-        .map(|(tcp, path)| calls::run(&binary, *tcp, path))
+        .map(|(tcp, path)| launcher.run(*tcp, path))
         .collect::<Result<_>>()?;
     Ok((runs, watcher.stop()?))
 }

@@ -1,9 +1,9 @@
 //! Runs the program `calls`, which makes exactly the system calls it is told to, for one
 //! connection.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -53,49 +53,79 @@ pub struct Run {
     pub outcome: Outcome,
 }
 
-/// Starts the program, sends it one request for this path (see its source), and waits for its
-/// end.
-///
-/// # Errors
-/// If it does not start; never for how it ends.
-pub fn run(binary: &Path, tcp: bool, path: &str) -> Result<Run> {
-    let folder = TempDir::new()?;
-    let socket = folder.path().join("calls.sock");
-    let address = if tcp {
-        "tcp".to_owned()
-    } else {
-        format!("unix:{}", socket.display())
-    };
-    let mut child = Ended(
-        Command::new(binary)
-            .arg(address)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?,
-    );
-    let stdout = child.0.stdout.take().context("no standard output")?;
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line)?;
-    let addr: Addr = line
-        .trim()
-        .strip_prefix("listening ")
-        .and_then(|addr| addr.parse().ok())
-        .with_context(|| format!("not a line of calls: {line:?}"))?;
-    let mut connection = Conn::connect_with(&addr, PATIENCE)?;
-    let outcome = connection.request(&Request::get(path));
-    let pid = child.0.id();
-    child.0.wait()?;
-    Ok(Run { pid, outcome })
+/// A process whose children make the calls, one after the other: a watch that follows it sees
+/// them from their first instruction, and nothing else. Ended and reaped on drop.
+#[derive(Debug)]
+pub struct Launcher {
+    child: Child,
+    addresses: Option<ChildStdin>,
+    lines: BufReader<ChildStdout>,
 }
 
-/// Killed and reaped, if it is still there, when this goes away.
-struct Ended(Child);
+impl Launcher {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(binary: &Path) -> Result<Self> {
+        let mut child = Command::new(binary)
+            .arg("launcher")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", binary.display()))?;
+        let addresses = child.stdin.take();
+        let stdout = child.stdout.take().context("no standard output")?;
+        Ok(Self {
+            child,
+            addresses,
+            lines: BufReader::new(stdout),
+        })
+    }
 
-impl Drop for Ended {
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Has a child started, sends it one request for this path (see the program's source), and
+    /// waits for its end.
+    ///
+    /// # Errors
+    /// If it does not start; never for how it ends.
+    pub fn run(&mut self, tcp: bool, path: &str) -> Result<Run> {
+        let folder = TempDir::new()?;
+        let address = if tcp {
+            "tcp".to_owned()
+        } else {
+            format!("unix:{}", folder.path().join("calls.sock").display())
+        };
+        let addresses = self.addresses.as_mut().context("no standard input")?;
+        writeln!(addresses, "{address}")?;
+        let pid = self.line("pid ")?.parse()?;
+        let addr: Addr = self.line("listening ")?.parse()?;
+        let mut connection = Conn::connect_with(&addr, PATIENCE)?;
+        let outcome = connection.request(&Request::get(path));
+        self.line("ended")?;
+        Ok(Run { pid, outcome })
+    }
+
+    /// The rest of the next line, which begins so.
+    fn line(&mut self, start: &str) -> Result<String> {
+        let mut line = String::new();
+        self.lines.read_line(&mut line)?;
+        let rest = line.trim_end().strip_prefix(start);
+        Ok(rest
+            .with_context(|| format!("calls said {line:?}, not {start:?}"))?
+            .to_owned())
+    }
+}
+
+impl Drop for Launcher {
     fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) && self.0.kill().is_ok() && self.0.wait().is_err()
-        {
+        // At the end of its input it ends.
+        drop(self.addresses.take());
+        if self.child.wait().is_err() {
             eprintln!("calls could not be ended");
         }
     }

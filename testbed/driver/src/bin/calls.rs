@@ -1,5 +1,6 @@
 //! A server that makes exactly the system calls it is told to, for one
-//! connection: `calls unix:PATH` or `calls tcp`.
+//! connection: `calls unix:PATH` or `calls tcp`; or `calls launcher`, which
+//! starts one for each such address that it reads.
 //!
 //! The request's path says what to do: `/SEND/END/PROMISED/SENT`. It promises
 //! PROMISED body bytes, sends head and SENT body bytes by the call SEND, and
@@ -9,6 +10,7 @@ use std::{
     fs::File,
     io::{self, Read as _, Seek as _, Write as _},
     os::fd::{AsRawFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd},
+    process::Command,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -219,7 +221,10 @@ const ENDS: [(&str, End); 15] = [
 fn main() -> Result<()> {
     let address = std::env::args()
         .nth(1)
-        .context("usage: calls unix:PATH | tcp")?;
+        .context("usage: calls unix:PATH | tcp | launcher")?;
+    if address == "launcher" {
+        return launch();
+    }
     let mut connection = accept(&address)?;
     let mut bytes = [0; 4096];
     let length = connection.read(&mut bytes)?;
@@ -247,9 +252,23 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// Starts a server for each address on standard input, one after the other.
+fn launch() -> Result<()> {
+    let mut out = io::stdout();
+    for address in io::stdin().lines() {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg(address?)
+            .spawn()?;
+        child.wait()?;
+        writeln!(out, "ended")?;
+    }
+    Ok(())
+}
+
 /// The only connection of this process, with nothing beside it.
 fn accept(address: &str) -> Result<File> {
     let mut out = io::stdout();
+    writeln!(out, "pid {}", std::process::id())?;
     let connection = if let Some(path) = address.strip_prefix("unix:") {
         let listener = std::os::unix::net::UnixListener::bind(path)?;
         writeln!(out, "listening {path}")?;
@@ -332,7 +351,7 @@ fn pause(milliseconds: u64) {
 
 /// Stays so long that the end of the process is not what ends the connection.
 fn linger_on() -> io::Result<()> {
-    pause(600);
+    pause(300);
     Ok(())
 }
 
