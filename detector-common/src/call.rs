@@ -99,8 +99,71 @@ calls! {
     "preadv2"    327 286 Iovec  Receive;
 }
 
-/// The row of the call with this number on this architecture.
+/// One operation of io_uring, which is made by no system call of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// Its name, after `IORING_OP_` (io_uring_enter(2)).
+    pub name: &'static str,
+    /// Its number (`enum io_uring_op`, include/uapi/linux/io_uring.h).
+    pub code: u8,
+    /// Where its bytes are.
+    pub arguments: Arguments,
+    /// Which way they go.
+    pub direction: Direction,
+}
+
+/// Numbers of operations that the kernel side's table covers.
+pub const OPERATION_LIMIT: usize = 64;
+
+/// Added in the kernel side's table to the [`Arguments`] of an operation that
+/// receives.
+pub const RECEIVES: u8 = 0x80;
+
+/// What the number of a [`crate::CallEntry`] has added where it is an
+/// operation's.
+pub const OPERATION: u16 = 0x8000;
+
+macro_rules! operations {
+    ($($name:literal $code:literal $arguments:ident $direction:ident;)*) => {
+        /// The operations that move bytes through a socket. Buffers that the
+        /// kernel picks from a ring (`IOSQE_BUFFER_SELECT`) are not looked at.
+        pub const OPERATIONS: &[Operation] = &[$(Operation {
+            name: $name,
+            code: $code,
+            arguments: Arguments::$arguments,
+            direction: Direction::$direction,
+        }),*];
+    };
+}
+
+operations! {
+    "io_uring readv"      1  Iovec  Receive;
+    "io_uring writev"     2  Iovec  Send;
+    "io_uring read_fixed"  4 Buffer Receive;
+    "io_uring write_fixed" 5 Buffer Send;
+    "io_uring sendmsg"    9  Msghdr Send;
+    "io_uring recvmsg"    10 Msghdr Receive;
+    "io_uring read"       22 Buffer Receive;
+    "io_uring write"      23 Buffer Send;
+    "io_uring send"       26 Buffer Send;
+    "io_uring recv"       27 Buffer Receive;
+    "io_uring splice"     30 Opaque Send;
+    "io_uring send_zc"    47 Buffer Send;
+    "io_uring sendmsg_zc" 48 Msghdr Send;
+}
+
+/// The name of the call, or operation, with this number on this architecture.
 #[must_use]
-pub fn call_by_number(number: u16) -> Option<&'static Call> {
-    CALLS.iter().find(|call| call.number() == number)
+pub fn call_name(number: u16) -> Option<&'static str> {
+    if number & OPERATION != 0 {
+        let code = number & !OPERATION;
+        return OPERATIONS
+            .iter()
+            .find(|operation| u16::from(operation.code) == code)
+            .map(|operation| operation.name);
+    }
+    CALLS
+        .iter()
+        .find(|call| call.number() == number)
+        .map(|call| call.name)
 }

@@ -1,7 +1,7 @@
 //! What user space tells the kernel side at load, as read-only globals: the
 //! verifier then knows the values, and a branch that is off costs nothing.
 
-use crate::Plain;
+use crate::{OPERATION_LIMIT, Plain};
 
 /// System call numbers that the kernel side's table covers.
 pub const SYSCALL_LIMIT: usize = 512;
@@ -89,6 +89,44 @@ pub struct Fields {
     pub sock_err: u32,
     /// `sock.sk_socket`
     pub sock_socket: u32,
+    /// `sock.sk_lingertime`
+    pub sock_linger_time: u32,
+    /// `sock_common.skc_flags`
+    pub sock_flags: u32,
+    /// `tcp_sock.rcv_nxt`
+    pub tcp_rcv_nxt: u32,
+    /// `tcp_sock.copied_seq`
+    pub tcp_copied_seq: u32,
+    /// `tcp_sock.snd_una`
+    pub tcp_snd_una: u32,
+    /// `tcp_sock.write_seq`
+    pub tcp_write_seq: u32,
+    /// `io_kiocb.file`; [`NO_FIELD`] without io_uring, as all that follow it
+    pub req_file: u32,
+    /// `io_kiocb.opcode`
+    pub req_opcode: u32,
+    /// `io_kiocb.flags`
+    pub req_flags: u32,
+    /// `io_kiocb.cqe.fd`
+    pub req_fd: u32,
+    /// `io_kiocb.ctx`
+    pub req_ctx: u32,
+    /// `io_ring_ctx.submit_state.link.head`
+    pub ctx_link_head: u32,
+    /// `io_sr_msg.buf`
+    pub sr_buffer: u32,
+    /// `io_sr_msg.len`
+    pub sr_length: u32,
+    /// `io_rw.addr`
+    pub rw_address: u32,
+    /// `io_rw.len`
+    pub rw_length: u32,
+    /// `io_shutdown.how`
+    pub shutdown_how: u32,
+    /// `io_close.fd`
+    pub close_fd: u32,
+    /// `io_close.file_slot`
+    pub close_slot: u32,
     /// `sock.sk_peer_pid`
     pub sock_peer_pid: u32,
     /// `unix_sock.addr`
@@ -141,10 +179,12 @@ pub struct Config {
     pub wake_at: u32,
     /// Per system call number, an [`crate::Arguments`] code.
     pub arguments: [u8; SYSCALL_LIMIT],
+    /// The same per io_uring operation.
+    pub operations: [u8; OPERATION_LIMIT],
 }
 
-// SAFETY: repr(C); u32 fields and a byte array whose length is a multiple of
-// 4, without padding.
+// SAFETY: repr(C); u32 fields and byte arrays whose lengths are multiples of 4,
+// without padding.
 unsafe impl Plain for Config {}
 
 impl Config {

@@ -23,12 +23,19 @@ pub mod flag {
     /// In both: bytes passed that were not looked at: they never were in user
     /// memory, or it is not sure where ([`crate::Arguments`]).
     pub const OPAQUE: u32 = 1 << 3;
+    /// In both, two bits: the bytes looked at so far end with a line feed (1),
+    /// or with a line feed and a carriage return (2).
+    pub const LINE_SHIFT: u32 = 8;
+    /// In a sample's flags: it begins within its call, not with it.
+    pub const WITHIN: u32 = 1 << 12;
     /// In `receive_flags`: a read returned 0, the peer's end of stream.
     pub const EOF: u32 = 1 << 4;
     /// In `end_flags`: `shutdown(SHUT_WR or SHUT_RDWR)` was called here.
     pub const SHUT_WR: u32 = 1;
     /// In `end_flags`: a descriptor was closed while others remained.
     pub const CLOSED_SHARED: u32 = 1 << 1;
+    /// In `end_flags`: an ending was asked for that will not be seen.
+    pub const UNSEEN_END: u32 = 1 << 2;
 }
 
 /// One call on the socket, for the timeline.

@@ -85,13 +85,19 @@ pub struct SocketInfo {
     pub state: u8,
     /// `sk_shutdown`: 1 the peer will send no more (RCV), 2 we may not (SEND).
     pub shutdown: u8,
-    /// Explicit padding.
-    pub pad: u16,
+    /// 1: `SO_LINGER` with time 0 is set, so that a close sends a reset
+    /// (socket(7)).
+    pub reset: u16,
     /// `sk_err`: an error that is pending on the socket, positive errno.
     pub error: u32,
+    /// TCP: bytes that were received and not read, at whose close the kernel
+    /// sends a reset (`tcp_close`, RFC 2525 section 2.17).
+    pub unread: u32,
+    /// TCP: bytes that were sent and not yet acknowledged by the peer.
+    pub unacknowledged: u32,
 }
 
-// SAFETY: repr(C), integers and arrays of them; 8+4*2+32+108+4+2+2+4 = 168
+// SAFETY: repr(C), integers and arrays of them; 8+4*2+32+108+4+2+2+4*3 = 176
 // bytes without padding.
 unsafe impl Plain for SocketInfo {}
 
@@ -100,6 +106,10 @@ impl SocketInfo {
     // SAFETY: integers and arrays of them: zero bytes are a value.
     pub const EMPTY: Self = unsafe { core::mem::zeroed() };
 }
+
+/// Added to [`End::how`]: the ending is an operation of io_uring, not a system
+/// call.
+pub const BY_URING: u32 = 0x100;
 
 /// One ending.
 #[repr(C)]
@@ -110,6 +120,7 @@ pub struct End {
     /// An [`EndKind`].
     pub kind: u32,
     /// For a shutdown: its second argument (1 `SHUT_WR`, 2 `SHUT_RDWR`).
+    /// [`BY_URING`] is added where io_uring makes the ending.
     pub how: u32,
     /// References to the open socket file, this descriptor's included: 1 means
     /// that this ending releases it.

@@ -10,6 +10,8 @@ pub enum Kind {
     Sample = 1,
     /// [`crate::End`]: this side ended a connection, or one descriptor of it.
     End = 2,
+    /// [`crate::Open`]: a connection moved its first bytes.
+    Open = 3,
 }
 
 /// The first bytes of every record.
@@ -39,7 +41,7 @@ impl Header {
     /// The kind, if it is one this version knows.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
-        [Kind::Sample, Kind::End]
+        [Kind::Sample, Kind::End, Kind::Open]
             .into_iter()
             .find(|kind| *kind as u32 == self.kind)
     }

@@ -16,15 +16,22 @@ mod config;
 mod connection;
 mod end;
 mod header;
+mod hint;
+mod open;
 mod sample;
 mod stats;
 
-pub use call::{Arguments, CALLS, Call, Direction, call_by_number};
+pub use call::{
+    Arguments, CALLS, Call, Direction, OPERATION, OPERATION_LIMIT, OPERATIONS, Operation, RECEIVES,
+    call_name,
+};
 pub use config::{Config, Fields, NO_FIELD, Registers, SYSCALL_LIMIT};
 pub use connection::{CALL_RING, CallEntry, Connection, FIRST_BYTES, flag};
-pub use end::{End, EndKind, SocketInfo, UNIX_PATH_LEN, family, tcp_state};
+pub use end::{BY_URING, End, EndKind, SocketInfo, UNIX_PATH_LEN, family, tcp_state};
 pub use header::{Header, Kind};
-pub use sample::{SAMPLE_LEN, SEND_SAMPLE_LEN, Sample};
+pub use hint::{HINT_SLOTS, hint, hint_boundary, hint_slot};
+pub use open::Open;
+pub use sample::{EDGE_END, EDGE_START, SAMPLE_LEN, Sample};
 pub use stats::Stat;
 
 /// A type whose every bit pattern is a value and that has no padding, so that

@@ -2,16 +2,19 @@
 
 use crate::{Header, Plain};
 
-/// Most bytes that one sample carries: what servers take as a request head by
-/// default, cookies included (nginx and Apache: 8 KiB).
-pub const SAMPLE_LEN: usize = 8192;
+/// Most bytes that one sample carries. A head that is longer comes in several,
+/// each where the one before it ended.
+pub const SAMPLE_LEN: usize = 4096;
 
-/// Most bytes of a send: enough for common response heads and for the small
-/// pipelined messages that follow in the same call. Large bodies begin so too,
-/// and pay for each byte that is copied.
-pub const SEND_SAMPLE_LEN: usize = 4096;
+/// Of a call that sends more than [`SAMPLE_LEN`] bytes and begins no message,
+/// so many of the first bytes are sampled, which hold the size line of a chunk,
+pub const EDGE_START: usize = 64;
 
-/// The fixed part of a sample; [`Sample::len`] bytes follow it.
+/// and so many of the last, which hold the last chunk and its empty line.
+pub const EDGE_END: usize = 16;
+
+/// The fixed part of a sample; [`Sample::len`] bytes follow it, then
+/// [`Sample::tail`] more.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
@@ -21,10 +24,11 @@ pub struct Sample {
     pub offset: u64,
     /// Bytes that had passed in the other direction by then.
     pub opposite: u64,
-    /// Bytes that the call moved, at most [`i32::MAX`]. The sample is cut if
-    /// this is more than `len`.
+    /// Bytes that the call moved from there, or up to where the next sample of
+    /// the same call begins; at most [`i32::MAX`]. The sample is cut if this is
+    /// more than `len`.
     pub moved: u32,
-    /// Bytes that follow, at most [`SAMPLE_LEN`].
+    /// Bytes that follow, the first of those; at most [`SAMPLE_LEN`].
     pub len: u32,
     /// 1 for bytes sent, 0 for bytes received.
     pub sending: u32,
@@ -32,8 +36,9 @@ pub struct Sample {
     pub flags: u32,
     /// [`crate::Connection::fresh`].
     pub fresh: u32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// Bytes that follow them: the last that the call moved; at most
+    /// [`EDGE_END`].
+    pub tail: u32,
     /// The descriptor, or -1.
     pub fd: i32,
     /// System call number.

@@ -3,11 +3,12 @@
 //! Only a socket whose accept or connect was watched is known to stand at
 //! offset 0; of any other, what looks like a head may be the middle of a body.
 
-use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
+use aya_ebpf::{helpers::bpf_probe_read_user, macros::tracepoint, programs::TracePointContext};
 
 use crate::{
     kernel::{Socket, descriptors},
     maps::{BIRTHS, watched},
+    memory::SystemCall,
     ring::current,
 };
 
@@ -36,6 +37,24 @@ fn enter_connect(context: TracePointContext) -> u32 {
     born(&context, FIRST_ARGUMENT, Socket::is_unconnected)
 }
 
+/// `syscalls:sys_exit_socketpair`: `int socketpair(int, int, int, int sv[2])`.
+#[tracepoint]
+fn exit_socketpair(context: TracePointContext) -> u32 {
+    let (tgid, _) = current();
+    // SAFETY: the field is within the tracepoint's record (see its format).
+    let result = unsafe { context.read_at::<i64>(RESULT) };
+    if !watched(tgid) || result != Ok(0) {
+        return 0;
+    }
+    let pair = SystemCall::ending().fourth();
+    // SAFETY: the helper checks the address.
+    if let Ok([one, other]) = unsafe { bpf_probe_read_user(pair as *const [i32; 2]) } {
+        is_born(one, |_| true);
+        is_born(other, |_| true);
+    }
+    0
+}
+
 #[inline(always)]
 fn born(context: &TracePointContext, field: usize, new: impl Fn(Socket) -> bool) -> u32 {
     let (tgid, _) = current();
@@ -46,20 +65,24 @@ fn born(context: &TracePointContext, field: usize, new: impl Fn(Socket) -> bool)
     let Ok(fd) = (unsafe { context.read_at::<i64>(field) }) else {
         return 0;
     };
-    let Ok(fd) = i32::try_from(fd) else { return 0 };
+    if let Ok(fd) = i32::try_from(fd) {
+        is_born(fd, new);
+    }
+    0
+}
+
+#[inline(always)]
+fn is_born(fd: i32, new: impl Fn(Socket) -> bool) {
     let Some(socket) = descriptors()
         .and_then(|table| table.file(fd))
         .and_then(|file| file.socket())
     else {
-        return 0;
+        return;
     };
     if new(socket) && socket.stream_family().is_some() {
         // The map is LRU: an insert that fails leaves the connection unproved.
-        if BIRTHS.insert(&socket.0.0, &socket.inode(), 0).is_err() {
-            return 0;
-        }
+        if BIRTHS.insert(&socket.0.0, &socket.inode(), 0).is_err() {}
     }
-    0
 }
 
 /// Whether this socket's birth was seen; asked once, when it moves its first

@@ -7,20 +7,18 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::{
-        bpf_get_current_comm,
-        generated::{bpf_for_each_map_elem, bpf_probe_read_kernel as probe_read_kernel},
-    },
+    helpers::{bpf_get_current_comm, generated::bpf_for_each_map_elem},
     macros::{btf_tracepoint, map, tracepoint},
     maps::Array,
     programs::{BtfTracePointContext, TracePointContext},
 };
-use detector_common::{Connection, End, EndKind, Kind, SocketInfo, Stat, flag};
+pub(crate) use detector_common::BY_URING;
+use detector_common::{Connection, End, EndKind, Kind, Stat, flag};
 
 use crate::{
     atomic::fetch_add_u32,
     births::forget_birth,
-    kernel::{File, Socket, current_task, descriptors},
+    kernel::{File, Socket, copy, current_task, descriptors},
     maps::{CONNECTIONS, PROCESSES, RECORDS, WORDS, config, count, watched},
     ring::{Moment, current, header, wake},
 };
@@ -32,8 +30,8 @@ const SECOND_ARGUMENT: usize = 24;
 const THIRD_ARGUMENT: usize = 32;
 
 /// `SHUT_RD` ends nothing that we owe.
-const SHUT_WR: u64 = 1;
-const SHUT_RDWR: u64 = 2;
+const SHUT_WR: u32 = 1;
+const SHUT_RDWR: u32 = 2;
 
 /// `syscalls:sys_enter_shutdown`: `int shutdown(int fd, int how)`.
 #[tracepoint]
@@ -51,31 +49,36 @@ fn enter_shutdown(context: TracePointContext) -> u32 {
     }) else {
         return 0;
     };
-    // An int: the upper half of the register is anything.
-    let how = u64::from(how as u32);
+    // Ints: the upper half of a register is anything.
+    shut(fd as i32, how as u32, 0);
+    0
+}
+
+/// A shutdown of this descriptor. `by`: 0 or [`BY_URING`].
+#[inline(always)]
+pub(crate) fn shut(fd: i32, how: u32, by: u32) {
     if how != SHUT_WR && how != SHUT_RDWR {
-        return 0;
+        return;
     }
-    let Some((file, socket)) = socket_of(fd as i32) else {
-        return 0;
+    let Some((file, socket)) = socket_of(fd) else {
+        return;
     };
     let cookie = socket.cookie();
     let Some(connection) = tracked(cookie) else {
-        return 0;
+        return;
     };
     if connection.end_flags & flag::SHUT_WR != 0 {
-        return 0;
+        return;
     }
     connection.end_flags |= flag::SHUT_WR;
     let ending = Ending {
         kind: EndKind::Shutdown,
-        how: how as u32,
+        how: how | by,
         references: file.references(),
         wait_status: 0,
-        fd: fd as i32,
+        fd,
     };
     ending.emit(cookie, connection, socket);
-    0
 }
 
 /// `syscalls:sys_enter_close`: `int close(int fd)`. The connection ends with
@@ -359,20 +362,20 @@ unsafe extern "C" fn walk_bit(
                 // What a new child inherited, as a rule: not worth a record.
                 return 0;
             }
-            release_one(references, socket, walk.kind, walk.wait_status, fd);
+            release_one(references, socket, walk.kind, 0, walk.wait_status, fd);
         }
     }
     0
 }
 
 #[inline(always)]
-fn socket_of(fd: i32) -> Option<(File, Socket)> {
+pub(crate) fn socket_of(fd: i32) -> Option<(File, Socket)> {
     let file = descriptors()?.file(fd)?;
     Some((file, file.socket()?))
 }
 
 #[inline(always)]
-fn tracked(cookie: u64) -> Option<&'static mut Connection> {
+pub(crate) fn tracked(cookie: u64) -> Option<&'static mut Connection> {
     if cookie == 0 {
         return None;
     }
@@ -384,13 +387,20 @@ fn tracked(cookie: u64) -> Option<&'static mut Connection> {
 
 /// A descriptor of the socket goes away.
 #[inline(always)]
-fn release(file: File, socket: Socket, kind: EndKind, wait_status: u32, fd: i32) {
-    release_one(file.references(), socket, kind, wait_status, fd);
+pub(crate) fn release(file: File, socket: Socket, kind: EndKind, how: u32, fd: i32) {
+    release_one(file.references(), socket, kind, how, 0, fd);
 }
 
 /// The same with so many references, this one included.
 #[inline(always)]
-fn release_one(references: u32, socket: Socket, kind: EndKind, wait_status: u32, fd: i32) {
+fn release_one(
+    references: u32,
+    socket: Socket,
+    kind: EndKind,
+    how: u32,
+    wait_status: u32,
+    fd: i32,
+) {
     if references == 1 {
         forget_birth(socket);
     }
@@ -406,7 +416,7 @@ fn release_one(references: u32, socket: Socket, kind: EndKind, wait_status: u32,
     }
     let ending = Ending {
         kind,
-        how: 0,
+        how,
         references,
         wait_status,
         fd,
@@ -448,31 +458,8 @@ impl Ending {
             (*end).pad = 0;
             (*end).comm = bpf_get_current_comm().unwrap_or([0; 16]);
             copy(&raw mut (*end).connection, connection);
-            let info = &mut (*end).socket;
-            copy(&raw mut *info, &NO_SOCKET);
-            socket.describe(info);
+            socket.describe(&mut (*end).socket);
         }
         entry.submit(wake(moment));
-    }
-}
-
-/// A socket of which nothing is known.
-#[unsafe(no_mangle)]
-static NO_SOCKET: SocketInfo = SocketInfo::EMPTY;
-
-/// Copies a value by one call of the kernel's: the compiler would make it a
-/// loop over bytes, and the verifier would walk that on every path.
-///
-/// # Safety
-///
-/// `to` is writable and as large as `T`.
-#[inline(always)]
-unsafe fn copy<T>(to: *mut T, from: &T) {
-    // SAFETY: promised by the caller; `from` is a whole `T`.
-    let failed =
-        unsafe { probe_read_kernel(to.cast(), size_of::<T>() as u32, (from as *const T).cast()) };
-    // It cannot fail: both are memory of this program.
-    if failed != 0 {
-        count(Stat::Unreadable);
     }
 }

@@ -4,10 +4,13 @@
 //! Structures and fields as of Linux 6.18; where an older kernel differs, the
 //! field's comment in `detector_common::Fields` says so.
 
-use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel, bpf_probe_read_kernel_buf};
-use detector_common::{NO_FIELD, SocketInfo, UNIX_PATH_LEN, family};
+use aya_ebpf::helpers::{
+    bpf_get_current_task, bpf_probe_read_kernel, bpf_probe_read_kernel_buf,
+    generated::bpf_probe_read_kernel as probe_read_kernel,
+};
+use detector_common::{NO_FIELD, SocketInfo, Stat, UNIX_PATH_LEN, family};
 
-use crate::maps::config;
+use crate::maps::{config, count};
 
 /// A kernel address. Never dereferenced: read through the helper that
 /// survives a bad one.
@@ -97,7 +100,7 @@ impl DescriptorTable {
 
 /// A `struct file`.
 #[derive(Clone, Copy)]
-pub(crate) struct File(Address);
+pub(crate) struct File(pub(crate) Address);
 
 /// `S_IFMT` and `S_IFSOCK` (inode(7)).
 const TYPE_MASK: u16 = 0o170_000;
@@ -141,6 +144,10 @@ pub(crate) struct Socket(pub(crate) Address);
 const STREAM: u16 = 1;
 const TCP: u16 = 6;
 const MPTCP: u16 = 262;
+
+/// `RCV_SHUTDOWN` and, as a bit, `SOCK_LINGER` (include/net/sock.h).
+const RCV_SHUTDOWN: u8 = 1;
+const SOCK_LINGER: u64 = 1 << 4;
 
 impl Socket {
     /// Its cookie; 0 while nobody asked for one, hence while it is not
@@ -205,9 +212,11 @@ impl Socket {
             .unwrap_or(0)
     }
 
-    /// State, addresses and peer, into `info`.
+    /// State, addresses and peer, into `info`, whatever it held.
     #[inline(always)]
     pub(crate) fn describe(self, info: &mut SocketInfo) {
+        // SAFETY: a whole SocketInfo that is ours to write.
+        unsafe { copy(&raw mut *info, &NO_SOCKET) };
         info.inode = self.inode();
         info.family = self.family();
         info.state = self.0.read(config!(fields.sock_state)).unwrap_or(0);
@@ -244,6 +253,32 @@ impl Socket {
         info.local_port = self.0.read(config!(fields.sock_num)).unwrap_or(0);
         let peer: u16 = self.0.read(config!(fields.sock_dport)).unwrap_or(0);
         info.peer_port = u16::from_be(peer);
+        let protocol: u16 = self.0.read(config!(fields.sock_protocol)).unwrap_or(0);
+        if protocol == TCP {
+            self.describe_queues(info);
+        }
+    }
+
+    /// What a close would do to bytes that are on their way.
+    #[inline(always)]
+    fn describe_queues(self, info: &mut SocketInfo) {
+        let number = |field| self.0.read::<u32>(field).unwrap_or(0);
+        let received = number(config!(fields.tcp_rcv_nxt));
+        let read = number(config!(fields.tcp_copied_seq));
+        // A FIN takes a number too.
+        let ended = u32::from(info.shutdown & RCV_SHUTDOWN != 0);
+        // Numbers wrap (RFC 9293 section 3.4).
+        let unread = received.wrapping_sub(read).wrapping_sub(ended);
+        info.unread = if unread as i32 > 0 { unread } else { 0 };
+        let written = number(config!(fields.tcp_write_seq));
+        let pending = written.wrapping_sub(number(config!(fields.tcp_snd_una)));
+        info.unacknowledged = if pending as i32 > 0 { pending } else { 0 };
+        let flags: u64 = self.0.read(config!(fields.sock_flags)).unwrap_or(0);
+        let time: u64 = self
+            .0
+            .read(config!(fields.sock_linger_time))
+            .unwrap_or(u64::MAX);
+        info.reset = u16::from(flags & SOCK_LINGER != 0 && time == 0);
     }
 
     #[inline(always)]
@@ -281,4 +316,25 @@ fn copy4(to: &mut [u8; 16], from: [u8; 4]) {
     to[1] = from[1];
     to[2] = from[2];
     to[3] = from[3];
+}
+
+/// A socket of which nothing is known.
+#[unsafe(no_mangle)]
+static NO_SOCKET: SocketInfo = SocketInfo::EMPTY;
+
+/// Copies a value by one call of the kernel's: the compiler would make it a
+/// loop over bytes, and the verifier would walk that on every path.
+///
+/// # Safety
+///
+/// `to` is writable and as large as `T`.
+#[inline(always)]
+pub(crate) unsafe fn copy<T>(to: *mut T, from: &T) {
+    // SAFETY: promised by the caller; `from` is a whole `T`.
+    let failed =
+        unsafe { probe_read_kernel(to.cast(), size_of::<T>() as u32, (from as *const T).cast()) };
+    // It cannot fail: both are memory of this program.
+    if failed != 0 {
+        count(Stat::Unreadable);
+    }
 }

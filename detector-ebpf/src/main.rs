@@ -7,8 +7,11 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `traffic.rs` | counts sends and receives, samples heads |
+//! | `traffic.rs` | counts sends and receives |
+//! | `opening.rs` | takes up a connection when it is first used |
+//! | `sampling.rs` | which bytes are shown to the judge |
 //! | `endings.rs` | shutdown, close, process exit |
+//! | `uring.rs`   | what io_uring does without a system call |
 //! | `atomic.rs`  | adds that other CPUs may make at the same time |
 //! | `births.rs`  | accept and connect: connections seen from their first byte |
 //! | `family.rs`  | fork: children of watched processes |
@@ -31,8 +34,11 @@ mod family;
 mod kernel;
 mod maps;
 mod memory;
+mod opening;
 mod ring;
+mod sampling;
 mod traffic;
+mod uring;
 
 /// The licence the kernel sees: some helpers are for GPL-compatible programs
 /// only; MIT with GPL is what the kernel calls a dual licence.

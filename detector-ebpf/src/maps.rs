@@ -5,7 +5,9 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use detector_common::{Config, Connection, SAMPLE_LEN, Sample, Stat};
+use detector_common::{
+    Config, Connection, HINT_SLOTS, SAMPLE_LEN, Sample, Stat, hint_boundary, hint_slot,
+};
 
 /// Set by user space at load and then read-only, so that the verifier knows
 /// the values.
@@ -61,15 +63,51 @@ pub(crate) struct Scratch {
     pub(crate) data: [u8; 2 * SAMPLE_LEN],
 }
 
-/// For sends. Each program has its own: should one be preempted in the middle
-/// by the other (possible where tracepoints do not disable preemption), no
-/// sample is mixed; a program that interrupts itself is not run by the kernel.
-#[map]
-pub(crate) static SEND_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+/// Which way bytes go, seen from the process. Each way has a scratch of its
+/// own: should the program of one be preempted in the middle by that of the
+/// other (possible where tracepoints do not disable preemption), no sample is
+/// mixed; a program that interrupts itself is not run by the kernel.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Way {
+    Send = 0,
+    Receive = 1,
+}
 
-/// For receives.
 #[map]
-pub(crate) static RECEIVE_SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+
+/// This CPU's scratch.
+#[inline(always)]
+pub(crate) fn scratch(way: Way) -> Option<*mut Scratch> {
+    SCRATCH.get_ptr_mut(way as u32)
+}
+
+/// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h; Linux 5.5).
+const MMAPABLE: u32 = 1 << 10;
+
+/// What the judge tells of connections (`detector_common::hint`); user space
+/// maps it into its memory and writes it there.
+#[map]
+static HINTS: Array<u64> = Array::with_max_entries(HINT_SLOTS, MMAPABLE);
+
+/// The offset of the next bytes that matter, as far as it is known; else 0.
+#[inline(always)]
+pub(crate) fn boundary(cookie: u64) -> u64 {
+    match HINTS.get(hint_slot(cookie)) {
+        Some(value) => {
+            // SAFETY: a live map value, eight bytes that are written at once.
+            let value = unsafe { core::ptr::read_volatile(value) };
+            hint_boundary(cookie, value)
+        }
+        None => 0,
+    }
+}
+
+/// The request of io_uring that a thread submitted last and that has not moved
+/// bytes yet: its kernel address. Few threads use io_uring; an entry that is
+/// pushed out costs the look at one operation's bytes.
+#[map]
+pub(crate) static SUBMITTED: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
 
 /// Adds one.
 #[inline(always)]

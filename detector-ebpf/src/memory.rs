@@ -15,22 +15,31 @@ use aya_ebpf::{
     macros::map,
     maps::Array,
 };
-use detector_common::{Arguments, NO_FIELD, SAMPLE_LEN, SYSCALL_LIMIT};
+use detector_common::{Arguments, NO_FIELD, OPERATION, SAMPLE_LEN, SYSCALL_LIMIT};
 
 use crate::{
     kernel::{Socket, descriptors},
-    maps::{Scratch, config},
+    maps::{Way, config, scratch},
     ring::Moment,
+    uring,
 };
 
-/// The system call that is running in the current task.
+/// What moves bytes through a socket: the system call that is running in the
+/// current task, or an operation of io_uring.
 #[derive(Clone, Copy)]
 pub(crate) struct SystemCall {
+    /// As in `detector_common::CallEntry`.
     pub(crate) number: u32,
     /// An [`Arguments`] code.
     arguments: u8,
-    registers: *const u8,
-    task: *const u8,
+    /// The descriptor, or -1 where there is none.
+    fd: i32,
+    /// Of the buffer, of the vectors, or of the message's header.
+    pointer: u64,
+    /// Of the buffer in bytes, or of the vectors their number.
+    length: u64,
+    /// The fourth argument.
+    fourth: u64,
     /// Of a `sendmmsg`: the number of the message being sent.
     message: u32,
 }
@@ -38,6 +47,25 @@ pub(crate) struct SystemCall {
 /// `PF_IO_WORKER` and `PF_KTHREAD` (include/linux/sched.h).
 const PF_IO_WORKER: u32 = 0x10;
 const PF_KTHREAD: u32 = 0x20_0000;
+
+/// The running task, as a pointer whose type the verifier knows.
+#[derive(Clone, Copy)]
+struct Task(*const u8);
+
+impl Task {
+    #[inline(always)]
+    fn current() -> Self {
+        // SAFETY: the helper cannot fail; the pointer is to the running task.
+        Self(unsafe { bpf_get_current_task_btf() }.cast())
+    }
+
+    /// A register of its entry into the kernel. bpf_task_pt_regs: Linux 5.15.
+    #[inline(always)]
+    fn registers(self) -> *const u8 {
+        // SAFETY: the helper cannot fail for the current task.
+        unsafe { bpf_task_pt_regs(self.0.cast_mut().cast()) as *const u8 }
+    }
+}
 
 /// Reads a field through a pointer whose type the verifier knows.
 ///
@@ -48,6 +76,16 @@ const PF_KTHREAD: u32 = 0x20_0000;
 pub(crate) unsafe fn field<T>(structure: *const u8, offset: u32) -> T {
     // SAFETY: promised by the caller, checked by the verifier.
     unsafe { core::ptr::read_volatile(structure.add(offset as usize).cast::<T>()) }
+}
+
+/// A register. Evaluated each time: keep what is used often.
+macro_rules! register {
+    ($registers:expr, $name:ident) => {{
+        let at = config!(registers.$name);
+        // SAFETY: the pointer is to a whole struct pt_regs; the verifier checks
+        // the offset against its BTF.
+        unsafe { field::<u64>($registers, at) }
+    }};
 }
 
 /// Code segment of 32-bit tasks on x86-64 (`__USER32_CS`,
@@ -61,6 +99,7 @@ pub(crate) const UNKNOWN: u64 = u64::MAX;
 /// `UIO_MAXIOV` (1,024) vectors.
 const VECTOR_BATCH: usize = 8;
 const VECTOR_BATCHES: u32 = 127;
+const VECTORS: u32 = 1024;
 
 /// A piece of user memory, laid out as `struct iovec`.
 #[repr(C)]
@@ -72,65 +111,98 @@ pub(crate) struct Piece {
 
 const NO_PIECE: Piece = Piece { base: 0, length: 0 };
 
+/// Whether the current task is a 32-bit program: its arguments mean something
+/// else.
+#[inline(always)]
+pub(crate) fn is_compat() -> bool {
+    config!(registers.code_segment) != NO_FIELD
+        && register!(Task::current().registers(), code_segment) & 0xffff == USER32_CS
+}
+
 impl SystemCall {
-    /// The call in which the socket `sk` sends or receives.
-    /// bpf_task_pt_regs: Linux 5.15 and later.
+    /// The call in which the socket `sk` sends or receives, and who makes it.
     ///
     /// A task that uses io_uring may do that on its way out of any other call,
     /// and kernel threads in none: then the registers say nothing of it.
     #[inline(always)]
-    pub(crate) fn of(sk: Socket) -> Self {
-        // SAFETY: the helper cannot fail; the pointer is to the running task.
-        let task = unsafe { bpf_get_current_task_btf() };
-        // SAFETY: the helper cannot fail for the current task.
-        let registers = unsafe { bpf_task_pt_regs(task) } as *const u8;
-        let mut this = Self {
-            number: 0,
-            arguments: 0,
-            registers,
-            task: task.cast(),
-            message: 0,
-        };
-        let number = this.register(config!(registers.number)) as u32 as usize;
-        this.number = number as u32;
+    pub(crate) fn of(sk: Socket, sending: bool) -> (Self, Moment) {
+        let task = Task::current();
+        let (tgid_at, pid_at) = (config!(fields.task_tgid), config!(fields.task_pid));
         let (flags_at, io_uring_at) = (config!(fields.task_flags), config!(fields.task_io_uring));
-        // SAFETY: a field of the running task; the verifier checks the offset.
-        let flags: u32 = unsafe { field(task.cast(), flags_at) };
-        if number >= SYSCALL_LIMIT || flags & (PF_KTHREAD | PF_IO_WORKER) != 0 {
-            return this;
-        }
-        // SAFETY: the index is below the array's length (checked above).
-        this.arguments = unsafe {
-            core::ptr::read_volatile(
-                (&raw const crate::maps::CONFIG.arguments)
-                    .cast::<u8>()
-                    .add(number),
+        // SAFETY: fields of the running task; the verifier checks the offsets.
+        let (tgid, tid, flags): (u32, u32, u32) = unsafe {
+            (
+                field(task.0, tgid_at),
+                field(task.0, pid_at),
+                field(task.0, flags_at),
             )
         };
+        let moment = Moment::at(tgid, tid);
+        let mut this = Self::in_registers(task);
+        let number = this.number as usize;
+        let kernel = flags & (PF_KTHREAD | PF_IO_WORKER) != 0;
+        if !kernel && number < SYSCALL_LIMIT {
+            // SAFETY: the index is below the array's length (checked above).
+            this.arguments = unsafe {
+                core::ptr::read_volatile(
+                    (&raw const crate::maps::CONFIG.arguments)
+                        .cast::<u8>()
+                        .add(number),
+                )
+            };
+        }
         if io_uring_at != NO_FIELD {
             // SAFETY: as above.
-            let context: u64 = unsafe { field(task.cast(), io_uring_at) };
-            if context != 0 && !this.names(sk) {
-                this.arguments = Arguments::Opaque.code();
+            let context: u64 = unsafe { field(task.0, io_uring_at) };
+            if context != 0 || kernel {
+                if let Some(operation) = uring::operation(sk, tid, sending, kernel) {
+                    return (operation, moment);
+                }
+                if !this.names(sk) {
+                    this.arguments = Arguments::Opaque.code();
+                }
             }
         }
-        this
+        if this.is(Arguments::Opaque) {
+            this.fd = -1;
+        }
+        (this, moment)
     }
 
-    /// Who makes it, and when it is.
+    /// The registers, taken for those of a call of unknown kind.
     #[inline(always)]
-    pub(crate) fn moment(&self) -> Moment {
-        let (tgid_at, pid_at) = (config!(fields.task_tgid), config!(fields.task_pid));
-        // SAFETY: fields of the running task; the verifier checks the offsets.
-        let (tgid, tid) = unsafe { (field(self.task, tgid_at), field(self.task, pid_at)) };
-        Moment::at(tgid, tid)
+    fn in_registers(task: Task) -> Self {
+        let registers = task.registers();
+        Self {
+            number: register!(registers, number) as u32,
+            arguments: Arguments::Opaque.code(),
+            fd: register!(registers, arg0) as i32,
+            pointer: register!(registers, arg1),
+            length: register!(registers, arg2),
+            fourth: register!(registers, arg3),
+            message: 0,
+        }
+    }
+
+    /// An operation of io_uring.
+    #[inline(always)]
+    pub(crate) fn operation(code: u8, arguments: u8, fd: i32, bytes: Piece) -> Self {
+        Self {
+            number: u32::from(OPERATION) | u32::from(code),
+            arguments,
+            fd,
+            pointer: bytes.base,
+            length: bytes.length,
+            fourth: 0,
+            message: 0,
+        }
     }
 
     /// Whether the call's descriptor is this socket.
     #[inline(always)]
     fn names(&self, sk: Socket) -> bool {
         descriptors()
-            .and_then(|table| table.file(self.fd()))
+            .and_then(|table| table.file(self.fd))
             .and_then(|file| file.socket())
             .is_some_and(|socket| socket.0.0 == sk.0.0)
     }
@@ -138,38 +210,10 @@ impl SystemCall {
     /// The system call of the tracepoint that runs, at its end.
     #[inline(always)]
     pub(crate) fn ending() -> Self {
-        // SAFETY: as in `of`.
-        let task = unsafe { bpf_get_current_task_btf() };
-        // SAFETY: as in `of`.
-        let registers = unsafe { bpf_task_pt_regs(task) } as *const u8;
         Self {
-            number: 0,
             arguments: Arguments::File.code(),
-            registers,
-            task: task.cast(),
-            message: 0,
+            ..Self::in_registers(Task::current())
         }
-        .numbered()
-    }
-
-    #[inline(always)]
-    fn numbered(mut self) -> Self {
-        self.number = self.register(config!(registers.number)) as u32;
-        self
-    }
-
-    /// A 32-bit program: its arguments mean something else.
-    #[inline(always)]
-    pub(crate) fn is_compat(&self) -> bool {
-        config!(registers.code_segment) != NO_FIELD
-            && self.register(config!(registers.code_segment)) & 0xffff == USER32_CS
-    }
-
-    #[inline(always)]
-    fn register(&self, offset: u32) -> u64 {
-        // SAFETY: the helper's result points to a whole struct pt_regs; the
-        // verifier checks the offset against its BTF.
-        unsafe { core::ptr::read_volatile(self.registers.add(offset as usize).cast::<u64>()) }
     }
 
     #[inline(always)]
@@ -205,43 +249,40 @@ impl SystemCall {
     /// The descriptor, or -1 for calls that have none.
     #[inline(always)]
     pub(crate) fn fd(&self) -> i32 {
-        if self.is(Arguments::Opaque) {
-            -1
-        } else {
-            self.register(config!(registers.arg0)) as i32
-        }
+        self.fd
+    }
+
+    /// Its fourth argument.
+    #[inline(always)]
+    pub(crate) fn fourth(&self) -> u64 {
+        self.fourth
     }
 
     /// Where the I/O vectors are, and how many.
     #[inline(always)]
     fn vectors(&self) -> Option<(u64, u64)> {
-        let pointer = self.register(config!(registers.arg1));
         if self.is(Arguments::Iovec) {
-            return Some((pointer, self.register(config!(registers.arg2))));
+            return Some((self.pointer, self.length));
         }
         // struct mmsghdr is a user_msghdr and a length: 64 bytes.
-        let pointer = pointer + u64::from(self.message) * 64;
+        let pointer = self.pointer + u64::from(self.message) * 64;
         // struct user_msghdr: name 0, namelen 8, iov 16, iovlen 24.
         // SAFETY: the helper checks the address.
         unsafe { bpf_probe_read_user((pointer + 16) as *const (u64, u64)) }.ok()
-    }
-
-    /// The count that a [`Arguments::File`] call asks for.
-    #[inline(always)]
-    pub(crate) fn file_count(&self) -> u64 {
-        self.register(config!(registers.arg3))
     }
 
     /// Bytes that the call offered, and the first piece of them.
     #[inline(always)]
     pub(crate) fn offered(&self) -> (u64, Piece) {
         if self.is(Arguments::Buffer) {
-            let length = self.register(config!(registers.arg2));
-            let base = self.register(config!(registers.arg1));
-            return (length, Piece { base, length });
+            let piece = Piece {
+                base: self.pointer,
+                length: self.length,
+            };
+            return (self.length, piece);
         }
         if self.is(Arguments::File) {
-            return (self.file_count(), NO_PIECE);
+            return (self.fourth, NO_PIECE);
         }
         if !self.has_memory() {
             return (UNKNOWN, NO_PIECE);
@@ -271,36 +312,94 @@ impl SystemCall {
         (sum.total, sum.first)
     }
 
-    /// Gathers the first `wanted` bytes that the call moved into the scratch;
-    /// returns how many there are, or `None` if memory could not be read.
+    /// Copies bytes that the call moved into the scratch, `wanted` from the
+    /// byte `skip` on, to the place `at`; `false` if memory could not be read.
     #[inline(always)]
-    pub(crate) fn gather(&self, scratch: &mut Scratch, wanted: u32) -> Option<u32> {
-        let wanted = wanted.min(SAMPLE_LEN as u32);
+    pub(crate) fn gather(&self, way: Way, skip: u64, wanted: u32, at: u32) -> bool {
         if self.is(Arguments::Buffer) {
-            let from = self.register(config!(registers.arg1));
-            return read_piece(scratch, 0, wanted, from).then_some(wanted);
+            return read_piece(way, at, wanted, self.pointer + skip);
         }
-        let (vectors, count) = self.vectors()?;
-        let mut filled = 0u32;
-        for index in 0..VECTOR_BATCH as u64 {
-            if index >= count || filled >= wanted || filled >= SAMPLE_LEN as u32 {
-                break;
-            }
-            // SAFETY: the helper checks the address.
-            let vector: Piece =
-                unsafe { bpf_probe_read_user((vectors + index * 16) as *const Piece) }.ok()?;
-            let left = u64::from(wanted - filled);
-            let piece = vector.length.min(left) as u32;
-            if piece > SAMPLE_LEN as u32 {
-                break;
-            }
-            if piece > 0 && !read_piece(scratch, filled, piece, vector.base) {
-                return None;
-            }
-            filled += piece;
-        }
-        Some(filled)
+        let Some((vectors, count)) = self.vectors() else {
+            return false;
+        };
+        let mut gather = Gather {
+            vectors,
+            count,
+            skip,
+            at,
+            wanted,
+            way: way as u32,
+            failed: 0,
+        };
+        // SAFETY: a map of this program, a callback of the form that the
+        // helper asks for, and a context that outlives the call.
+        unsafe {
+            bpf_for_each_map_elem(
+                (&raw const PIECES).cast_mut().cast(),
+                gather_piece as *mut c_void,
+                (&raw mut gather).cast(),
+                0,
+            )
+        };
+        gather.wanted == 0 && gather.failed == 0
     }
+}
+
+/// Collects bytes from I/O vectors.
+struct Gather {
+    vectors: u64,
+    count: u64,
+    /// Bytes still to pass over.
+    skip: u64,
+    /// Where the next go.
+    at: u32,
+    /// Bytes still to collect.
+    wanted: u32,
+    /// A [`Way`].
+    way: u32,
+    failed: u32,
+}
+
+/// One entry per I/O vector, for its length only: a loop, as in `maps::WORDS`.
+#[map]
+static PIECES: Array<u32> = Array::with_max_entries(VECTORS, 0);
+
+unsafe extern "C" fn gather_piece(
+    _map: *mut c_void,
+    key: *const u32,
+    _value: *mut c_void,
+    gather: *mut Gather,
+) -> i64 {
+    // SAFETY: the helper passes the key of the element and our context.
+    let (index, gather) = unsafe { (u64::from(*key), &mut *gather) };
+    if gather.wanted == 0 || index >= gather.count {
+        return 1;
+    }
+    // SAFETY: the helper checks the address.
+    let Ok(piece) = (unsafe { bpf_probe_read_user((gather.vectors + index * 16) as *const Piece) })
+    else {
+        gather.failed = 1;
+        return 1;
+    };
+    if gather.skip >= piece.length {
+        gather.skip -= piece.length;
+        return 0;
+    }
+    let left = piece.length - gather.skip;
+    let length = left.min(u64::from(gather.wanted)) as u32;
+    let way = if gather.way == Way::Send as u32 {
+        Way::Send
+    } else {
+        Way::Receive
+    };
+    if !read_piece(way, gather.at, length, piece.base + gather.skip) {
+        gather.failed = 1;
+        return 1;
+    }
+    gather.skip = 0;
+    gather.at += length;
+    gather.wanted -= length;
+    i64::from(gather.wanted == 0)
 }
 
 /// Adds up I/O vectors.
@@ -380,15 +479,18 @@ unsafe extern "C" fn add_batch(
 
 /// Copies `length` bytes of user memory to `at` in the scratch's data.
 #[inline(always)]
-fn read_piece(scratch: &mut Scratch, at: u32, length: u32, from: u64) -> bool {
+fn read_piece(way: Way, at: u32, length: u32, from: u64) -> bool {
     let (at, length) = (forget(at), forget(length));
-    if at >= SAMPLE_LEN as u64 || length > SAMPLE_LEN as u64 {
+    if at > SAMPLE_LEN as u64 || length > SAMPLE_LEN as u64 {
         return false;
     }
-    // SAFETY: at < SAMPLE_LEN and length <= SAMPLE_LEN (checked above), the
-    // array has twice that; the helper checks the source.
+    let Some(scratch) = scratch(way) else {
+        return false;
+    };
+    // SAFETY: at and length are at most SAMPLE_LEN (checked above), the array
+    // has twice that; the helper checks the source.
     unsafe {
-        let to = (&raw mut scratch.data).cast::<u8>().add(at as usize);
+        let to = (&raw mut (*scratch).data).cast::<u8>().add(at as usize);
         probe_read_user(to.cast(), length as u32, from as *const _) == 0
     }
 }

@@ -32,6 +32,11 @@ pub struct Cli {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
+    /// Report also a message that owes bytes and made no progress for so many
+    /// seconds; 0 is off
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_or_none, default_value = "0")]
+    pub stall: std::time::Duration,
+
     /// Report also what the peer cut short (always counted)
     #[arg(long)]
     pub show_peer: bool,
@@ -125,11 +130,17 @@ impl Cli {
 }
 
 fn seconds(text: &str) -> Result<std::time::Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds: f64| std::time::Duration::try_from_secs_f64(seconds).ok())
+    duration(text)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "give a positive number of seconds, such as 60 or 0.5".to_owned())
+}
+
+fn seconds_or_none(text: &str) -> Result<std::time::Duration, String> {
+    duration(text).ok_or_else(|| "give a number of seconds, such as 30; 0 is off".to_owned())
+}
+
+fn duration(text: &str) -> Option<std::time::Duration> {
+    std::time::Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ use crate::{
 /// How often the records are read where the kernel does not ask for it.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How often connections that make no progress are looked for, nanoseconds.
+const STALLS: u64 = 250_000_000;
+
 /// Most processes whose programs are remembered.
 const PROGRAMS: usize = 4096;
 
@@ -96,6 +99,8 @@ struct Watch<'a> {
     /// Programs of processes, asked for while they run.
     programs: HashMap<u32, Option<String>>,
     unknown_records: u64,
+    /// When connections that make no progress are looked for again.
+    stalls_due: u64,
     /// Nobody reads the report any more.
     closed: bool,
 }
@@ -154,6 +159,7 @@ impl<'a> Watch<'a> {
             started: Instant::now(),
             programs,
             unknown_records: 0,
+            stalls_due: 0,
             closed: false,
         };
         for what in watch.live.reduced() {
@@ -201,6 +207,7 @@ impl<'a> Watch<'a> {
         self.drain();
         self.forget();
         self.settle();
+        self.note();
         self.report()?;
         let found: u64 = self.summary.findings.values().sum();
         let ended = !self.cli.pid.is_empty() && self.live.watched().is_empty();
@@ -237,12 +244,40 @@ impl<'a> Watch<'a> {
             }
             Err(_) => *unknown_records += 1,
         });
+        for (cookie, boundary) in judge.take_hints() {
+            live.hint(cookie, boundary);
+        }
     }
 
     /// Lets go of what ended.
     fn forget(&mut self) {
         for cookie in self.judge.take_released() {
             self.live.forget(cookie);
+        }
+    }
+
+    /// Tells what was found wrong on connections that go on, and what makes no
+    /// progress.
+    fn note(&mut self) {
+        let now = monotonic_ns();
+        for cookie in self.judge.take_flawed() {
+            // One that ended tells by itself.
+            if let Some(counters) = self.live.connection(cookie) {
+                self.judge.note(cookie, &counters, now);
+            }
+        }
+        let stall = u64::try_from(self.cli.stall.as_nanos()).unwrap_or(u64::MAX);
+        if stall == 0 || now < self.stalls_due {
+            return;
+        }
+        self.stalls_due = now + STALLS;
+        let owing: Vec<_> = self.judge.owing().collect();
+        for cookie in owing {
+            if let Some(counters) = self.live.connection(cookie)
+                && now.saturating_sub(counters.sent_ns) >= stall
+            {
+                self.judge.stall(cookie, &counters, now);
+            }
         }
     }
 

@@ -76,6 +76,21 @@ fn enter_connect(_: TracePointContext) -> u32 {
 }
 
 #[tracepoint]
+fn exit_socketpair(_: TracePointContext) -> u32 {
+    0
+}
+
+#[btf_tracepoint(function = "io_uring_submit_req")]
+fn uring_submit(_: BtfTracePointContext) -> i32 {
+    0
+}
+
+#[btf_tracepoint(function = "io_uring_queue_async_work")]
+fn uring_queue(_: BtfTracePointContext) -> i32 {
+    0
+}
+
+#[tracepoint]
 fn exit_sendfile(_: TracePointContext) -> u32 {
     0
 }

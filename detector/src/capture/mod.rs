@@ -4,4 +4,4 @@
 pub mod live;
 mod record;
 
-pub use record::{DecodeError, Record};
+pub use record::{Bytes, DecodeError, Record};

@@ -1,14 +1,25 @@
 //! Records as the judge takes them.
 
-use detector_common::{End, Header, Kind, Plain as _, Sample};
+use detector_common::{End, Header, Kind, Open, Plain as _, Sample};
 
 /// One record.
 #[derive(Clone, Debug)]
 pub enum Record {
-    /// Bytes that may hold a message head.
-    Sample(Sample, Vec<u8>),
+    /// Bytes that may hold a message head, and behind them the call's last.
+    Sample(Sample, Bytes),
+    /// A connection moved its first bytes.
+    Open(Box<Open>),
     /// This side ended a connection, or one descriptor of it.
     End(Box<End>),
+}
+
+/// The bytes of a sample.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// The first.
+    pub start: Vec<u8>,
+    /// The call's last; empty where `start` holds them.
+    pub tail: Vec<u8>,
 }
 
 /// Bytes that are no record of this version.
@@ -37,9 +48,17 @@ impl Record {
             Kind::Sample => {
                 let sample = Sample::read(bytes).ok_or(error)?;
                 let data = bytes.get(size_of::<Sample>()..).ok_or(error)?;
-                let data = data.get(..sample.len as usize).ok_or(error)?;
-                Ok(Self::Sample(sample, data.to_vec()))
+                let (start, rest) = data.split_at_checked(sample.len as usize).ok_or(error)?;
+                let tail = rest.get(..sample.tail as usize).ok_or(error)?;
+                let bytes = Bytes {
+                    start: start.to_vec(),
+                    tail: tail.to_vec(),
+                };
+                Ok(Self::Sample(sample, bytes))
             }
+            Kind::Open => Open::read(bytes)
+                .map(|open| Self::Open(Box::new(open)))
+                .ok_or(error),
             Kind::End => End::read(bytes)
                 .map(|end| Self::End(Box::new(end)))
                 .ok_or(error),
@@ -52,6 +71,7 @@ impl Record {
         match self {
             Self::Sample(sample, _) => &sample.header,
             Self::End(end) => &end.header,
+            Self::Open(open) => &open.header,
         }
     }
 }
@@ -85,6 +105,8 @@ mod tests {
             "one byte fewer than it says"
         );
         bytes.push(b'/');
-        assert!(matches!(Record::decode(&bytes), Ok(Record::Sample(_, data)) if data == b"HTTP/"));
+        assert!(
+            matches!(Record::decode(&bytes), Ok(Record::Sample(_, data)) if data.start == b"HTTP/")
+        );
     }
 }

@@ -76,6 +76,22 @@ impl ChunkDecoder {
         Chunks::More
     }
 
+    /// Bytes of chunk data that are still to come, if it is in the middle of a
+    /// chunk.
+    #[must_use]
+    pub fn data_left(&self) -> u64 {
+        match self.state {
+            State::Data(left) => left,
+            _ => 0,
+        }
+    }
+
+    /// Whether the next byte is the first of a size line.
+    #[must_use]
+    pub fn at_size(&self) -> bool {
+        self.state == State::Size(0, false)
+    }
+
     /// Passes over bytes that were not seen: `true` if they can only have been
     /// chunk data and the line's end behind it.
     #[must_use]

@@ -81,16 +81,34 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 /// first line does, else a request's.
 ///
 /// Accepts what recipients are told to accept (RFC 9112 section 2.2: bare LF,
-/// an empty line before a request) and what is common (folded lines, spaces
+/// an empty line before a message) and what is common (folded lines, spaces
 /// before the colon of a response's field): what matters is where the head
 /// ends, and that the two ends agree on it.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Parsed {
-    if is_prefix_of_either(bytes, b"HTTP/") {
-        parse_response(bytes)
+    let line = after_empty_lines(bytes);
+    let parsed = if is_prefix_of_either(line, b"HTTP/") {
+        parse_response(line)
     } else {
-        parse_request(bytes)
+        parse_request(line)
+    };
+    match parsed {
+        Parsed::Complete(mut head) => {
+            head.len += (bytes.len() - line.len()) as u64;
+            Parsed::Complete(head)
+        }
+        parsed => parsed,
     }
+}
+
+/// The bytes behind the empty lines at their start, which are to be ignored
+/// (RFC 9112 section 2.2).
+pub fn after_empty_lines(bytes: &[u8]) -> &[u8] {
+    let start = bytes
+        .iter()
+        .position(|byte| !b"\r\n".contains(byte))
+        .unwrap_or(bytes.len());
+    bytes.get(start..).unwrap_or_default()
 }
 
 fn is_prefix_of_either(bytes: &[u8], word: &[u8]) -> bool {

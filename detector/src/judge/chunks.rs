@@ -1,5 +1,6 @@
-//! Follows a chunked body through calls of which only the beginning was seen.
+//! Follows a chunked body through calls that were seen in part.
 
+use super::{finding::Message, outgoing::Sent};
 use crate::http::{ChunkDecoder, Chunks};
 
 /// Where the body is after a call.
@@ -14,31 +15,154 @@ pub(super) enum Followed {
     Lost,
 }
 
-/// Follows a body whose next byte is at offset `at` through a call that moved
-/// the bytes from `offset` to `end`, of which `data` are the first.
-pub(super) fn follow(
-    at: u64,
-    decoder: &mut ChunkDecoder,
-    offset: u64,
-    end: u64,
-    data: &[u8],
-) -> Followed {
-    if let Some(unseen) = offset.checked_sub(at)
+/// Bytes that one call moved, of which the first and the last were seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'a> {
+    /// Offset of the first.
+    pub(super) offset: u64,
+    /// Offset behind the last.
+    pub(super) end: u64,
+    /// The first of them.
+    pub(super) start: &'a [u8],
+    /// The last of them; empty where `start` holds them.
+    pub(super) tail: &'a [u8],
+}
+
+/// Follows a body whose next byte is at offset `at` through a call.
+pub(super) fn follow(at: u64, decoder: &mut ChunkDecoder, seen: Seen<'_>) -> Followed {
+    if let Some(unseen) = seen.offset.checked_sub(at)
         && !decoder.skip(unseen)
     {
         return Followed::Lost;
     }
-    let from = at.max(offset);
-    let seen = usize::try_from(from - offset)
+    let from = at.max(seen.offset);
+    let start = usize::try_from(from - seen.offset)
         .ok()
-        .and_then(|skip| data.get(skip..))
+        .and_then(|skip| seen.start.get(skip..))
         .unwrap_or_default();
-    match decoder.feed(seen) {
-        Chunks::Done(length) => Followed::Ended(from + length as u64),
+    match decoder.feed(start) {
+        Chunks::Done(length) => return Followed::Ended(from + length as u64),
+        Chunks::Invalid => return Followed::Lost,
+        Chunks::More => {}
+    }
+    let after = from + start.len() as u64;
+    let Some(tail_at) = seen.end.checked_sub(seen.tail.len() as u64) else {
+        return Followed::Lost;
+    };
+    match tail_at.checked_sub(after) {
+        Some(unseen) if decoder.skip(unseen) => {}
+        _ => return Followed::Lost,
+    }
+    match decoder.feed(seen.tail) {
+        Chunks::Done(length) => Followed::Ended(tail_at + length as u64),
         Chunks::Invalid => Followed::Lost,
-        Chunks::More => match end.checked_sub(from + seen.len() as u64) {
-            Some(unseen) if decoder.skip(unseen) => Followed::Within,
-            _ => Followed::Lost,
-        },
+        Chunks::More => Followed::Within,
+    }
+}
+
+/// A chunked message that is being sent.
+#[derive(Clone, Debug)]
+pub(super) struct Chunked {
+    pub(super) message: Message,
+    /// Offset of its first body byte.
+    pub(super) start: u64,
+    /// It certainly has a body: it answers no HEAD.
+    pub(super) has_body: bool,
+    /// Bytes received when its head was sent.
+    pub(super) received: u64,
+    /// The offset of the next byte and what it is, while every byte that
+    /// matters was seen.
+    pub(super) exact: Option<(u64, ChunkDecoder)>,
+    tail: Tail,
+    pub(super) stalled: bool,
+}
+
+impl Chunked {
+    pub(super) fn new(message: Message, start: u64, has_body: bool, received: u64) -> Self {
+        Self {
+            message,
+            start,
+            has_body,
+            received,
+            exact: Some((start, ChunkDecoder::default())),
+            tail: Tail::default(),
+            stalled: false,
+        }
+    }
+
+    /// Takes a call that sent a part of it.
+    pub(super) fn take(&mut self, sent: &Sent<'_>) -> Followed {
+        self.tail.take(sent);
+        let Some((at, mut decoder)) = self.exact else {
+            return Followed::Lost;
+        };
+        self.has_body |= sent.end() > self.start && !sent.unseen;
+        let followed = follow(at, &mut decoder, sent.seen());
+        self.exact = match followed {
+            Followed::Within => Some((sent.end().max(at), decoder)),
+            _ => None,
+        };
+        followed
+    }
+
+    /// Whether the bytes up to this offset are known to lack the end of the
+    /// body; `None` if that is not known.
+    pub(super) fn unterminated(&self, sent: u64) -> Option<bool> {
+        if let Some((at, mut decoder)) = self.exact {
+            // Its end would have been found.
+            return match sent.checked_sub(at) {
+                Some(unseen) if decoder.skip(unseen) => Some(true),
+                _ => None,
+            };
+        }
+        self.tail
+            .ends_message(sent)
+            .filter(|ends| !ends)
+            .map(|_| true)
+    }
+
+    /// Whether a body may have ended at this offset.
+    pub(super) fn may_end(&self, at: u64) -> bool {
+        self.tail.ends_message(at) == Some(true)
+    }
+}
+
+/// The last bytes that were sent.
+#[derive(Clone, Debug, Default)]
+struct Tail {
+    /// Offset behind the last.
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    /// Bytes that are kept: an empty line with the line end before it.
+    const KEPT: usize = 4;
+
+    fn take(&mut self, sent: &Sent<'_>) {
+        let whole = sent.data.len() as u64 == sent.moved;
+        if !whole || sent.offset != self.at {
+            self.bytes.clear();
+        }
+        self.bytes
+            .extend_from_slice(if whole { sent.data } else { sent.tail });
+        let extra = self.bytes.len().saturating_sub(Self::KEPT);
+        self.bytes.drain(..extra);
+        self.at = sent.end();
+    }
+
+    /// Whether the bytes up to this offset end with an empty line, as a chunked
+    /// body does, its trailer section included (RFC 9112 section 7.1); `None`
+    /// if that is not known.
+    fn ends_message(&self, at: u64) -> Option<bool> {
+        if self.at != at {
+            return None;
+        }
+        match self.bytes[..] {
+            [.., b'\n', b'\n'] | [.., b'\n', b'\r', b'\n'] => Some(true),
+            [.., b'\r', b'\n'] | [b'\n'] if self.bytes.len() < 3 => None,
+            [] => None,
+            _ => Some(false),
+        }
     }
 }

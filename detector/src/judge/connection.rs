@@ -1,16 +1,17 @@
 //! One connection's life, from its first record to its end.
 
-use detector_common::{Connection as Counters, End, EndKind, flag};
+use detector_common::{Connection as Counters, End, EndKind, Open, Sample, flag};
 
 use super::{
-    finding::Finding,
-    outgoing::{Outgoing, Sent, speaks},
-    requests::Requests,
+    finding::{Finding, Role},
+    flaw::{By, Flaw},
+    outgoing::{Sent, speaks},
     sequence::Sequence,
+    streams::Streams,
     tally::{Tally, Unjudged},
-    verdict::{Verdict, verdict},
+    verdict::{Verdict, at_risk, noted, verdict},
 };
-use crate::capture::Record;
+use crate::capture::{Bytes, Record};
 
 /// How long a shutdown waits before it is judged: a send that was blocked when
 /// another thread shut the socket down returns after it, and its bytes count.
@@ -23,7 +24,11 @@ const SETTLE_SHARED_NS: u64 = 2_000_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Connection {
     sequence: Sequence,
+    /// What it was when it was first used.
+    open: Option<Box<Open>>,
     streams: Option<Streams>,
+    /// The hint that was given last.
+    hinted: u64,
     /// The first ending; it waits until calls that were in progress are back.
     ending: Option<Box<End>>,
     /// Threads whose walks over a process's descriptors met it, once for each
@@ -32,21 +37,6 @@ pub(super) struct Connection {
     /// One of several descriptors was closed.
     shared: bool,
     concluded: bool,
-}
-
-#[derive(Debug)]
-struct Streams {
-    outgoing: Outgoing,
-    requests: Requests,
-}
-
-impl Streams {
-    fn new(fresh: bool) -> Self {
-        Self {
-            outgoing: Outgoing::new(fresh),
-            requests: Requests::new(fresh),
-        }
-    }
 }
 
 impl Connection {
@@ -120,42 +110,28 @@ impl Connection {
             self.lose(tally);
             return;
         }
-        let reason = if self.shared {
+        let reason = if counters.end_flags & flag::UNSEEN_END != 0 {
+            Unjudged::NotObserved
+        } else if self.shared {
             Unjudged::Shared
         } else {
             Unjudged::InProgress
         };
         if let Some(streams) = &mut self.streams {
             let unseen = unseen(counters.send_flags);
-            streams
-                .outgoing
-                .leave_open(counters.sent, unseen, reason, tally);
+            streams.leave_open(counters.sent, unseen, reason, tally);
         }
+        self.note(counters, counters.sent_ns, tally, findings);
         self.classify(counters, tally);
     }
 
     fn advance(&mut self, tally: &mut Tally, findings: &mut Vec<Finding>) -> bool {
         while let Some(record) = self.sequence.pop() {
             match record {
-                Record::Sample(sample, data) => {
-                    if self.concluded || self.sequence.lost() {
-                        continue;
-                    }
-                    let streams = self
-                        .streams
-                        .get_or_insert_with(|| Streams::new(sample.fresh == 1));
-                    let moved = u64::from(sample.moved);
-                    if sample.sending == 1 {
-                        let sent = Sent {
-                            offset: sample.offset,
-                            moved,
-                            data: &data,
-                            received: sample.opposite,
-                            unseen: unseen(sample.flags),
-                        };
-                        streams.outgoing.take(sent, &mut streams.requests, tally);
-                    } else {
-                        streams.requests.take(sample.offset, moved, &data);
+                Record::Open(open) => self.open = Some(open),
+                Record::Sample(sample, bytes) => {
+                    if !self.concluded && !self.sequence.lost() {
+                        self.sample(&sample, &bytes, tally);
                     }
                 }
                 Record::End(end) => {
@@ -166,6 +142,105 @@ impl Connection {
             }
         }
         false
+    }
+
+    fn sample(&mut self, sample: &Sample, bytes: &Bytes, tally: &mut Tally) {
+        let streams = self
+            .streams
+            .get_or_insert_with(|| Streams::new(sample.fresh == 1));
+        let moved = u64::from(sample.moved);
+        if sample.sending == 0 {
+            streams.receive(sample.offset, moved, &bytes.start);
+            return;
+        }
+        let sent = Sent {
+            offset: sample.offset,
+            moved,
+            data: &bytes.start,
+            tail: &bytes.tail,
+            received: sample.opposite,
+            unseen: unseen(sample.flags),
+            begins_call: sample.flags & flag::WITHIN == 0,
+            by: By {
+                pid: sample.header.tgid,
+                tid: sample.header.tid,
+                time_ns: sample.header.time_ns,
+                number: u16::try_from(sample.number).unwrap_or(u16::MAX),
+                fd: sample.fd,
+            },
+        };
+        streams.send(sent, tally);
+    }
+
+    /// The offset of the next bytes that matter, if it is not what the kernel
+    /// side was told last.
+    pub(super) fn take_hint(&mut self) -> Option<u64> {
+        let next = match &self.streams {
+            Some(_) if self.sequence.lost() || self.concluded => u64::MAX,
+            Some(streams) => streams.next_boundary(),
+            None => return None,
+        };
+        let known = std::mem::replace(&mut self.hinted, next);
+        (next != known).then_some(next)
+    }
+
+    /// Whether something was found wrong that [`Self::note`] is to tell.
+    pub(super) fn has_flaws(&self) -> bool {
+        self.streams
+            .as_ref()
+            .is_some_and(|streams| streams.outgoing.has_flaws())
+    }
+
+    /// Tells what was found wrong with messages while the connection goes on.
+    pub(super) fn note(
+        &mut self,
+        counters: &Counters,
+        now_ns: u64,
+        tally: &mut Tally,
+        findings: &mut Vec<Finding>,
+    ) {
+        let (Some(streams), Some(open)) = (&mut self.streams, &self.open) else {
+            return;
+        };
+        let flaws = streams.outgoing.take_flaws();
+        if self.sequence.lost() {
+            return;
+        }
+        for flawed in flaws {
+            // The others were counted when they were whole.
+            tally.messages_judged += u64::from(flawed.flaw == Flaw::Desync);
+            findings.push(noted(&flawed, open, counters, now_ns));
+        }
+    }
+
+    /// Whether a message is owed bytes, so far as records tell.
+    pub(super) fn owes(&self) -> bool {
+        !self.concluded
+            && self.ending.is_none()
+            && !self.sequence.lost()
+            && self
+                .streams
+                .as_ref()
+                .is_some_and(|streams| streams.outgoing.owes())
+    }
+
+    /// No byte was accepted for long.
+    pub(super) fn stall(
+        &mut self,
+        counters: &Counters,
+        now_ns: u64,
+        tally: &mut Tally,
+        findings: &mut Vec<Finding>,
+    ) {
+        if !self.owes() || !self.sequence.took_all(counters.seq) {
+            return;
+        }
+        if let Some(streams) = &mut self.streams
+            && let Some(flawed) = streams.outgoing.stall(counters.sent)
+        {
+            streams.outgoing.push_flaw(flawed);
+        }
+        self.note(counters, now_ns, tally, findings);
     }
 
     /// This side ended it, or one descriptor of it; `true` if it is over.
@@ -194,9 +269,24 @@ impl Connection {
             return false;
         }
         let counters = end.connection;
-        let ending = self.ending.take().unwrap_or(end);
+        let ending = self.ending.take().unwrap_or_else(|| end.clone());
         self.conclude(&ending, &counters, tally, findings);
+        self.risk(&end, findings);
         true
+    }
+
+    /// A response that was sent whole, and whose end takes it back.
+    fn risk(&self, end: &End, findings: &mut Vec<Finding>) {
+        let Some(streams) = &self.streams else { return };
+        if self.sequence.lost() || !at_risk(end) {
+            return;
+        }
+        if let Some(flawed) = streams.outgoing.whole(end.connection.sent)
+            && flawed.message.role == Role::Response
+            && let Verdict::Short(finding) = verdict(flawed, end, &end.connection)
+        {
+            findings.push(*finding);
+        }
     }
 
     /// Judges what was being sent when it ended.
@@ -215,15 +305,16 @@ impl Connection {
             return;
         }
         self.concluded = true;
-        let short = self.streams.as_mut().and_then(|streams| {
-            streams
-                .outgoing
-                .end(counters.sent, unseen(counters.send_flags), tally)
-        });
-        if let Some(body) = short {
-            match verdict(&body, ending, counters) {
+        let flawed = self
+            .streams
+            .as_mut()
+            .and_then(|streams| streams.end(counters.sent, unseen(counters.send_flags), tally));
+        self.note(counters, ending.header.time_ns, tally, findings);
+        if let Some(flawed) = flawed {
+            match verdict(&flawed, ending, counters) {
                 Verdict::Short(finding) => {
-                    tally.messages_judged += 1;
+                    // One that is too long was counted when it was whole.
+                    tally.messages_judged += u64::from(flawed.flaw != Flaw::Overrun);
                     findings.push(*finding);
                 }
                 Verdict::ByPeer(finding) => {

@@ -11,6 +11,18 @@ pub enum Cause {
     PrematureClose,
     /// The process ended before the promised bytes.
     ProcessExit,
+    /// The next message began before the promised bytes, on a connection that
+    /// goes on.
+    Desync,
+    /// A chunked body without its last chunk or its trailer section.
+    UnterminatedChunked,
+    /// No byte was accepted for long; the connection is open.
+    Stalled,
+    /// More bytes than promised.
+    Overrun,
+    /// All bytes were accepted, and then the connection was ended so that the
+    /// kernel sends a reset, which takes from the peer what it has not read.
+    DeliveryAtRisk,
     /// The peer was gone before this side ended.
     PeerClosed,
 }
@@ -23,6 +35,11 @@ impl Cause {
             Self::PrematureShutdown => "premature-shutdown",
             Self::PrematureClose => "premature-close",
             Self::ProcessExit => "process-exit",
+            Self::Desync => "desync",
+            Self::UnterminatedChunked => "unterminated-chunked",
+            Self::Stalled => "stalled",
+            Self::Overrun => "overrun",
+            Self::DeliveryAtRisk => "delivery-at-risk",
             Self::PeerClosed => "peer-closed",
         }
     }
@@ -72,11 +89,33 @@ impl Role {
     }
 }
 
+/// What tells where a message ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Content-Length.
+    ContentLength,
+    /// The chunked transfer coding.
+    Chunked,
+}
+
+impl Framing {
+    /// The name, as in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ContentLength => "content-length",
+            Self::Chunked => "chunked",
+        }
+    }
+}
+
 /// The message that is short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Request or response.
     pub role: Role,
+    /// What tells where it ends.
+    pub framing: Framing,
     /// Status code of a response.
     pub status: Option<u16>,
     /// Method of the request, its own or the one it answers, where seen.
@@ -115,6 +154,14 @@ pub enum EndingKind {
     Replace,
     /// The same, by an exec (`FD_CLOEXEC`).
     Exec,
+    /// It did not end: the next message began, or bytes that are none, by this
+    /// call (`detector_common::CallEntry`).
+    Next {
+        /// Number of the call.
+        call: u16,
+    },
+    /// It did not end.
+    Open,
     /// The end of the process; its wait status (wait(2)).
     Exit {
         /// As wait(2) gives it.
@@ -129,17 +176,9 @@ impl EndingKind {
         match self {
             Self::Shutdown { .. } => "shutdown",
             Self::Close | Self::CloseRange | Self::Replace | Self::Exec => "close",
+            Self::Next { .. } => "next-message",
+            Self::Open => "open",
             Self::Exit { .. } => "exit",
-        }
-    }
-
-    /// The cause that it is where bytes are owed.
-    #[must_use]
-    pub const fn cause(self) -> Cause {
-        match self {
-            Self::Shutdown { .. } => Cause::PrematureShutdown,
-            Self::Close | Self::CloseRange | Self::Replace | Self::Exec => Cause::PrematureClose,
-            Self::Exit { .. } => Cause::ProcessExit,
         }
     }
 }
@@ -149,6 +188,8 @@ impl EndingKind {
 pub struct Ending {
     /// How.
     pub kind: EndingKind,
+    /// By an operation of io_uring instead of a system call.
+    pub by_uring: bool,
     /// When, `CLOCK_MONOTONIC` nanoseconds.
     pub time_ns: u64,
     /// Nanoseconds since the kernel last accepted bytes; `None` if it never
@@ -171,7 +212,7 @@ pub struct TimelineEntry {
     pub tid: Option<u32>,
 }
 
-/// One message that was cut short.
+/// One message that is not what was promised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Why.
@@ -188,6 +229,10 @@ pub struct Finding {
     pub fd: Option<u32>,
     /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
     pub family: u16,
+    /// TCP: bytes that were received and not read when it was closed.
+    pub unread: u32,
+    /// `SO_LINGER` with time 0 was set when it was closed.
+    pub reset: bool,
     /// Inode number of the socket, as in `/proc/PID/fd`.
     pub inode: Option<u64>,
     /// This side's address.
@@ -198,10 +243,10 @@ pub struct Finding {
     pub peer_pid: Option<u32>,
     /// The message.
     pub message: Message,
-    /// Body bytes promised by Content-Length.
-    pub promised: u64,
-    /// Body bytes that the kernel accepted.
-    pub sent: u64,
+    /// Body bytes promised by Content-Length; `None` for a chunked body.
+    pub promised: Option<u64>,
+    /// Body bytes that the kernel accepted; `None` for a chunked body.
+    pub sent: Option<u64>,
     /// Bytes that the last send call offered and the kernel did not take;
     /// `None` if it is not known how many it offered.
     pub stranded: Option<u64>,
@@ -212,9 +257,9 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Body bytes that never reached the kernel.
+    /// Body bytes that never reached the kernel; `None` where it is not known.
     #[must_use]
-    pub fn missing(&self) -> u64 {
-        self.promised.saturating_sub(self.sent)
+    pub fn missing(&self) -> Option<u64> {
+        Some(self.promised?.saturating_sub(self.sent?))
     }
 }

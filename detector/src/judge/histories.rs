@@ -194,7 +194,7 @@ fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
 fn sizes(findings: &[Finding]) -> Vec<(u64, u64)> {
     findings
         .iter()
-        .map(|finding| (finding.promised, finding.sent))
+        .map(|finding| (finding.promised.unwrap_or(0), finding.sent.unwrap_or(0)))
         .collect()
 }
 

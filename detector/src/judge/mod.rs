@@ -6,18 +6,23 @@
 //! | `sequence.rs`   | the order of a connection's records, and whether one is missing |
 //! | `requests.rs`   | which request a response answers |
 //! | `chunks.rs`     | where a chunked body ends, from calls seen in part |
+//! | `body.rs`, `flaw.rs` | a message that is being sent, and what may be wrong with it |
+//! | `streams.rs`    | both directions, and two readings where the bytes allow them |
 //! | `outgoing.rs`   | where in the stream of sent bytes each message begins and ends |
 //! | `connection.rs` | one connection's life, from its first record to its end |
 //! | `verdict.rs`    | who ended it, with what cause and fault |
 //! | `finding.rs`    | what a finding says |
 //! | `tally.rs`      | what was judged, and what was not, by reason |
 
+mod body;
 mod chunks;
 mod connection;
 mod finding;
+mod flaw;
 mod outgoing;
 mod requests;
 mod sequence;
+mod streams;
 mod tally;
 mod verdict;
 
@@ -34,7 +39,9 @@ use detector_common::Connection as Counters;
 
 use self::connection::Connection;
 pub use self::{
-    finding::{Address, Cause, Ending, EndingKind, Fault, Finding, Message, Role, TimelineEntry},
+    finding::{
+        Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, TimelineEntry,
+    },
     tally::{Tally, Unjudged},
 };
 use crate::capture::Record;
@@ -46,6 +53,8 @@ pub struct Judge {
     tally: Tally,
     findings: Vec<Finding>,
     released: Vec<u64>,
+    hints: Vec<(u64, u64)>,
+    flawed: Vec<u64>,
     ended: Ended,
 }
 
@@ -65,6 +74,12 @@ impl Judge {
         }
         let connection = self.connections.entry(cookie).or_default();
         let over = connection.take(record, &mut self.tally, &mut self.findings);
+        if let Some(boundary) = connection.take_hint() {
+            self.hints.push((cookie, boundary));
+        }
+        if connection.has_flaws() {
+            self.flawed.push(cookie);
+        }
         if over {
             if connection.held_by_several() {
                 self.released.push(cookie);
@@ -83,6 +98,45 @@ impl Judge {
     /// descriptors when it ended.
     pub fn take_released(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.released)
+    }
+
+    /// Takes what the kernel side is to be told since the last call: of a
+    /// connection, the offset of the next sent bytes that matter
+    /// (`detector_common::hint`).
+    pub fn take_hints(&mut self) -> Vec<(u64, u64)> {
+        std::mem::take(&mut self.hints)
+    }
+
+    /// Takes the connections that go on and on which something was found wrong;
+    /// [`Judge::note`] makes it a finding.
+    pub fn take_flawed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.flawed)
+    }
+
+    /// Tells what was found wrong on a connection that goes on; with the
+    /// kernel's counters for it as they are now, and the time
+    /// (`CLOCK_MONOTONIC` nanoseconds).
+    pub fn note(&mut self, cookie: u64, counters: &Counters, now_ns: u64) {
+        if let Some(connection) = self.connections.get_mut(&cookie) {
+            connection.note(counters, now_ns, &mut self.tally, &mut self.findings);
+        }
+    }
+
+    /// The connections on which a message is owed bytes, as far as records
+    /// tell.
+    pub fn owing(&self) -> impl Iterator<Item = u64> {
+        self.connections
+            .iter()
+            .filter(|(_, connection)| connection.owes())
+            .map(|(cookie, _)| *cookie)
+    }
+
+    /// The kernel accepted no byte on a connection for long; `counters` are its
+    /// own for it, `now_ns` is the time.
+    pub fn stall(&mut self, cookie: u64, counters: &Counters, now_ns: u64) {
+        if let Some(connection) = self.connections.get_mut(&cookie) {
+            connection.stall(counters, now_ns, &mut self.tally, &mut self.findings);
+        }
     }
 
     /// The connections that wait for something, shut down but not closed, or

@@ -6,26 +6,14 @@
 //! believed only with witnesses; see [`Trust`].
 
 use super::{
-    chunks::{Followed, follow},
-    finding::{Message, Role},
+    body::Body,
+    chunks::{Chunked, Followed, Seen},
+    finding::{Framing as Framed, Message, Role},
+    flaw::{By, Flaw, Flawed},
     requests::{HEAD_LIMIT, Request, Requests},
     tally::{Tally, Unjudged},
 };
-use crate::http::{ChunkDecoder, Framing, Head, Parsed, StartLine, framing, parse};
-
-/// A message with Content-Length that is being sent.
-#[derive(Clone, Debug)]
-pub(super) struct Body {
-    pub(super) message: Message,
-    /// Offset of its first body byte.
-    pub(super) start: u64,
-    /// Offset behind its last body byte.
-    pub(super) end: u64,
-    /// It certainly has a body: it answers no HEAD.
-    pub(super) has_body: bool,
-    /// Bytes received when its head was sent.
-    pub(super) received: u64,
-}
+use crate::http::{Framing, Head, Parsed, StartLine, after_empty_lines, framing, parse};
 
 /// How sure it is that messages begin where they are taken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +27,7 @@ enum Trust {
     Provisional { requests: u64 },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Place {
     /// The next message begins at this offset.
     Boundary(u64),
@@ -47,8 +35,10 @@ enum Place {
     Head(u64, Vec<u8>),
     /// In a message with a promised length.
     Body(Body),
-    /// In a chunked message whose next byte is at this offset.
-    Chunks(u64, ChunkDecoder),
+    /// In a chunked message.
+    Chunks(Box<Chunked>),
+    /// Behind this message came bytes that are no message.
+    Overrun(Body),
     /// Not known, until a head is believed.
     Unknown,
     /// HTTP framing ended, or the body lasts until the connection ends.
@@ -66,7 +56,7 @@ enum Turn {
     Lost,
 }
 
-/// A call that sent bytes, as far as it was sampled.
+/// A call that sent bytes, or a part of one, as far as it was sampled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent<'a> {
     /// Offset of its first byte.
@@ -75,20 +65,43 @@ pub(super) struct Sent<'a> {
     pub(super) moved: u64,
     /// The first of them.
     pub(super) data: &'a [u8],
+    /// The last of them, where `data` does not hold them.
+    pub(super) tail: &'a [u8],
     /// Bytes received by then.
     pub(super) received: u64,
     /// Bytes went out on this connection that were not looked at.
     pub(super) unseen: bool,
+    /// It is the call's beginning.
+    pub(super) begins_call: bool,
+    /// Which call it is.
+    pub(super) by: By,
 }
 
 impl Sent<'_> {
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.offset + self.moved
+    }
+
+    pub(super) fn seen(&self) -> Seen<'_> {
+        Seen {
+            offset: self.offset,
+            end: self.end(),
+            start: self.data,
+            tail: self.tail,
+        }
     }
 }
 
+/// The last message that was sent whole.
+#[derive(Clone, Debug)]
+pub(super) struct Whole {
+    pub(super) flawed: Flawed,
+    /// Offset behind its last byte.
+    pub(super) end: u64,
+}
+
 /// The stream of sent bytes of one connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Outgoing {
     place: Place,
     trust: Trust,
@@ -102,6 +115,11 @@ pub(super) struct Outgoing {
     answered: u64,
     /// Offset behind the last byte that a sample told of.
     reached: u64,
+    whole: Option<Whole>,
+    /// The message with Content-Length that ended at the boundary.
+    ended: Option<Body>,
+    /// What was found wrong and not yet taken.
+    flaws: Vec<Flawed>,
 }
 
 impl Outgoing {
@@ -119,6 +137,122 @@ impl Outgoing {
             joined: false,
             answered: 0,
             reached: 0,
+            whole: None,
+            ended: None,
+            flaws: Vec::new(),
+        }
+    }
+
+    /// A stream in which a response begins at `at`, whatever came before.
+    pub(super) fn from(at: u64, requests: &Requests) -> Self {
+        Self {
+            place: Place::Boundary(at),
+            role: Some(Role::Response),
+            told: true,
+            answered: requests.heads(),
+            reached: at,
+            ..Self::new(true)
+        }
+    }
+
+    /// Messages found so far.
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Whether something was found wrong since it was last taken.
+    pub(super) fn has_flaws(&self) -> bool {
+        !self.flaws.is_empty()
+    }
+
+    /// What was found wrong since the last call.
+    pub(super) fn take_flaws(&mut self) -> Vec<Flawed> {
+        std::mem::take(&mut self.flaws)
+    }
+
+    /// Adds what was found wrong elsewhere.
+    pub(super) fn push_flaw(&mut self, flawed: Flawed) {
+        self.flaws.push(flawed);
+    }
+
+    /// The last message that was sent whole, if nothing was sent after it.
+    pub(super) fn whole(&self, sent: u64) -> Option<&Flawed> {
+        let whole = self.whole.as_ref().filter(|whole| whole.end == sent)?;
+        Some(&whole.flawed)
+    }
+
+    /// The offset of the next bytes that matter: 0 where every byte does,
+    /// [`u64::MAX`] where only what looks like a head does.
+    pub(super) fn next_boundary(&self) -> u64 {
+        match &self.place {
+            Place::Boundary(at) => *at,
+            Place::Head(..) => 0,
+            Place::Body(body) => body.end,
+            Place::Chunks(chunked) => chunked
+                .exact
+                .map_or(0, |(at, decoder)| at + decoder.data_left()),
+            Place::Overrun(_) | Place::Unknown | Place::Over => u64::MAX,
+        }
+    }
+
+    /// Whether a message was sent whole up to this offset and none begun.
+    pub(super) fn rests_at(&self, sent: u64) -> bool {
+        matches!(self.place, Place::Boundary(at) if at == sent)
+    }
+
+    /// Whether the place in the stream is still known.
+    pub(super) fn knows_its_place(&self) -> bool {
+        !matches!(self.place, Place::Unknown | Place::Over | Place::Overrun(_))
+    }
+
+    /// The message with Content-Length that is being sent, if this call is
+    /// within its body and begins as the next message would.
+    pub(super) fn contradicted(&self, sent: &Sent<'_>, requests: &Requests) -> Option<&Body> {
+        let Place::Body(body) = &self.place else {
+            return None;
+        };
+        // Second witness: a request was read since the head was sent, which
+        // this may answer.
+        let read_since = requests.heads() > self.answered
+            && requests.unanswered().is_some_and(|count| count > 0);
+        (self.trust == Trust::Proven
+            && body.message.role == Role::Response
+            && body.has_body
+            && sent.begins_call
+            && (body.start..body.end).contains(&sent.offset)
+            && read_since
+            && is_final_response(sent.data))
+        .then_some(body)
+    }
+
+    /// No byte was accepted for long: the message that is owed some, told once.
+    pub(super) fn stall(&mut self, sent: u64) -> Option<Flawed> {
+        if self.trust != Trust::Proven {
+            return None;
+        }
+        match &mut self.place {
+            Place::Body(body) if body.has_body && sent < body.end && !body.stalled => {
+                body.stalled = true;
+                Some(body.flawed(Flaw::Stalled, sent, None))
+            }
+            Place::Chunks(chunked)
+                if chunked.has_body
+                    && !chunked.stalled
+                    && chunked.unterminated(sent) == Some(true) =>
+            {
+                chunked.stalled = true;
+                Some(flawed(chunked, Flaw::Stalled))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether [`Self::stall`] may have something to tell.
+    pub(super) fn owes(&self) -> bool {
+        match &self.place {
+            Place::Body(body) => !body.stalled,
+            Place::Chunks(chunked) => !chunked.stalled,
+            _ => false,
         }
     }
 
@@ -129,6 +263,9 @@ impl Outgoing {
 
     /// Takes a sampled call.
     pub(super) fn take(&mut self, sent: Sent<'_>, requests: &mut Requests, tally: &mut Tally) {
+        if sent.offset < self.reached && !self.within_body(&sent) {
+            self.overlap(requests, tally);
+        }
         self.reached = self.reached.max(sent.end());
         let mut first = true;
         // Each turn moves on by at least a head, or stops.
@@ -144,24 +281,74 @@ impl Outgoing {
         }
     }
 
+    /// Whether the call lies within a body, whose bytes may come in any order.
+    fn within_body(&self, sent: &Sent<'_>) -> bool {
+        matches!(&self.place, Place::Body(body)
+            if body.start <= sent.offset && sent.end() <= body.end)
+    }
+
+    /// Calls overlap: several threads wrote at once, and which bytes came first
+    /// is not known.
+    fn overlap(&mut self, requests: &mut Requests, tally: &mut Tally) {
+        if !matches!(self.place, Place::Unknown | Place::Over) {
+            self.lose(Unjudged::Overlapping, requests, tally);
+        }
+        self.whole = None;
+    }
+
     /// What was being sent when `sent` bytes in all had been accepted and the
-    /// stream ended: a message that is short, if that is certain.
-    pub(super) fn end(&mut self, sent: u64, unseen: bool, tally: &mut Tally) -> Option<Body> {
+    /// stream ended: a message that is short, or long, if that is certain.
+    pub(super) fn end(
+        &mut self,
+        sent: u64,
+        unseen: bool,
+        requests: &mut Requests,
+        tally: &mut Tally,
+    ) -> Option<Flawed> {
+        if sent < self.reached {
+            self.overlap(requests, tally);
+        }
         self.complete(sent, unseen, tally);
         let place = std::mem::replace(&mut self.place, Place::Over);
         match place {
             Place::Unknown | Place::Over => {}
             _ if self.trust != Trust::Proven => self.miss(Unjudged::MidStream, tally),
-            Place::Body(body) if body.has_body => return Some(body),
+            Place::Body(body) if body.has_body => {
+                return Some(body.flawed(Flaw::Short, sent, None));
+            }
             Place::Body(_) => self.miss(Unjudged::MethodUnknown, tally),
+            // Empty lines between messages are to be ignored (RFC 9112 section
+            // 2.2).
+            Place::Head(_, bytes) if after_empty_lines(&bytes).is_empty() => {}
             Place::Head(..) => self.miss(Unjudged::HeadCut, tally),
-            Place::Chunks(..) => self.miss(Unjudged::Chunked, tally),
+            Place::Chunks(chunked) if !chunked.has_body => {
+                self.miss(Unjudged::MethodUnknown, tally);
+            }
+            Place::Chunks(chunked) => match chunked.unterminated(sent) {
+                Some(true) if self.nothing_followed(&chunked, requests) => {
+                    return Some(flawed(&chunked, Flaw::Unterminated));
+                }
+                _ => self.miss(Unjudged::Chunked, tally),
+            },
+            Place::Overrun(body) => return Some(body.flawed(Flaw::Overrun, sent, None)),
             Place::Boundary(at) if sent > at && self.messages > 0 => {
                 self.miss(Unjudged::Unaccounted, tally);
             }
             Place::Boundary(_) => {}
         }
         None
+    }
+
+    /// Whether no other message can have begun behind a chunked one whose end
+    /// was not followed byte by byte: its request was the last.
+    fn nothing_followed(&self, chunked: &Chunked, requests: &Requests) -> bool {
+        let answered = requests.unanswered() == Some(0) && requests.heads() == self.answered;
+        chunked.exact.is_some() || (chunked.message.role == Role::Response && answered)
+    }
+
+    /// Whether a promised length would not be reached with so many bytes.
+    pub(super) fn is_short(&self, sent: u64) -> bool {
+        matches!(&self.place, Place::Body(body) if sent < body.end)
     }
 
     /// The watch ends with the connection open and `sent` bytes accepted; a
@@ -179,7 +366,9 @@ impl Outgoing {
         match std::mem::replace(&mut self.place, Place::Over) {
             Place::Unknown | Place::Over => {}
             _ if self.trust != Trust::Proven => self.miss(Unjudged::MidStream, tally),
-            Place::Body(_) | Place::Head(..) | Place::Chunks(..) => self.miss(reason, tally),
+            Place::Head(_, bytes) if after_empty_lines(&bytes).is_empty() => {}
+            Place::Body(_) | Place::Head(..) | Place::Chunks(_) => self.miss(reason, tally),
+            Place::Overrun(body) => self.flaws.push(body.flawed(Flaw::Overrun, sent, None)),
             Place::Boundary(at) if sent > at && self.messages > 0 => {
                 self.miss(Unjudged::Unaccounted, tally);
             }
@@ -194,6 +383,11 @@ impl Outgoing {
             // Had they been another head, it would have been sampled.
             body.has_body |= sent > body.start && !unseen;
             if (body.has_body && sent >= body.end) || sent == body.end {
+                self.whole = Some(Whole {
+                    flawed: body.flawed(Flaw::AtRisk, body.end, None),
+                    end: body.end,
+                });
+                self.ended = Some(body.clone());
                 self.place = Place::Boundary(body.end);
                 self.judged(tally);
             }
@@ -284,23 +478,40 @@ impl Outgoing {
                     _ => Turn::Done,
                 }
             }
-            Place::Chunks(at, decoder) => {
-                let (at, mut decoder) = (*at, *decoder);
-                match follow(at, &mut decoder, sent.offset, sent.end(), sent.data) {
+            Place::Chunks(chunked) => {
+                let at_size = chunked
+                    .exact
+                    .is_some_and(|(at, decoder)| at == sent.offset && decoder.at_size());
+                let may_have_ended = chunked.exact.is_none() && chunked.may_end(sent.offset);
+                match chunked.take(&sent) {
                     Followed::Ended(after) => {
+                        self.whole = Some(Whole {
+                            flawed: flawed(chunked, Flaw::AtRisk),
+                            end: after,
+                        });
                         self.place = Place::Boundary(after);
                         self.judged(tally);
                         Turn::More
                     }
-                    Followed::Within => {
-                        self.place = Place::Chunks(sent.end(), decoder);
-                        Turn::Done
-                    }
+                    Followed::Within => Turn::Done,
                     Followed::Lost => {
-                        self.lose(Unjudged::Chunked, requests, tally);
-                        Turn::Lost
+                        self.lost_chunks(sent, at_size, may_have_ended, requests, tally)
                     }
                 }
+            }
+            Place::Overrun(body) => {
+                // It goes on until the next response begins.
+                let answers = requests.heads() > self.answered;
+                if !(sent.begins_call && answers && is_final_response(sent.data)) {
+                    return Turn::Done;
+                }
+                let flawed = body.flawed(Flaw::Overrun, sent.offset, Some(sent.by));
+                self.flaws.push(flawed);
+                self.place = Place::Boundary(sent.offset);
+                self.trust = Trust::Provisional {
+                    requests: requests.heads(),
+                };
+                Turn::More
             }
             Place::Unknown => {
                 let response = matches!(parse(sent.data), Parsed::Complete(head)
@@ -320,6 +531,42 @@ impl Outgoing {
         }
     }
 
+    /// A call cannot be followed through a chunked body.
+    fn lost_chunks(
+        &mut self,
+        sent: Sent<'_>,
+        at_size: bool,
+        may_have_ended: bool,
+        requests: &mut Requests,
+        tally: &mut Tally,
+    ) -> Turn {
+        let Place::Chunks(chunked) = &self.place else {
+            return Turn::Done;
+        };
+        let read_since = requests.heads() > self.answered;
+        let next = sent.begins_call && is_final_response(sent.data);
+        if next && at_size && !chunked.has_body && is_response(sent.data) {
+            self.lose(Unjudged::MethodUnknown, requests, tally);
+            return Turn::Lost;
+        }
+        let proven = self.trust == Trust::Proven && chunked.message.role == Role::Response;
+        if next && at_size && read_since && proven && requests.unanswered() > Some(0) {
+            // Where a chunk's size is due: no size is spelled so.
+            let mut flawed = flawed(chunked, Flaw::Desync);
+            flawed.by = Some(sent.by);
+            self.flaws.push(flawed);
+            self.place = Place::Boundary(sent.offset);
+            return Turn::More;
+        }
+        if next && may_have_ended && read_since {
+            let answered = self.answered;
+            self.lose(Unjudged::Chunked, requests, tally);
+            self.answered = answered;
+            return Turn::Lost;
+        }
+        Turn::Done
+    }
+
     /// Parses a head that begins at `start`, whose bytes so far end with what
     /// was seen of this call.
     fn head(
@@ -333,7 +580,7 @@ impl Outgoing {
         let seen_whole = start + bytes.len() as u64 == sent.end();
         match self.parse(&bytes) {
             Parsed::Complete(head) => {
-                self.confirm(start == sent.offset, requests, tally);
+                self.confirm(start == sent.offset && sent.begins_call, requests, tally);
                 let after = usize::try_from(head.len)
                     .ok()
                     .and_then(|len| bytes.get(len..));
@@ -355,7 +602,12 @@ impl Outgoing {
                 Turn::Done
             }
             Parsed::Invalid => {
-                if self.messages == 0 {
+                let overrun = self.ended.take().filter(|body| {
+                    body.end == start && body.has_body && self.trust == Trust::Proven
+                });
+                if let Some(body) = overrun {
+                    self.place = Place::Overrun(body);
+                } else if self.messages == 0 {
                     self.place = Place::Over;
                     self.miss(speaks(&bytes), tally);
                 } else {
@@ -369,7 +621,7 @@ impl Outgoing {
     /// A side that sent responses sends no requests: bytes that could begin
     /// one are then no head.
     fn parse(&self, bytes: &[u8]) -> Parsed {
-        let response = bytes
+        let response = after_empty_lines(bytes)
             .iter()
             .zip(b"HTTP/")
             .all(|(byte, letter)| byte == letter);
@@ -435,6 +687,15 @@ impl Outgoing {
             .filter(|_| method_known)
             .map(|request| (request.method, request.target))
             .unzip();
+        let message = |framing| Message {
+            role,
+            framing,
+            status,
+            method,
+            target,
+            head_offset: start,
+            head_bytes: head.len,
+        };
         match framing {
             Framing::Interim => self.place = Place::Boundary(body_start),
             Framing::NoBody => {
@@ -452,22 +713,26 @@ impl Outgoing {
                     return Turn::Done;
                 }
                 self.place = Place::Body(Body {
-                    message: Message {
-                        role,
-                        status,
-                        method,
-                        target,
-                        head_offset: start,
-                        head_bytes: head.len,
-                    },
+                    message: message(Framed::ContentLength),
                     start: body_start,
                     end,
                     has_body: method_known || !after.is_empty(),
                     received: sent.received,
+                    stalled: false,
                 });
             }
             Framing::Chunked => {
-                self.place = Place::Chunks(body_start, ChunkDecoder::default());
+                if !method_known && is_response(after) {
+                    self.lose(Unjudged::MethodUnknown, requests, tally);
+                    return Turn::Done;
+                }
+                let chunked = Chunked::new(
+                    message(Framed::Chunked),
+                    body_start,
+                    method_known || !after.is_empty(),
+                    sent.received,
+                );
+                self.place = Place::Chunks(Box::new(chunked));
             }
             Framing::UntilClose => {
                 self.miss(Unjudged::UntilClose, tally);
@@ -487,6 +752,25 @@ impl Outgoing {
             _ => Turn::More,
         }
     }
+}
+
+fn flawed(chunked: &Chunked, flaw: Flaw) -> Flawed {
+    Flawed {
+        flaw,
+        message: chunked.message.clone(),
+        promised: None,
+        sent: None,
+        received: chunked.received,
+        by: None,
+    }
+}
+
+/// Whether the bytes begin with the whole head of a response that is not an
+/// interim one.
+fn is_final_response(data: &[u8]) -> bool {
+    matches!(parse(data), Parsed::Complete(head)
+        if matches!(head.start, StartLine::Response { .. })
+            && framing(&head, None) != Framing::Interim)
 }
 
 /// Whether the bytes begin as a response does, or are the first of such.

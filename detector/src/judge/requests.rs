@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::chunks::{Followed, follow};
+use super::chunks::{Followed, Seen, follow};
 use crate::http::{ChunkDecoder, Framing, Parsed, StartLine, framing, parse};
 
 /// Most requests that are kept unanswered; a client that pipelines more has
@@ -14,7 +14,7 @@ use crate::http::{ChunkDecoder, Framing, Parsed, StartLine, framing, parse};
 const PIPELINE: usize = 256;
 
 /// Longest head that is put together from several calls, as in the kernel side.
-pub(super) const HEAD_LIMIT: usize = 64 << 10;
+pub(super) const HEAD_LIMIT: usize = 128 << 10;
 
 /// A request head that was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) struct Request {
 }
 
 /// Where the next request begins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Place {
     /// At this offset.
     At(u64),
@@ -37,7 +37,7 @@ enum Place {
 }
 
 /// The requests of one connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Requests {
     place: Place,
     unanswered: VecDeque<Request>,
@@ -68,6 +68,11 @@ impl Requests {
         self.exact && !self.doubtful
     }
 
+    /// Requests that were received and not answered, where that is known.
+    pub(super) fn unanswered(&self) -> Option<usize> {
+        self.certain().then_some(self.unanswered.len())
+    }
+
     /// A response may have gone out that was not seen: which requests are
     /// answered is not known any more.
     pub(super) fn response_missed(&mut self) {
@@ -93,6 +98,12 @@ impl Requests {
     /// the `moved` bytes of the call.
     pub(super) fn take(&mut self, offset: u64, moved: u64, data: &[u8]) {
         let end = offset + moved;
+        let seen = Seen {
+            offset,
+            end,
+            start: data,
+            tail: &[],
+        };
         // A call is parsed once: what follows a loss in its middle is not
         // looked at, or requests would be counted twice.
         let parsed = self.parsed;
@@ -137,7 +148,7 @@ impl Requests {
                 }
                 Place::Chunks(at, decoder) => {
                     let (at, mut decoder) = (*at, *decoder);
-                    match follow(at, &mut decoder, offset, end, data) {
+                    match follow(at, &mut decoder, seen) {
                         Followed::Ended(after) => self.place = Place::At(after),
                         Followed::Within => {
                             self.place = Place::Chunks(end, decoder);

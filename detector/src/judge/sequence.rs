@@ -69,6 +69,11 @@ impl Sequence {
         }
     }
 
+    /// Whether all of so many records were taken.
+    pub(super) fn took_all(&self, numbered: u32) -> bool {
+        self.next == numbered && self.held.is_empty()
+    }
+
     /// Whether a record is missing.
     pub(super) fn lost(&self) -> bool {
         self.lost

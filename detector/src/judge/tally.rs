@@ -14,13 +14,15 @@ pub enum Unjudged {
     Http2,
     /// Another protocol. Counted per connection.
     NotHttp,
-    /// Its first bytes went by a call whose memory is not looked at (io_uring,
-    /// `sendmmsg`, `splice`) or could not be read. Counted per connection.
+    /// Its bytes went by a call whose memory is not looked at (`splice`, some of
+    /// io_uring's operations) or could not be read, or its end was made by one
+    /// that is not seen. Counted per connection.
     NotObserved,
     /// The body lasts until the connection ends (RFC 9112 section 6.3 item 8):
     /// no length was promised. Counted per message.
     UntilClose,
-    /// Chunked. Counted per message.
+    /// Chunked, and bytes that tell where it ends were not seen. Counted per
+    /// message.
     Chunked,
     /// After a 101 or a 2xx to CONNECT. Counted per connection.
     Tunnel,
@@ -32,6 +34,9 @@ pub enum Unjudged {
     /// A boundary between messages that lies where no bytes were seen. Counted
     /// each time.
     Unaccounted,
+    /// Several threads sent at once: which bytes came first is not known.
+    /// Counted each time.
+    Overlapping,
     /// A response without body to a request whose method was not seen: it may
     /// answer HEAD. Counted per message.
     MethodUnknown,
@@ -72,6 +77,7 @@ impl Unjudged {
             Self::Malformed => "malformed",
             Self::HeadCut => "head-cut",
             Self::Unaccounted => "unaccounted",
+            Self::Overlapping => "overlapping",
             Self::MethodUnknown => "method-unknown",
             Self::EarlyResponse => "early-response",
             Self::Shared => "shared",
@@ -93,6 +99,15 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Adds what another counted.
+    pub fn add(&mut self, other: &Self) {
+        self.messages_judged += other.messages_judged;
+        self.peer_endings += other.peer_endings;
+        for (reason, count) in &other.unjudged {
+            *self.unjudged.entry(*reason).or_default() += count;
+        }
+    }
+
     /// One more that was not judged.
     pub fn miss(&mut self, reason: Unjudged) {
         *self.unjudged.entry(reason).or_default() += 1;

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use detector_common::{
-    CallEntry, Connection as Counters, End, EndKind, SocketInfo, call_by_number, family, flag,
-    tcp_state,
+    BY_URING, CallEntry, Connection as Counters, End, EndKind, Open, SocketInfo, call_name, family,
+    flag, tcp_state,
 };
 
 use super::{
     finding::{Address, Cause, Ending, EndingKind, Fault, Finding, Role, TimelineEntry},
-    outgoing::Body,
+    flaw::{Flaw, Flawed},
     tally::Unjudged,
 };
 
@@ -46,36 +46,133 @@ const SHUT_RDWR: u32 = 2;
 const ECONNRESET: u32 = 104;
 const EPIPE: u32 = 32;
 
-/// Judges a message that was short when the connection ended. `end` is the
-/// first ending with the socket as it was just before it; `counters` are the
-/// final ones, which hold what calls that were still in progress then brought.
-pub(super) fn verdict(body: &Body, end: &End, counters: &Counters) -> Verdict {
+/// How long after its last byte a response may still lie unread at the peer,
+/// when all of it was acknowledged.
+const UNREAD_NS: u64 = 1_000_000_000;
+
+/// Judges a message that was not what was promised when the connection ended.
+/// `end` is the first ending with the socket as it was just before it;
+/// `counters` are the final ones, which hold what calls that were still in
+/// progress then brought.
+pub(super) fn verdict(flawed: &Flawed, end: &End, counters: &Counters) -> Verdict {
     let Some(kind) = ending_kind(end) else {
         return Verdict::Unjudged(Unjudged::LostEvents);
     };
     // A server may answer before it has read the whole request, and a client
     // may then stop (RFC 9110 section 10.1.1, RFC 9112 section 9.5).
-    if body.message.role == Role::Request && end.connection.received > body.received {
+    if flawed.message.role == Role::Request && end.connection.received > flawed.received {
         return Verdict::Unjudged(Unjudged::EarlyResponse);
     }
     let peer = peer(end);
+    let owes = matches!(flawed.flaw, Flaw::Short | Flaw::Unterminated);
     let (cause, fault) = match peer {
-        Peer::Gone => (Cause::PeerClosed, Fault::Peer),
-        Peer::HalfClosed => (kind.cause(), Fault::Unknown),
-        Peer::There => (kind.cause(), Fault::Local),
+        Peer::Gone if owes => (Cause::PeerClosed, Fault::Peer),
+        Peer::HalfClosed if owes => (cause(flawed.flaw, kind), Fault::Unknown),
+        _ => (cause(flawed.flaw, kind), Fault::Local),
     };
-    let finding = Box::new(finding(body, end, counters, kind, cause, fault, peer));
-    if peer == Peer::Gone {
-        Verdict::ByPeer(finding)
+    let ending = Ending {
+        kind,
+        by_uring: end.how & BY_URING != 0,
+        time_ns: end.header.time_ns,
+        idle_ns: idle(end.header.time_ns, end.connection.sent_ns),
+    };
+    let mut finding = Finding {
+        fd: u32::try_from(end.fd).ok(),
+        unread: end.socket.unread,
+        reset: end.socket.reset != 0,
+        timeline: timeline(counters, end.header.tid, &ending, peer),
+        ..unplaced(flawed, &end.socket, counters, cause, fault, ending)
+    };
+    (finding.pid, finding.tid) = (end.header.tgid, end.header.tid);
+    finding.comm = text(&end.comm);
+    if cause == Cause::PeerClosed {
+        Verdict::ByPeer(Box::new(finding))
     } else {
-        Verdict::Short(finding)
+        Verdict::Short(Box::new(finding))
     }
+}
+
+/// Whether the ending of a connection, whose last response was sent whole,
+/// makes the kernel send a reset while the peer may not have read all of it
+/// (`tcp_close`; RFC 9112 section 9.6).
+pub(super) fn at_risk(end: &End) -> bool {
+    let socket = &end.socket;
+    let resets = socket.unread > 0 || socket.reset != 0;
+    let lately =
+        idle(end.header.time_ns, end.connection.sent_ns).is_some_and(|idle| idle < UNREAD_NS);
+    socket.family != family::UNIX
+        && resets
+        && (socket.unacknowledged > 0 || lately)
+        && peer(end) != Peer::Gone
+}
+
+/// A message that is not what was promised, on a connection that goes on.
+/// `open` is what it was when it was first used; `now_ns` is the time.
+pub(super) fn noted(flawed: &Flawed, open: &Open, counters: &Counters, now_ns: u64) -> Finding {
+    let (kind, time_ns) = match flawed.by {
+        Some(by) => (EndingKind::Next { call: by.number }, by.time_ns),
+        None => (EndingKind::Open, now_ns),
+    };
+    let ending = Ending {
+        kind,
+        by_uring: false,
+        time_ns,
+        idle_ns: flawed
+            .by
+            .is_none()
+            .then(|| idle(now_ns, counters.sent_ns))
+            .flatten(),
+    };
+    let fault = match flawed.flaw {
+        Flaw::Stalled => Fault::Unknown,
+        _ => Fault::Local,
+    };
+    let last = counters.calls_in_order().last().map(|call| call.tid);
+    Finding {
+        pid: flawed.by.map_or(open.header.tgid, |by| by.pid),
+        tid: flawed
+            .by
+            .map(|by| by.tid)
+            .or(last)
+            .unwrap_or(open.header.tid),
+        fd: u32::try_from(flawed.by.map_or(counters.fd, |by| by.fd)).ok(),
+        comm: text(&open.comm),
+        timeline: counters.calls_in_order().map(entry).collect(),
+        ..unplaced(
+            flawed,
+            &open.socket,
+            counters,
+            cause(flawed.flaw, kind),
+            fault,
+            ending,
+        )
+    }
+}
+
+/// The cause that it is, by what is wrong and how it ended.
+fn cause(flaw: Flaw, kind: EndingKind) -> Cause {
+    match flaw {
+        Flaw::Unterminated => Cause::UnterminatedChunked,
+        Flaw::Desync => Cause::Desync,
+        Flaw::Overrun => Cause::Overrun,
+        Flaw::Stalled => Cause::Stalled,
+        Flaw::AtRisk => Cause::DeliveryAtRisk,
+        Flaw::Short => match kind {
+            EndingKind::Exit { .. } => Cause::ProcessExit,
+            EndingKind::Shutdown { .. } => Cause::PrematureShutdown,
+            _ => Cause::PrematureClose,
+        },
+    }
+}
+
+fn idle(now_ns: u64, sent_ns: u64) -> Option<u64> {
+    (sent_ns > 0).then(|| now_ns.saturating_sub(sent_ns))
 }
 
 fn ending_kind(end: &End) -> Option<EndingKind> {
     Some(match EndKind::from_number(end.kind)? {
         EndKind::Shutdown => EndingKind::Shutdown {
-            both: end.how == SHUT_RDWR,
+            both: end.how & !BY_URING == SHUT_RDWR,
         },
         EndKind::Close => EndingKind::Close,
         EndKind::CloseRange => EndingKind::CloseRange,
@@ -110,49 +207,49 @@ fn peer(end: &End) -> Peer {
     }
 }
 
-fn finding(
-    body: &Body,
-    end: &End,
+/// A finding without process, descriptor and calls.
+fn unplaced(
+    flawed: &Flawed,
+    socket: &SocketInfo,
     counters: &Counters,
-    kind: EndingKind,
     cause: Cause,
     fault: Fault,
-    peer: Peer,
+    ending: Ending,
 ) -> Finding {
-    let promised = body.end - body.start;
-    let sent = counters.sent.saturating_sub(body.start).min(promised);
-    let taken = u64::try_from(counters.last_result).unwrap_or(0);
-    let known = counters.last_offered != u64::MAX;
-    let ending = Ending {
-        kind,
-        time_ns: end.header.time_ns,
-        idle_ns: (end.connection.sent_ns > 0)
-            .then(|| end.header.time_ns.saturating_sub(end.connection.sent_ns)),
+    // What comes after the promised bytes, if not an overrun, is not its.
+    let sent = match (flawed.flaw, flawed.promised, flawed.sent) {
+        (Flaw::Overrun, _, sent) | (_, None, sent) => sent,
+        (_, Some(promised), sent) => sent.map(|sent| sent.min(promised)),
     };
-    let (local, remote) = addresses(&end.socket);
+    let taken = u64::try_from(counters.last_result).unwrap_or(0);
+    // Of the calls after it nothing follows for a message that came before.
+    let known = counters.last_offered != u64::MAX && flawed.by.is_none();
+    let (local, peer) = addresses(socket);
     Finding {
         cause,
         fault,
-        pid: end.header.tgid,
-        tid: end.header.tid,
-        comm: text(&end.comm),
-        fd: u32::try_from(end.fd).ok(),
-        family: end.socket.family,
-        inode: (end.socket.inode != 0).then_some(end.socket.inode),
+        pid: 0,
+        tid: 0,
+        comm: String::new(),
+        fd: None,
+        family: socket.family,
+        unread: 0,
+        reset: false,
+        inode: (socket.inode != 0).then_some(socket.inode),
         local,
-        peer: remote,
-        peer_pid: (end.socket.peer_pid != 0).then_some(end.socket.peer_pid),
-        message: body.message.clone(),
-        promised,
+        peer,
+        peer_pid: (socket.peer_pid != 0).then_some(socket.peer_pid),
+        message: flawed.message.clone(),
+        promised: flawed.promised,
         sent,
         stranded: known.then(|| counters.last_offered.saturating_sub(taken)),
-        timeline: timeline(counters, end, &ending, peer),
+        timeline: Vec::new(),
         ending,
     }
 }
 
 /// The last calls, what the peer had done, and the ending.
-fn timeline(counters: &Counters, end: &End, ending: &Ending, peer: Peer) -> Vec<TimelineEntry> {
+fn timeline(counters: &Counters, tid: u32, ending: &Ending, peer: Peer) -> Vec<TimelineEntry> {
     let mut entries: Vec<_> = counters.calls_in_order().map(entry).collect();
     if peer != Peer::There {
         let call = if peer == Peer::Gone {
@@ -174,7 +271,7 @@ fn timeline(counters: &Counters, end: &End, ending: &Ending, peer: Peer) -> Vec<
         call: ending.kind.name().to_owned(),
         offered: None,
         result: None,
-        tid: Some(end.header.tid),
+        tid: Some(tid),
     });
     // Calls that were in progress at the ending returned after it.
     entries.sort_by_key(|entry| entry.time_ns.unwrap_or(ending.time_ns));
@@ -184,10 +281,8 @@ fn timeline(counters: &Counters, end: &End, ending: &Ending, peer: Peer) -> Vec<
 fn entry(call: &CallEntry) -> TimelineEntry {
     TimelineEntry {
         time_ns: Some(call.time_ns),
-        call: call_by_number(call.number).map_or_else(
-            || format!("syscall {}", call.number),
-            |row| row.name.to_owned(),
-        ),
+        call: call_name(call.number)
+            .map_or_else(|| format!("syscall {}", call.number), str::to_owned),
         offered: (call.offered != u64::MAX).then_some(call.offered),
         result: Some(i64::from(call.result)),
         tid: Some(call.tid),

@@ -1,12 +1,12 @@
 //! A connection as the kernel side sees it, for tests of the judge.
 
 use detector_common::{
-    Connection as Counters, End, EndKind, Header, Kind, Plain as _, SAMPLE_LEN, SEND_SAMPLE_LEN,
-    Sample, family,
+    Connection as Counters, EDGE_END, EDGE_START, End, EndKind, Header, Kind, Open, Plain as _,
+    SAMPLE_LEN, Sample, family, flag,
 };
 
 use super::{Finding, Judge, Tally};
-use crate::capture::Record;
+use crate::capture::{Bytes, Record};
 
 /// A connection as the kernel side sees it: samples what it would sample.
 pub(super) struct Wire {
@@ -14,8 +14,17 @@ pub(super) struct Wire {
     pub(super) counters: Counters,
     pub(super) socket_state: u8,
     pub(super) socket_shutdown: u8,
-    pub(super) send_open: bool,
-    pub(super) receive_open: bool,
+    /// Bytes of the head that is open in each direction.
+    send_open: Option<Vec<u8>>,
+    receive_open: Option<Vec<u8>>,
+    head_seen: bool,
+    announced: bool,
+    /// The judge's hints arrive at once, instead of too late.
+    pub(super) hints: bool,
+    boundary: u64,
+    pub(super) unread: u32,
+    /// Added to the time of what comes.
+    pub(super) later_ns: u64,
     /// Records that are lost on their way.
     pub(super) lose: Vec<u32>,
     /// The thread that makes the endings.
@@ -38,8 +47,14 @@ impl Wire {
             counters,
             socket_state: 1,
             socket_shutdown: 0,
-            send_open: false,
-            receive_open: false,
+            send_open: None,
+            receive_open: None,
+            head_seen: false,
+            announced: false,
+            hints: false,
+            boundary: 0,
+            unread: 0,
+            later_ns: 0,
             lose: Vec::new(),
             tid: 43,
             hold: false,
@@ -60,7 +75,7 @@ impl Wire {
             kind: kind as u32,
             seq,
             cookie: COOKIE,
-            time_ns: 1_000_000 * u64::from(seq + 1),
+            time_ns: 1_000_000 * u64::from(seq + 1) + self.later_ns,
             tgid: 42,
             tid: self.tid,
         }
@@ -74,6 +89,9 @@ impl Wire {
             self.held.push(record);
         } else {
             self.judge.take(record);
+            if let Some((_, boundary)) = self.judge.take_hints().pop() {
+                self.boundary = boundary;
+            }
         }
     }
 
@@ -90,8 +108,8 @@ impl Wire {
                 *to = *from;
             }
         }
-        let opposite = self.counters.received;
-        self.send_open = self.sample(bytes, moved, offset, opposite, true, self.send_open);
+        self.announce();
+        self.sample(bytes, moved, offset, true);
         self
     }
 
@@ -104,46 +122,138 @@ impl Wire {
                 *to = *from;
             }
         }
-        let opposite = self.counters.sent;
-        self.receive_open = self.sample(bytes, moved, offset, opposite, false, self.receive_open);
+        self.announce();
+        self.sample(bytes, moved, offset, false);
         self
     }
 
-    pub(super) fn sample(
-        &mut self,
-        bytes: &[u8],
-        moved: u64,
-        offset: u64,
-        opposite: u64,
-        sending: bool,
-        open: bool,
-    ) -> bool {
-        let begins = ["HTTP", "GET ", "POST", "HEAD", "CONN"].iter().any(|word| {
-            let length = bytes.len().min(4);
-            length > 0 && word.as_bytes().get(..length) == bytes.get(..length)
-        });
-        if !begins && !open {
-            return open;
-        }
-        let limit = if sending { SEND_SAMPLE_LEN } else { SAMPLE_LEN };
-        let data: Vec<u8> = bytes
+    /// What the kernel side would sample of a call (`detector-ebpf`,
+    /// `sampling.rs`), without the judge's hints unless they are wanted.
+    fn sample(&mut self, bytes: &[u8], moved: u64, offset: u64, sending: bool) {
+        let whole: Vec<u8> = bytes
             .iter()
             .copied()
             .chain(std::iter::repeat(b'x'))
-            .take(usize::try_from(moved).unwrap_or(usize::MAX).min(limit))
+            .take(usize::try_from(moved).unwrap_or(usize::MAX).min(1 << 20))
             .collect();
+        let words: &[&str] = if sending {
+            &["HTTP", "GET ", "POST", "HEAD", "CONN"]
+        } else {
+            &["GET ", "POST", "HEAD", "CONN"]
+        };
+        let begins = words.iter().any(|word| {
+            let length = bytes.len().min(4);
+            length > 0 && word.as_bytes().get(..length) == bytes.get(..length)
+        });
+        let open = if sending {
+            &mut self.send_open
+        } else {
+            &mut self.receive_open
+        };
+        if begins {
+            *open = Some(Vec::new());
+        }
+        if open.is_some() {
+            self.head(&whole, 0, offset, sending);
+            return;
+        }
+        if !sending || !self.head_seen {
+            return;
+        }
+        let next = if self.hints { self.boundary } else { 0 };
+        if next >= offset + moved {
+            return;
+        }
+        let length = whole.len();
+        if next > offset {
+            self.send_open = Some(Vec::new());
+            let skip = usize::try_from(next - offset).unwrap_or(length);
+            self.head(&whole, skip, offset, sending);
+        } else if length <= SAMPLE_LEN {
+            self.emit(&whole, &[], offset, moved, sending, false);
+        } else {
+            let start = whole.get(..EDGE_START).unwrap_or_default();
+            let tail = whole.get(length - EDGE_END..).unwrap_or_default();
+            self.emit(start, tail, offset, moved, sending, false);
+        }
+    }
+
+    /// Samples a head from the byte `skip` of a call on, until it ends.
+    fn head(&mut self, whole: &[u8], skip: usize, offset: u64, sending: bool) {
+        self.head_seen |= sending;
+        let mut at = skip;
+        loop {
+            let rest = whole.get(at..).unwrap_or_default();
+            let window = rest.get(..SAMPLE_LEN.min(rest.len())).unwrap_or_default();
+            let open = if sending {
+                &mut self.send_open
+            } else {
+                &mut self.receive_open
+            };
+            let mut so_far = open.take().unwrap_or_default();
+            so_far.extend_from_slice(window);
+            let ended = so_far.windows(2).any(|pair| pair == b"\n\n")
+                || so_far.windows(3).any(|three| three == b"\n\r\n");
+            let more = !ended && rest.len() > window.len();
+            if !ended {
+                *open = Some(so_far);
+            }
+            let tells = if more { window.len() } else { rest.len() };
+            self.emit(
+                window,
+                &[],
+                offset + at as u64,
+                tells as u64,
+                sending,
+                at > 0,
+            );
+            at += window.len();
+            if !more {
+                return;
+            }
+        }
+    }
+
+    fn emit(
+        &mut self,
+        start: &[u8],
+        tail: &[u8],
+        offset: u64,
+        moved: u64,
+        sending: bool,
+        within: bool,
+    ) {
         let mut sample = Sample::zeroed();
         sample.header = self.header(Kind::Sample);
         sample.offset = offset;
-        sample.opposite = opposite;
+        sample.opposite = if sending {
+            self.counters.received
+        } else {
+            self.counters.sent
+        };
         sample.moved = u32::try_from(moved).unwrap_or(u32::MAX);
-        sample.len = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        sample.len = u32::try_from(start.len()).unwrap_or(u32::MAX);
+        sample.tail = u32::try_from(tail.len()).unwrap_or(u32::MAX);
         sample.sending = u32::from(sending);
         sample.fresh = self.counters.fresh;
-        sample.flags = self.counters.send_flags;
-        let closed = moved > limit as u64 || data.ends_with(b"\r\n\r\n");
-        self.deliver(Record::Sample(sample, data));
-        !closed
+        sample.flags = self.counters.send_flags | if within { flag::WITHIN } else { 0 };
+        sample.number = 1;
+        let bytes = Bytes {
+            start: start.to_vec(),
+            tail: tail.to_vec(),
+        };
+        self.deliver(Record::Sample(sample, bytes));
+    }
+
+    /// The connection's first record.
+    fn announce(&mut self) {
+        if std::mem::replace(&mut self.announced, true) {
+            return;
+        }
+        let mut open = Open::zeroed();
+        open.header = self.header(Kind::Open);
+        open.socket.family = self.counters.family;
+        self.deliver(Record::Open(Box::new(open)));
     }
 
     pub(super) fn body(&mut self, bytes: u64) -> &mut Self {
@@ -162,6 +272,7 @@ impl Wire {
         end.socket.family = self.counters.family;
         end.socket.state = self.socket_state;
         end.socket.shutdown = self.socket_shutdown;
+        end.socket.unread = self.unread;
         self.deliver(Record::End(Box::new(end)));
         self
     }

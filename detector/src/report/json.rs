@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, io};
 
+use detector_common::call_name;
 use serde::Serialize;
 
 use super::{Reported, Summary, errno, milliseconds};
@@ -23,19 +24,19 @@ struct FindingObject<'a> {
     schema: u32,
     /// When this side ended the connection, RFC 3339, UTC, microseconds.
     time: String,
-    /// `premature-shutdown`, `premature-close`, `process-exit`, `peer-closed`.
+    /// [`crate::judge::Cause::name`].
     cause: &'static str,
     /// `local` (this process), `peer`, `unknown`.
     fault: &'static str,
     process: Process<'a>,
     socket: Socket,
     message: Message<'a>,
-    /// Content-Length.
-    promised_bytes: u64,
+    /// Content-Length; null where the body is chunked, as the next two.
+    promised_bytes: Option<u64>,
     /// Body bytes that the kernel accepted; the head is not among them.
-    sent_bytes: u64,
-    /// `promised_bytes` less `sent_bytes`.
-    missing_bytes: u64,
+    sent_bytes: Option<u64>,
+    /// `promised_bytes` less `sent_bytes`, or 0.
+    missing_bytes: Option<u64>,
     /// Bytes that the last send call offered and the kernel did not take; 0
     /// where the process never offered the rest.
     stranded_bytes: Option<u64>,
@@ -69,13 +70,18 @@ struct Socket {
     peer_pid: Option<u32>,
     /// N of `socket:[N]` in `/proc/PID/fd`.
     inode: Option<u64>,
+    /// TCP: bytes received and not read at the ending: a close then sends a
+    /// reset.
+    unread_bytes: u32,
+    /// `SO_LINGER` with time 0 was set: a close then sends a reset.
+    linger_reset: bool,
 }
 
 #[derive(Serialize)]
 struct Message<'a> {
     /// `response` or `request`.
     role: &'static str,
-    /// `content-length`.
+    /// `content-length` or `chunked`.
     framing: &'static str,
     status: Option<u16>,
     /// Of the request that a response answers, or of the request itself.
@@ -89,10 +95,12 @@ struct Message<'a> {
 
 #[derive(Serialize)]
 struct Ending {
-    /// `shutdown`, `close` or `exit`.
+    /// `shutdown`, `close` or `exit`; `next-message` where the next message, or
+    /// bytes that are none, began on a connection that goes on; `open` where it
+    /// only made no progress.
     kind: &'static str,
-    /// The call as strace prints it.
-    call: String,
+    /// The call as strace prints it; null where there is none.
+    call: Option<String>,
     /// Error of that call; it is seen at its entry, so always `null`.
     errno: Option<&'static str>,
     /// Since the kernel last accepted bytes.
@@ -167,10 +175,12 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
             peer: finding.peer.as_ref().map(address),
             peer_pid: finding.peer_pid,
             inode: finding.inode,
+            unread_bytes: finding.unread,
+            linger_reset: finding.reset,
         },
         message: Message {
             role: finding.message.role.name(),
-            framing: "content-length",
+            framing: finding.message.framing.name(),
             status: finding.message.status,
             method: finding.message.method.as_deref(),
             target: reported.target(),
@@ -245,11 +255,11 @@ fn ending(finding: &Finding) -> Ending {
 }
 
 /// The ending as strace writes it.
-pub(super) fn ending_call(finding: &Finding) -> String {
+pub(super) fn ending_call(finding: &Finding) -> Option<String> {
     let fd = finding
         .fd
         .map_or_else(|| "?".to_owned(), |fd| fd.to_string());
-    match finding.ending.kind {
+    let call = match finding.ending.kind {
         EndingKind::Shutdown { both } => {
             format!(
                 "shutdown({fd}, {})",
@@ -260,11 +270,21 @@ pub(super) fn ending_call(finding: &Finding) -> String {
         EndingKind::CloseRange => format!("close_range over {fd}"),
         EndingKind::Replace => format!("dup2 over {fd}"),
         EndingKind::Exec => format!("execve, close-on-exec of {fd}"),
+        EndingKind::Next { call } => {
+            let name = call_name(call).unwrap_or("a call");
+            format!("{name}({fd}, …)")
+        }
+        EndingKind::Open => return None,
         EndingKind::Exit { wait_status } => match wait_status & 0x7f {
             0 => format!("exit_group({})", wait_status >> 8 & 0xff),
             signal => format!("killed by {}", errno::signal(signal)),
         },
-    }
+    };
+    Some(if finding.ending.by_uring {
+        format!("io_uring {call}")
+    } else {
+        call
+    })
 }
 
 fn rounded(milliseconds: f64) -> f64 {

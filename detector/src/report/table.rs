@@ -4,7 +4,7 @@
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 
 use super::{Reported, errno, grouped, json, milliseconds};
-use crate::judge::{Cause, Fault, Finding, Role, TimelineEntry};
+use crate::judge::{Cause, EndingKind, Fault, Finding, Role, TimelineEntry};
 
 /// The block of one finding, without a newline at its end.
 #[must_use]
@@ -16,7 +16,7 @@ pub fn finding(reported: &Reported<'_>, color: bool) -> String {
         Fault::Peer | Fault::Unknown => Color::Yellow,
     };
     facts.set_header([
-        Cell::new(headline(finding.fault))
+        Cell::new(headline(finding))
             .fg(fault_color)
             .add_attribute(Attribute::Bold),
         Cell::new(format!("{}, {}", finding.cause.name(), fault(finding)))
@@ -26,16 +26,10 @@ pub fn finding(reported: &Reported<'_>, color: bool) -> String {
     for (name, value) in [
         ("when", format!("{:.6}", reported.time)),
         ("message", message(reported)),
-        (
-            "promised",
-            format!("{} bytes (Content-Length)", grouped(finding.promised)),
-        ),
-        (
-            "accepted",
-            format!("{} bytes by the kernel", grouped(finding.sent)),
-        ),
+        ("promised", promised(finding)),
+        ("accepted", accepted(finding)),
         ("missing", missing(finding)),
-        ("ended by", ended_by(finding)),
+        (ended(finding), ended_by(finding)),
         ("program", reported.exe.unwrap_or("not known").to_owned()),
         ("socket", socket(finding)),
     ] {
@@ -77,18 +71,44 @@ fn plain_table(color: bool) -> Table {
     table
 }
 
-fn headline(fault: Fault) -> &'static str {
-    match fault {
-        Fault::Local | Fault::Unknown => "TRUNCATED",
-        Fault::Peer => "CUT BY PEER",
+fn headline(finding: &Finding) -> &'static str {
+    match (finding.cause, finding.fault) {
+        (Cause::Stalled, _) => "STALLED",
+        (Cause::Overrun, _) => "TOO LONG",
+        (Cause::DeliveryAtRisk, _) => "AT RISK",
+        (_, Fault::Local | Fault::Unknown) => "TRUNCATED",
+        (_, Fault::Peer) => "CUT BY PEER",
     }
 }
 
 fn fault(finding: &Finding) -> String {
-    match finding.fault {
-        Fault::Local => "fault: local".to_owned(),
-        Fault::Peer => "fault: peer".to_owned(),
-        Fault::Unknown => "fault: unknown (the peer had half-closed)".to_owned(),
+    match (finding.cause, finding.fault) {
+        (_, Fault::Local) => "fault: local".to_owned(),
+        (_, Fault::Peer) => "fault: peer".to_owned(),
+        (Cause::Stalled, Fault::Unknown) => "fault: unknown".to_owned(),
+        (_, Fault::Unknown) => "fault: unknown (the peer had half-closed)".to_owned(),
+    }
+}
+
+fn promised(finding: &Finding) -> String {
+    match finding.promised {
+        Some(bytes) => format!("{} bytes (Content-Length)", grouped(bytes)),
+        None => "a last chunk (Transfer-Encoding: chunked)".to_owned(),
+    }
+}
+
+fn accepted(finding: &Finding) -> String {
+    match finding.sent {
+        Some(bytes) => format!("{} bytes by the kernel", grouped(bytes)),
+        None => "no last chunk".to_owned(),
+    }
+}
+
+fn ended(finding: &Finding) -> &'static str {
+    match finding.ending.kind {
+        EndingKind::Next { .. } => "shown by",
+        EndingKind::Open => "waiting",
+        _ => "ended by",
     }
 }
 
@@ -108,29 +128,49 @@ fn message(reported: &Reported<'_>) -> String {
 
 fn missing(finding: &Finding) -> String {
     let stranded = match finding.stranded {
-        None => "how many the last call offered is not known".to_owned(),
-        Some(0) => "none stranded (never offered)".to_owned(),
-        Some(bytes) => format!("{} stranded (offered to the last call)", grouped(bytes)),
+        None if matches!(finding.ending.kind, EndingKind::Next { .. }) => String::new(),
+        None => "; how many the last call offered is not known".to_owned(),
+        Some(0) => "; none stranded (never offered)".to_owned(),
+        Some(bytes) => format!("; {} stranded (offered to the last call)", grouped(bytes)),
     };
-    format!("{} bytes; {stranded}", grouped(finding.missing()))
+    match (finding.cause, finding.missing()) {
+        (Cause::DeliveryAtRisk, _) => format!("what the peer has not read: {}", reset(finding)),
+        (Cause::Overrun, _) => {
+            let extra = finding
+                .sent
+                .unwrap_or(0)
+                .saturating_sub(finding.promised.unwrap_or(0));
+            format!("none: {} bytes too many", grouped(extra))
+        }
+        (_, Some(bytes)) => format!("{} bytes{stranded}", grouped(bytes)),
+        (_, None) => format!("the end of the body{stranded}"),
+    }
+}
+
+/// Why the kernel sends a reset.
+fn reset(finding: &Finding) -> String {
+    match (finding.unread, finding.reset) {
+        (0, _) => "SO_LINGER 0 makes the kernel send a reset".to_owned(),
+        (bytes, _) => format!(
+            "{} received bytes were left unread, so that the kernel sends a reset",
+            grouped(bytes.into())
+        ),
+    }
 }
 
 fn ended_by(finding: &Finding) -> String {
-    let idle = finding.ending.idle_ns.map_or_else(
-        || "nothing was ever accepted".to_owned(),
-        |idle| format!("{:.2} ms after the last byte", milliseconds(idle)),
-    );
+    let idle = match (finding.ending.idle_ns, finding.ending.kind) {
+        (_, EndingKind::Next { .. }) => String::new(),
+        (None, _) => ", nothing was ever accepted".to_owned(),
+        (Some(idle), _) => format!(", {:.2} ms after the last byte", milliseconds(idle)),
+    };
     let thread = if finding.tid == finding.pid {
         String::new()
     } else {
         format!(" thread {}", finding.tid)
     };
-    format!(
-        "{}[{}]{thread}: {}, {idle}",
-        finding.comm,
-        finding.pid,
-        json::ending_call(finding)
-    )
+    let call = json::ending_call(finding).unwrap_or_else(|| "still open".to_owned());
+    format!("{}[{}]{thread}: {call}{idle}", finding.comm, finding.pid)
 }
 
 fn socket(finding: &Finding) -> String {
@@ -169,7 +209,9 @@ fn call(entry: &TimelineEntry, start: u64, finding: &Finding) -> [Cell; 2] {
                 outcome(result)
             )
         }
-        (None, _) if is_ending(entry, finding) => json::ending_call(finding),
+        (None, _) if is_ending(entry, finding) => {
+            json::ending_call(finding).unwrap_or_else(|| entry.call.clone())
+        }
         (None, _) => entry.call.clone(),
     };
     let cell = if is_ending(entry, finding) && finding.cause != Cause::PeerClosed {

@@ -155,6 +155,9 @@ fn every_ending_is_told_apart() -> Result<()> {
         let expected = expected.and_then(|(_, expected)| *expected);
         if row.contains("/1000?") {
             check(&report, run, row, expected, (4000, 1000));
+        } else if row == "/write/linger-close/4000/4000?true" {
+            let risk = Some(("delivery-at-risk", "close("));
+            check(&report, run, row, risk, (4000, 4000));
         } else {
             check(&report, run, row, None, (0, 0));
         }

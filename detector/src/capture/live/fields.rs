@@ -1,8 +1,29 @@
 //! The configuration that the kernel side gets at load.
 
-use detector_common::{CALLS, Config, Fields, NO_FIELD, Registers, SYSCALL_LIMIT};
+use detector_common::{
+    CALLS, Config, Direction, Fields, NO_FIELD, OPERATION_LIMIT, OPERATIONS, RECEIVES, Registers,
+    SYSCALL_LIMIT,
+};
 
 use super::btf::{Btf, BtfError};
+
+/// What is read of io_uring's requests (io_uring/{net,rw,openclose}.h and
+/// include/linux/io_uring_types.h; checked: 6.18).
+const URING: [(&str, &str); 13] = [
+    ("io_kiocb", "file"),
+    ("io_kiocb", "opcode"),
+    ("io_kiocb", "flags"),
+    ("io_kiocb", "cqe.fd"),
+    ("io_kiocb", "ctx"),
+    ("io_ring_ctx", "submit_state.link.head"),
+    ("io_sr_msg", "buf"),
+    ("io_sr_msg", "len"),
+    ("io_rw", "addr"),
+    ("io_rw", "len"),
+    ("io_shutdown", "how"),
+    ("io_close", "fd"),
+    ("io_close", "file_slot"),
+];
 
 /// Looks up every field that the kernel side reads.
 ///
@@ -20,6 +41,16 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
     };
     // Kernels built without IPv6 lack these.
     let v6 = |path| field("sock_common", path).unwrap_or(NO_FIELD);
+    // Without io_uring, or where it is another: all of it, or nothing.
+    let uring_known = URING
+        .iter()
+        .all(|(structure, path)| field(structure, path).is_ok());
+    let uring = |structure, path| {
+        field(structure, path)
+            .ok()
+            .filter(|_| uring_known)
+            .unwrap_or(NO_FIELD)
+    };
     Ok(Fields {
         task_files: field("task_struct", "files")?,
         task_signal: field("task_struct", "signal")?,
@@ -58,6 +89,25 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         sock_shutdown: field("sock", "sk_shutdown")?,
         sock_err: field("sock", "sk_err")?,
         sock_socket: field("sock", "sk_socket")?,
+        sock_linger_time: field("sock", "sk_lingertime")?,
+        sock_flags: field("sock_common", "skc_flags")?,
+        tcp_rcv_nxt: field("tcp_sock", "rcv_nxt")?,
+        tcp_copied_seq: field("tcp_sock", "copied_seq")?,
+        tcp_snd_una: field("tcp_sock", "snd_una")?,
+        tcp_write_seq: field("tcp_sock", "write_seq")?,
+        req_file: uring("io_kiocb", "file"),
+        req_opcode: uring("io_kiocb", "opcode"),
+        req_flags: uring("io_kiocb", "flags"),
+        req_fd: uring("io_kiocb", "cqe.fd"),
+        req_ctx: uring("io_kiocb", "ctx"),
+        ctx_link_head: uring("io_ring_ctx", "submit_state.link.head"),
+        sr_buffer: uring("io_sr_msg", "buf"),
+        sr_length: uring("io_sr_msg", "len"),
+        rw_address: uring("io_rw", "addr"),
+        rw_length: uring("io_rw", "len"),
+        shutdown_how: uring("io_shutdown", "how"),
+        close_fd: uring("io_close", "fd"),
+        close_slot: uring("io_close", "file_slot"),
         sock_peer_pid: field("sock", "sk_peer_pid")?,
         unix_addr: field("unix_sock", "addr")?,
         unix_addr_len: field("unix_address", "len")?,
@@ -110,6 +160,21 @@ pub(super) fn arguments() -> [u8; SYSCALL_LIMIT] {
     table
 }
 
+/// Per io_uring operation, where its bytes are and which way they go.
+pub(super) fn operations() -> [u8; OPERATION_LIMIT] {
+    let mut table = [0; OPERATION_LIMIT];
+    for operation in OPERATIONS {
+        if let Some(slot) = table.get_mut(usize::from(operation.code)) {
+            *slot = operation.arguments.code()
+                | match operation.direction {
+                    Direction::Send => 0,
+                    Direction::Receive => RECEIVES,
+                };
+        }
+    }
+    table
+}
+
 /// What is watched, as the kernel side needs it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope {
@@ -128,5 +193,6 @@ pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
         own_tgid: std::process::id(),
         wake_at: scope.wake_at,
         arguments: arguments(),
+        operations: operations(),
     })
 }

@@ -118,6 +118,20 @@ const FRAMING: &[Row] = &[
         "5.5",
     ),
     row(
+        "uring_submit",
+        Hook::Typed("io_uring_submit_req"),
+        "shows where io_uring's bytes are, and its close",
+        "6.3",
+    )
+    .optional(),
+    row(
+        "uring_queue",
+        Hook::Typed("io_uring_queue_async_work"),
+        "shows shutdown by io_uring",
+        "6.0",
+    )
+    .optional(),
+    row(
         "exit_sendmmsg",
         Hook::Syscall("sys_exit_sendmmsg"),
         "tells one sendmmsg from the next",
@@ -160,6 +174,12 @@ const BIRTHS: &[Row] = &[
     row(
         "exit_accept4",
         Hook::Syscall("sys_exit_accept4"),
+        BEGINNINGS,
+        "4.7",
+    ),
+    row(
+        "exit_socketpair",
+        Hook::Syscall("sys_exit_socketpair"),
         BEGINNINGS,
         "4.7",
     ),

@@ -3,6 +3,7 @@
 pub mod btf;
 mod environment;
 mod fields;
+mod hints;
 mod hooks;
 pub mod process;
 
@@ -10,14 +11,14 @@ use std::collections::BTreeMap;
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::ProgramError,
 };
 use detector_common::{Connection, Plain, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
 
 pub use self::btf::BtfError;
-use self::fields::Scope;
+use self::{fields::Scope, hints::Hints};
 use super::{DecodeError, Record};
 
 /// The kernel side, as `cargo xtask ebpf` built it. Set
@@ -73,6 +74,9 @@ pub enum CaptureError {
     /// A map could not be used.
     #[error("a BPF map cannot be used: {}", chain(.0))]
     Map(#[from] MapError),
+    /// The map of hints could not be shared with the kernel.
+    #[error("cannot map memory that is shared with the kernel side: {0}")]
+    Hints(std::io::Error),
     /// The event loop cannot wait for the ring buffer.
     #[error("cannot wait for the ring buffer: {0}")]
     EventLoop(std::io::Error),
@@ -150,6 +154,7 @@ pub struct Live {
     connections: HashMap<MapData, u64, Value>,
     processes: HashMap<MapData, u32, u32>,
     stats: PerCpuArray<MapData, u64>,
+    hints: Hints,
 }
 
 impl Live {
@@ -194,6 +199,10 @@ impl Live {
         let connections = HashMap::try_from(map(&mut programs, "CONNECTIONS")?)?;
         let processes = HashMap::try_from(map(&mut programs, "PROCESSES")?)?;
         let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
+        let Map::Array(hints) = map(&mut programs, "HINTS")? else {
+            return Err(CaptureError::Object("HINTS"));
+        };
+        let hints = Hints::new(hints).map_err(CaptureError::Hints)?;
         let typed = match typed.join() {
             Ok(types) => types.map_err(|error| CaptureError::Load(error.into()))?,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -210,6 +219,7 @@ impl Live {
             connections,
             processes,
             stats,
+            hints,
         })
     }
 
@@ -275,6 +285,12 @@ impl Live {
     #[must_use]
     pub fn connection(&self, cookie: u64) -> Option<Connection> {
         self.connections.get(&cookie, 0).ok().map(|value| value.0)
+    }
+
+    /// Tells the kernel side that the bytes of this socket up to this offset of
+    /// what it sends need no look, and that those there do.
+    pub fn hint(&self, cookie: u64, boundary: u64) {
+        self.hints.tell(cookie, boundary);
     }
 
     /// Forgets a socket, if it is still kept.

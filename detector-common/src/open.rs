@@ -1,0 +1,19 @@
+//! A connection as it was when it was first used.
+
+use crate::{Header, Plain, SocketInfo};
+
+/// The first record of a connection.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Kind [`crate::Kind::Open`].
+    pub header: Header,
+    /// The thread's name.
+    pub comm: [u8; 16],
+    /// The socket at that moment.
+    pub socket: SocketInfo,
+}
+
+// SAFETY: repr(C), Plain parts and an array of bytes, each at a multiple of its
+// alignment, without padding.
+unsafe impl Plain for Open {}

@@ -1,0 +1,36 @@
+//! A message with Content-Length that is being sent, or was.
+
+use super::{
+    finding::Message,
+    flaw::{By, Flaw, Flawed},
+};
+
+/// A message and where its body lies.
+#[derive(Clone, Debug)]
+pub(super) struct Body {
+    pub(super) message: Message,
+    /// Offset of its first body byte.
+    pub(super) start: u64,
+    /// Offset behind its last body byte.
+    pub(super) end: u64,
+    /// It certainly has a body: it answers no HEAD.
+    pub(super) has_body: bool,
+    /// Bytes received when its head was sent.
+    pub(super) received: u64,
+    /// It was told that no byte was accepted for long.
+    pub(super) stalled: bool,
+}
+
+impl Body {
+    /// What is wrong with it once bytes up to the offset `sent` were accepted.
+    pub(super) fn flawed(&self, flaw: Flaw, sent: u64, by: Option<By>) -> Flawed {
+        Flawed {
+            flaw,
+            message: self.message.clone(),
+            promised: Some(self.end - self.start),
+            sent: Some(sent.saturating_sub(self.start)),
+            received: self.received,
+            by,
+        }
+    }
+}

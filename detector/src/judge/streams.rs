@@ -1,0 +1,134 @@
+//! Both directions of a connection; and, where the bytes sent can be read in
+//! two ways, both readings until one is refuted.
+//!
+//! A call that begins with a response's head in the middle of a promised body
+//! is either a body that looks so (a log, an archive), or the next response on
+//! a connection whose last was left short. It is taken for the second only with
+//! two witnesses: a request was read since, and what follows fits the new head
+//! and not the old.
+
+use super::{
+    flaw::{Flaw, Flawed},
+    outgoing::{Outgoing, Sent},
+    requests::Requests,
+    tally::Tally,
+};
+
+#[derive(Debug)]
+pub(super) struct Streams {
+    pub(super) outgoing: Outgoing,
+    requests: Requests,
+    rival: Option<Box<Rival>>,
+}
+
+/// The reading in which the next message began early.
+#[derive(Debug)]
+struct Rival {
+    outgoing: Outgoing,
+    requests: Requests,
+    /// What is counted if it is the right one, and if it is not.
+    tally: Tally,
+    other_tally: Tally,
+    /// The message that was then left short.
+    flawed: Flawed,
+    /// Messages in the other reading when this one began.
+    messages: u64,
+}
+
+impl Streams {
+    pub(super) fn new(fresh: bool) -> Self {
+        Self {
+            outgoing: Outgoing::new(fresh),
+            requests: Requests::new(fresh),
+            rival: None,
+        }
+    }
+
+    /// Takes a call that sent bytes.
+    pub(super) fn send(&mut self, sent: Sent<'_>, tally: &mut Tally) {
+        if self.rival.is_none()
+            && let Some(body) = self.outgoing.contradicted(&sent, &self.requests)
+        {
+            self.rival = Some(Box::new(Rival {
+                outgoing: Outgoing::from(sent.offset, &self.requests),
+                requests: self.requests.clone(),
+                tally: Tally::default(),
+                other_tally: Tally::default(),
+                flawed: body.flawed(Flaw::Desync, sent.offset, Some(sent.by)),
+                messages: self.outgoing.messages(),
+            }));
+        }
+        let Some(rival) = &mut self.rival else {
+            self.outgoing.take(sent, &mut self.requests, tally);
+            return;
+        };
+        rival
+            .outgoing
+            .take(sent, &mut rival.requests, &mut rival.tally);
+        self.outgoing
+            .take(sent, &mut self.requests, &mut rival.other_tally);
+        // Each of its responses answered a request, and the second began where
+        // the first said.
+        let borne_out = rival.outgoing.messages() > 1 && rival.requests.unanswered().is_some();
+        let lost = !rival.outgoing.knows_its_place();
+        let other_borne_out = self.outgoing.messages() > rival.messages;
+        let other_lost = !self.outgoing.knows_its_place();
+        match (borne_out || other_lost, lost || other_borne_out) {
+            (_, true) => self.decide(false, tally),
+            (true, false) => self.decide(true, tally),
+            (false, false) => {}
+        }
+    }
+
+    /// Takes a call that received bytes.
+    pub(super) fn receive(&mut self, offset: u64, moved: u64, data: &[u8]) {
+        self.requests.take(offset, moved, data);
+        if let Some(rival) = &mut self.rival {
+            rival.requests.take(offset, moved, data);
+        }
+    }
+
+    /// The stream ended after `sent` bytes in all.
+    pub(super) fn end(&mut self, sent: u64, unseen: bool, tally: &mut Tally) -> Option<Flawed> {
+        // Short in both readings.
+        self.decide(self.outgoing.is_short(sent), tally);
+        self.outgoing.end(sent, unseen, &mut self.requests, tally)
+    }
+
+    /// The watch ends with the connection open.
+    pub(super) fn leave_open(
+        &mut self,
+        sent: u64,
+        unseen: bool,
+        reason: super::Unjudged,
+        tally: &mut Tally,
+    ) {
+        let rests = |rival: &Rival| rival.outgoing.rests_at(sent);
+        let rival = self.outgoing.is_short(sent) && self.rival.as_deref().is_some_and(rests);
+        self.decide(rival, tally);
+        self.outgoing.leave_open(sent, unseen, reason, tally);
+    }
+
+    /// Keeps one reading.
+    fn decide(&mut self, rival: bool, tally: &mut Tally) {
+        let Some(other) = self.rival.take() else {
+            return;
+        };
+        if !rival {
+            tally.add(&other.other_tally);
+            return;
+        }
+        tally.add(&other.tally);
+        self.outgoing = other.outgoing;
+        self.requests = other.requests;
+        self.outgoing.push_flaw(other.flawed);
+    }
+
+    /// The offset of the next bytes that matter ([`Outgoing::next_boundary`]).
+    pub(super) fn next_boundary(&self) -> u64 {
+        let next = self.outgoing.next_boundary();
+        self.rival
+            .as_ref()
+            .map_or(next, |rival| next.min(rival.outgoing.next_boundary()))
+    }
+}
