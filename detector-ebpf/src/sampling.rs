@@ -193,6 +193,15 @@ impl Windows {
             *flags |= flag::HEAD_OPEN | (scan.line << flag::LINE_SHIFT);
         }
         let tells = if more { length } else { left };
+        // The last bytes of a call that goes on behind its head.
+        let end = EDGE_END as u32;
+        let behind = !more && left.wrapping_sub(length) >= end && left > length;
+        let last = u64::from(moved.bytes.wrapping_sub(end));
+        let tail = if behind && self.call.gather(moved.way, last, end, length) {
+            end
+        } else {
+            0
+        };
         emit(
             connection,
             &self.call,
@@ -200,7 +209,7 @@ impl Windows {
             at,
             tells,
             length,
-            0,
+            tail,
             self.moment,
         );
         self.at = at.wrapping_add(length);
@@ -302,11 +311,11 @@ fn emit(
     // SAFETY: this CPU's scratch, of the program that runs.
     unsafe { (*scratch).sample = sample };
     let bytes = forget(length.wrapping_add(tail)) as usize;
-    if bytes > SAMPLE_LEN {
+    if bytes > SAMPLE_LEN + EDGE_END {
         return;
     }
     let total = size_of::<Sample>() + bytes;
-    // SAFETY: the scratch is the fixed part and more than SAMPLE_LEN bytes.
+    // SAFETY: the scratch is the fixed part and twice SAMPLE_LEN bytes.
     let record = unsafe { core::slice::from_raw_parts(scratch.cast_const().cast::<u8>(), total) };
     output(record, moment);
 }

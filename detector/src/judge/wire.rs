@@ -199,9 +199,14 @@ impl Wire {
                 *open = Some(so_far);
             }
             let tells = if more { window.len() } else { rest.len() };
+            let tail = if !more && rest.len() >= window.len() + EDGE_END {
+                rest.get(rest.len() - EDGE_END..).unwrap_or_default()
+            } else {
+                &[]
+            };
             self.emit(
                 window,
-                &[],
+                tail,
                 offset + at as u64,
                 tells as u64,
                 sending,

@@ -1,172 +1,408 @@
-//! One row per system call and per ending: what is reported when exactly these
-//! calls are made, numbers and all.
+//! One row per system call, per ending and per cause: what is reported when
+//! exactly these calls are made, numbers and all.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use serde_json::Value;
 use testbed::{
-    calls::{self, Launcher, Run},
+    calls::{self, Launcher},
+    client::{Conn, Outcome, Request, RequestBody},
     watcher::Report,
 };
 
 use crate::servers::{text, watch};
 
-/// What a row expects: cause, and the ending's call up to its first bracket.
-type Expected = Option<(&'static str, &'static str)>;
+/// What a row expects of the finding about it.
+#[derive(Clone, Copy)]
+struct Expected {
+    cause: &'static str,
+    fault: &'static str,
+    /// The ending's call up to its first bracket; empty where there is none.
+    ending: &'static str,
+    promised: Option<u64>,
+    sent: Option<u64>,
+    /// `None`: the rest of what the last call offered.
+    stranded: Option<u64>,
+}
 
-/// Runs each row `(over TCP?, path)` under one watch that sees these processes
-/// and no others.
-fn watched(rows: &[(bool, String)]) -> Result<(Vec<Run>, Report)> {
+fn local(cause: &'static str, ending: &'static str, sizes: (u64, u64)) -> Option<Expected> {
+    Some(Expected {
+        cause,
+        fault: "local",
+        ending,
+        promised: Some(sizes.0),
+        sent: Some(sizes.1),
+        stranded: Some(0),
+    })
+}
+
+/// What a client does for a row.
+type Client = fn(Conn, &str) -> (Outcome, Option<Conn>);
+
+fn one_request(mut connection: Conn, path: &str) -> (Outcome, Option<Conn>) {
+    (connection.request(&Request::get(path)), Some(connection))
+}
+
+struct Row {
+    tcp: bool,
+    path: String,
+    client: Client,
+    expected: Vec<Expected>,
+}
+
+impl Row {
+    fn new(tcp: bool, path: &str, expected: Option<Expected>) -> Self {
+        Self {
+            tcp,
+            path: format!("{path}?{}", if tcp { "tcp" } else { "unix" }),
+            client: one_request,
+            expected: expected.into_iter().collect(),
+        }
+    }
+
+    fn client(mut self, client: Client) -> Self {
+        self.client = client;
+        self
+    }
+
+    fn and(mut self, expected: Option<Expected>) -> Self {
+        self.expected.extend(expected);
+        self
+    }
+}
+
+/// Runs the rows under one watch that sees these processes and no others, and
+/// checks each; the report, for what else it should say.
+fn check(rows: &[Row], options: &[&str]) -> Result<(Vec<Outcome>, Report)> {
     let mut launcher = Launcher::start(&calls::build()?)?;
-    let watcher = watch(launcher.pid(), &["--follow", "--show-query"])?;
-    let runs: Vec<_> = rows
+    let options: Vec<_> = [&["--follow", "--show-query"], options].concat();
+    let watcher = watch(launcher.pid(), &options)?;
+    let outcomes = rows
         .iter()
-        .map(|(tcp, path)| launcher.run(*tcp, path))
-        .collect::<Result<_>>()?;
-    Ok((runs, watcher.stop()?))
-}
-
-/// The findings about the answer to this request.
-fn findings_of<'a>(report: &'a Report, row: &str) -> Vec<&'a serde_json::Value> {
-    report
-        .findings
-        .iter()
-        .filter(|finding| text(finding, "/message/target") == Some(row))
-        .collect()
-}
-
-fn check(report: &Report, run: &Run, row: &str, expected: Expected, sizes: (u64, u64)) {
-    let found = findings_of(report, row);
-    let Some((cause, call)) = expected else {
-        assert!(found.is_empty(), "{row}: {found:?}");
-        return;
-    };
-    let [finding] = found[..] else {
-        panic!(
-            "{row}: {} findings, {:?}, {}",
+        .map(|row| {
+            let run = launcher.run_with(row.tcp, |conn| (row.client)(conn, &row.path));
+            Ok(run.with_context(|| row.path.clone())?.outcome)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let report = watcher.stop()?;
+    for row in rows {
+        let found: Vec<_> = report
+            .findings
+            .iter()
+            .filter(|finding| text(finding, "/message/target") == Some(&row.path))
+            .collect();
+        assert_eq!(
             found.len(),
-            run.outcome,
+            row.expected.len(),
+            "{}: {found:#?} {}",
+            row.path,
             report.summary
         );
-    };
-    let ending = text(finding, "/ending/call").unwrap_or_default();
+        for (finding, expected) in found.into_iter().zip(&row.expected) {
+            check_one(finding, expected, &row.path);
+        }
+    }
+    assert_eq!(report.count("events_lost"), Some(0), "{}", report.summary);
+    Ok((outcomes, report))
+}
+
+fn check_one(finding: &Value, expected: &Expected, path: &str) {
+    let number = |name: &str| finding.get(name).and_then(Value::as_u64);
     let seen = (
         text(finding, "/cause"),
         text(finding, "/fault"),
-        finding
-            .pointer("/promised_bytes")
-            .and_then(serde_json::Value::as_u64),
-        finding
-            .pointer("/sent_bytes")
-            .and_then(serde_json::Value::as_u64),
+        number("promised_bytes"),
+        number("sent_bytes"),
     );
+    let wanted = (
+        Some(expected.cause),
+        Some(expected.fault),
+        expected.promised,
+        expected.sent,
+    );
+    assert_eq!(seen, wanted, "{path}: {finding:#}");
+    let call = text(finding, "/ending/call").unwrap_or_default();
+    assert!(call.starts_with(expected.ending), "{path}: {call}");
     assert_eq!(
-        seen,
-        (Some(cause), Some("local"), Some(sizes.0), Some(sizes.1)),
-        "{row}: {finding}"
+        call.is_empty(),
+        expected.ending.is_empty(),
+        "{path}: {call}"
     );
-    assert!(ending.starts_with(call), "{row}: {ending}");
+    if expected.cause != "desync" {
+        assert_eq!(
+            number("stranded_bytes"),
+            expected.stranded,
+            "{path}: {finding:#}"
+        );
+    }
 }
+
+const BOTH: [bool; 2] = [false, true];
 
 #[test]
 fn every_call_that_sends_is_counted_to_the_byte() -> Result<()> {
     const PROMISED: u64 = 5000;
     const SENT: u64 = 3000;
-    let sends = [
-        (false, "write"),
-        (true, "write"),
-        (false, "writev"),
-        (true, "writev"),
-        (false, "writev-many"),
-        (true, "pwritev2"),
-        (false, "sendto"),
-        (true, "sendto"),
-        (true, "sendto-one-by-one"),
-        (false, "sendmsg"),
-        (true, "sendmsg"),
-        (false, "sendmmsg"),
-        (true, "sendmmsg"),
-        (false, "sendfile"),
-        (true, "sendfile"),
-        (true, "sendfile-shrunk"),
-        (false, "splice"),
-        (true, "splice"),
-        (true, "zerocopy"),
-    ];
     let mut rows = Vec::new();
-    for (tcp, send) in sends {
-        rows.push((tcp, format!("/{send}/close/{PROMISED}/{SENT}?{tcp}")));
-        rows.push((tcp, format!("/{send}/close/{PROMISED}/{PROMISED}?{tcp}")));
-    }
-    let (runs, report) = watched(&rows)?;
-    for ((_, row), run) in rows.iter().zip(&runs) {
-        if row.contains(&format!("/{SENT}?")) {
-            assert_eq!(run.outcome.received, SENT, "{row}");
-            check(
-                &report,
-                run,
-                row,
-                Some(("premature-close", "close(")),
-                (PROMISED, SENT),
-            );
-        } else {
-            assert!(run.outcome.complete(), "{row}: {:?}", run.outcome);
-            check(&report, run, row, None, (0, 0));
+    for send in [
+        "write",
+        "writev",
+        "writev-many",
+        "pwritev2",
+        "sendto",
+        "sendmsg",
+        "sendmmsg",
+        "sendfile",
+        "splice",
+        "more",
+        "pieces",
+        "uring-send",
+        "uring-send-zc",
+        "uring-write",
+        "uring-writev",
+        "uring-sendmsg",
+        "uring-sqpoll",
+        "uring-registered",
+        "uring-splice",
+        "zerocopy",
+        "sendto-one-by-one",
+        "sendfile-shrunk",
+    ] {
+        for tcp in BOTH {
+            // Unix sockets have no zero copy.
+            if !tcp && ["zerocopy", "uring-send-zc"].contains(&send) {
+                continue;
+            }
+            let expected =
+                local("premature-close", "close(", (PROMISED, SENT)).map(|expected| Expected {
+                    stranded: match send {
+                        "sendfile-shrunk" => Some(1 << 20),
+                        "splice" | "uring-splice" => None,
+                        _ => Some(0),
+                    },
+                    ..expected
+                });
+            let path = format!("/{send}/close/{PROMISED}");
+            rows.push(Row::new(tcp, &format!("{path}/{SENT}"), expected));
+            rows.push(Row::new(tcp, &format!("{path}/{PROMISED}"), None));
         }
     }
-    assert_eq!(
-        report.summary.pointer("/unjudged/lost-events"),
-        Some(&0.into()),
-        "{}",
-        report.summary
-    );
+    let (outcomes, report) = check(&rows, &[])?;
+    for (row, outcome) in rows.iter().zip(&outcomes) {
+        let sent = if row.expected.is_empty() {
+            PROMISED
+        } else {
+            SENT
+        };
+        assert_eq!(outcome.received, sent, "{}: {outcome:?}", row.path);
+    }
+    assert_eq!(report.unjudged(), 0, "{}", report.summary);
+    Ok(())
+}
+
+/// Operations whose memory cannot be told are counted, and never judged.
+#[test]
+fn what_cannot_be_looked_at_is_not_observed() -> Result<()> {
+    let mut rows = Vec::new();
+    for tcp in BOTH {
+        for send in ["uring-linked", "vmsplice"] {
+            rows.push(Row::new(tcp, &format!("/{send}/close/5000/5000"), None));
+        }
+        rows.push(Row::new(tcp, "/uring-linked/close/5000/3000", None));
+        // A close that waits for a send is not seen.
+        rows.push(Row::new(tcp, "/write/uring-send-close/5000/3000", None));
+    }
+    let (_, report) = check(&rows, &[])?;
+    let not_observed = report
+        .summary
+        .pointer("/unjudged/not-observed")
+        .and_then(Value::as_u64);
+    assert!(not_observed >= Some(6), "{}", report.summary);
     Ok(())
 }
 
 #[test]
 fn every_ending_is_told_apart() -> Result<()> {
-    let ends: [(&str, Expected); 15] = [
-        ("shutdown-wr", Some(("premature-shutdown", "shutdown("))),
-        ("shutdown-rdwr", Some(("premature-shutdown", "shutdown("))),
-        ("close", Some(("premature-close", "close("))),
-        ("close-range", Some(("premature-close", "close_range"))),
-        ("dup2", Some(("premature-close", "dup2"))),
-        ("dup3", Some(("premature-close", "dup2"))),
-        ("exec", Some(("premature-close", "execve"))),
-        ("exit", Some(("process-exit", "exit_group(3)"))),
-        ("kill", Some(("process-exit", "killed by SIGKILL"))),
-        ("dup-close", Some(("premature-close", "close("))),
-        ("dup-exit", Some(("process-exit", "exit_group(4)"))),
-        ("fork-child-last", Some(("process-exit", "exit_group(5)"))),
-        ("scm-rights", Some(("premature-close", "close("))),
-        ("dup-keep", Some(("process-exit", "exit_group(0)"))),
-        ("linger-close", Some(("premature-close", "close("))),
+    let ends: [(&str, &str, &str); 18] = [
+        ("shutdown-wr", "premature-shutdown", "shutdown("),
+        ("shutdown-rdwr", "premature-shutdown", "shutdown("),
+        ("close", "premature-close", "close("),
+        ("close-range", "premature-close", "close_range"),
+        ("dup2", "premature-close", "dup2"),
+        ("dup3", "premature-close", "dup2"),
+        ("exec", "premature-close", "execve"),
+        ("exit", "process-exit", "exit_group(3)"),
+        ("kill", "process-exit", "killed by SIGKILL"),
+        ("dup-close", "premature-close", "close("),
+        ("dup-exit", "process-exit", "exit_group(4)"),
+        ("fork-child-last", "process-exit", "exit_group(5)"),
+        ("pidfd-getfd", "process-exit", "exit_group(6)"),
+        ("scm-rights", "premature-close", "close("),
+        ("dup-keep", "process-exit", "exit_group(0)"),
+        ("linger-close", "premature-close", "close("),
+        ("uring-shutdown", "premature-shutdown", "io_uring shutdown("),
+        ("uring-close", "premature-close", "io_uring close("),
     ];
     let mut rows = Vec::new();
-    for (end, _) in ends {
-        for tcp in [false, true] {
-            rows.push((tcp, format!("/write/{end}/4000/1000?{tcp}")));
-            rows.push((tcp, format!("/write/{end}/4000/4000?{tcp}")));
+    for (end, cause, call) in ends {
+        for tcp in BOTH {
+            let path = format!("/write/{end}/4000");
+            let short = local(cause, call, (4000, 1000));
+            rows.push(Row::new(tcp, &format!("{path}/1000"), short));
+            let whole = (tcp && end == "linger-close")
+                .then(|| local("delivery-at-risk", "close(", (4000, 4000)))
+                .flatten();
+            rows.push(Row::new(tcp, &format!("{path}/4000"), whole));
         }
     }
-    let (runs, report) = watched(&rows)?;
-    for ((_, row), run) in rows.iter().zip(&runs) {
-        let expected = ends
-            .iter()
-            .find(|(end, _)| row.contains(&format!("/{end}/")));
-        let expected = expected.and_then(|(_, expected)| *expected);
-        if row.contains("/1000?") {
-            check(&report, run, row, expected, (4000, 1000));
-        } else if row == "/write/linger-close/4000/4000?true" {
-            let risk = Some(("delivery-at-risk", "close("));
-            check(&report, run, row, risk, (4000, 4000));
-        } else {
-            check(&report, run, row, None, (0, 0));
-        }
+    let (_, report) = check(&rows, &[])?;
+    // The sockets that a descriptor was sent through.
+    let not_http = report
+        .summary
+        .pointer("/unjudged/not-http")
+        .and_then(Value::as_u64);
+    assert_eq!(not_http, Some(4), "{}", report.summary);
+    assert_eq!(report.unjudged(), 4, "{}", report.summary);
+    Ok(())
+}
+
+/// The second request is sent when the first answer stops coming.
+fn two_requests(mut connection: Conn, path: &str) -> (Outcome, Option<Conn>) {
+    let first = connection.request(&Request::get(path).stop_after(300));
+    let second = Request::get("/second");
+    if connection.send(&second.message()).is_err() {
+        return (first, None);
     }
-    assert_eq!(
-        report.summary.pointer("/unjudged/lost-events"),
-        Some(&0.into()),
-        "{}",
-        report.summary
-    );
+    (connection.receive(&second), Some(connection))
+}
+
+/// Leaves with the answer half read.
+fn leave(mut connection: Conn, path: &str) -> (Outcome, Option<Conn>) {
+    let outcome = connection.request(&Request::get(path).stop_after(1000));
+    (outcome, None)
+}
+
+/// Says that it will send no more, and reads on.
+fn half_close(mut connection: Conn, path: &str) -> (Outcome, Option<Conn>) {
+    let request = Request::get(path);
+    let sent = connection
+        .send(&request.message())
+        .and_then(|()| connection.half_close());
+    let mut outcome = connection.receive(&request);
+    outcome.write_error = sent.err().map(|error| error.kind());
+    (outcome, Some(connection))
+}
+
+/// Sends more than the program reads.
+fn upload(mut connection: Conn, path: &str) -> (Outcome, Option<Conn>) {
+    let request = Request::post(path, RequestBody::Sized(vec![b'u'; 20_000]));
+    (connection.request(&request), Some(connection))
+}
+
+#[test]
+fn every_cause_is_told_apart() -> Result<()> {
+    let chunked = |call| {
+        local("unterminated-chunked", call, (0, 0)).map(|expected| Expected {
+            promised: None,
+            sent: None,
+            ..expected
+        })
+    };
+    let fault =
+        |expected: Option<Expected>, fault| expected.map(|expected| Expected { fault, ..expected });
+    let mut rows = Vec::new();
+    for tcp in BOTH {
+        let row = |path, expected| Row::new(tcp, path, expected);
+        rows.extend([
+            row("/chunked-write/shutdown-wr/9000/4000", chunked("shutdown(")),
+            row("/chunked-write/exit/9000/4000", chunked("exit_group(3)")),
+            row("/chunked-pieces/close/9000/4000", chunked("close(")),
+            row(
+                "/chunked-sendto-one-by-one/close/9000/4000",
+                chunked("close("),
+            ),
+            row(
+                "/chunked-writev-many/kill/9000/4000",
+                chunked("killed by SIGKILL"),
+            ),
+            row("/chunked-writev/close/90000/40000", chunked("close(")),
+            row("/chunked-write/close/4000/4000", None),
+            row("/chunked-pieces/close/4000/4000", None),
+            row("/chunked-sendto-one-by-one/close/4000/4000", None),
+            row(
+                "/write/close/1000/1500",
+                local("overrun", "close(", (1000, 1500)),
+            ),
+            row(
+                "/pieces/shutdown-wr/1000/9000",
+                local("overrun", "shutdown(", (1000, 9000)),
+            ),
+            row("/write/stall/1000/300", {
+                let stalled = local("stalled", "", (1000, 300));
+                fault(stalled, "unknown")
+            })
+            .and(local("premature-close", "close(", (1000, 300))),
+            row("/write/stall/1000/1000", None),
+            row(
+                "/twice-write/close/1000/300",
+                local("desync", "write(", (1000, 300)),
+            )
+            .client(two_requests),
+            row(
+                "/twice-sendmsg/exit/1000/300",
+                local("desync", "sendmsg(", (1000, 300)),
+            )
+            .client(two_requests),
+            row(
+                "/write/half-closed/1000/300",
+                fault(local("premature-close", "close(", (1000, 300)), "unknown"),
+            )
+            .client(half_close),
+            // The rest of the request is not read: over TCP the close takes
+            // back what the client has not read.
+            row(
+                "/write/close/4000/4000",
+                tcp.then(|| local("delivery-at-risk", "close(", (4000, 4000)))
+                    .flatten(),
+            )
+            .client(upload),
+        ]);
+    }
+    let (_, report) = check(&rows, &["--stall", "0.5"])?;
+    assert_eq!(report.unjudged(), 0, "{}", report.summary);
+    Ok(())
+}
+
+/// How much had been sent when the client left is known to nobody else.
+#[test]
+fn a_client_that_leaves_is_the_peer_that_closed() -> Result<()> {
+    let mut launcher = Launcher::start(&calls::build()?)?;
+    let watcher = watch(launcher.pid(), &["--follow", "--show-peer"])?;
+    for tcp in BOTH {
+        launcher.run_with(tcp, |conn| leave(conn, "/write/until-error/100000000/2000"))?;
+    }
+    let report = watcher.stop()?;
+    assert_eq!(report.findings.len(), 2, "{}", report.summary);
+    for finding in &report.findings {
+        assert_eq!(text(finding, "/cause"), Some("peer-closed"));
+        assert_eq!(text(finding, "/fault"), Some("peer"));
+    }
+    assert_eq!(report.status.code(), Some(0));
+    Ok(())
+}
+
+/// What the last call offered and the kernel did not take.
+#[test]
+fn what_is_stranded_is_told() -> Result<()> {
+    const PROMISED: u64 = 20_000_000;
+    let path = format!("/nonblocking/close/{PROMISED}/{PROMISED}");
+    let mut launcher = Launcher::start(&calls::build()?)?;
+    let watcher = watch(launcher.pid(), &["--follow"])?;
+    let outcome = launcher.run(false, &path)?.outcome;
+    let report = watcher.stop()?;
+    let finding = report.findings.first().context("no finding")?;
+    let number = |name: &str| finding.get(name).and_then(Value::as_u64);
+    assert_eq!(number("sent_bytes"), Some(outcome.received));
+    assert_eq!(number("stranded_bytes"), Some(PROMISED - outcome.received));
+    assert!(outcome.received < PROMISED);
     Ok(())
 }

@@ -94,6 +94,22 @@ impl Launcher {
     /// # Errors
     /// If it does not start; never for how it ends.
     pub fn run(&mut self, tcp: bool, path: &str) -> Result<Run> {
+        self.run_with(tcp, |mut connection| {
+            let outcome = connection.request(&Request::get(path));
+            (outcome, Some(connection))
+        })
+    }
+
+    /// The same with a client that does what it wants; it gives back the connection if it is to
+    /// stay open until the child has ended.
+    ///
+    /// # Errors
+    /// If it does not start; never for how it ends.
+    pub fn run_with(
+        &mut self,
+        tcp: bool,
+        client: impl FnOnce(Conn) -> (Outcome, Option<Conn>),
+    ) -> Result<Run> {
         let folder = TempDir::new()?;
         let address = if tcp {
             "tcp".to_owned()
@@ -104,9 +120,9 @@ impl Launcher {
         writeln!(addresses, "{address}")?;
         let pid = self.line("pid ")?.parse()?;
         let addr: Addr = self.line("listening ")?.parse()?;
-        let mut connection = Conn::connect_with(&addr, PATIENCE)?;
-        let outcome = connection.request(&Request::get(path));
+        let (outcome, connection) = client(Conn::connect_with(&addr, PATIENCE)?);
         self.line("ended")?;
+        drop(connection);
         Ok(Run { pid, outcome })
     }
 

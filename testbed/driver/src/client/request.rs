@@ -95,7 +95,7 @@ impl Request {
     }
 
     /// Head and body as they go on the wire.
-    pub(super) fn message(&self) -> Vec<u8> {
+    pub fn message(&self) -> Vec<u8> {
         let mut message = self.head();
         match &self.body {
             RequestBody::None => {}
