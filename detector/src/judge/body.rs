@@ -17,6 +17,9 @@ pub(super) struct Body {
     pub(super) has_body: bool,
     /// Bytes received when its head was sent.
     pub(super) received: u64,
+    /// A call within it began as the next response would, after another request
+    /// was read: its bytes may not all be its own.
+    pub(super) suspect: bool,
     /// It was told that no byte was accepted for long.
     pub(super) stalled: bool,
 }

@@ -10,9 +10,10 @@ pub(super) enum Followed {
     Ended(u64),
     /// It goes on after the call.
     Within,
-    /// It cannot be followed: bytes that matter were not seen, or it is not
-    /// chunked.
+    /// It cannot be followed: bytes that matter were not seen.
     Lost,
+    /// The bytes are not those of a chunked body.
+    Refuted,
 }
 
 /// Bytes that one call moved, of which the first and the last were seen.
@@ -42,7 +43,7 @@ pub(super) fn follow(at: u64, decoder: &mut ChunkDecoder, seen: Seen<'_>) -> Fol
         .unwrap_or_default();
     match decoder.feed(start) {
         Chunks::Done(length) => return Followed::Ended(from + length as u64),
-        Chunks::Invalid => return Followed::Lost,
+        Chunks::Invalid => return Followed::Refuted,
         Chunks::More => {}
     }
     let after = from + start.len() as u64;
@@ -55,7 +56,7 @@ pub(super) fn follow(at: u64, decoder: &mut ChunkDecoder, seen: Seen<'_>) -> Fol
     }
     match decoder.feed(seen.tail) {
         Chunks::Done(length) => Followed::Ended(tail_at + length as u64),
-        Chunks::Invalid => Followed::Lost,
+        Chunks::Invalid => Followed::Refuted,
         Chunks::More => Followed::Within,
     }
 }
@@ -74,6 +75,8 @@ pub(super) struct Chunked {
     /// matters was seen.
     pub(super) exact: Option<(u64, ChunkDecoder)>,
     tail: Tail,
+    /// Bytes came that are none of a chunked body.
+    pub(super) refuted: bool,
     pub(super) stalled: bool,
 }
 
@@ -86,6 +89,7 @@ impl Chunked {
             received,
             exact: Some((start, ChunkDecoder::default())),
             tail: Tail::default(),
+            refuted: false,
             stalled: false,
         }
     }
@@ -98,6 +102,7 @@ impl Chunked {
         };
         self.has_body |= sent.end() > self.start && !sent.unseen;
         let followed = follow(at, &mut decoder, sent.seen());
+        self.refuted = followed == Followed::Refuted;
         self.exact = match followed {
             Followed::Within => Some((sent.end().max(at), decoder)),
             _ => None,

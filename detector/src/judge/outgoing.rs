@@ -82,6 +82,16 @@ impl Sent<'_> {
         self.offset + self.moved
     }
 
+    /// What was seen of it from this offset on, if that was seen.
+    fn from(&self, at: u64) -> Option<&[u8]> {
+        let part = |start: u64, bytes| {
+            let skip = usize::try_from(at.checked_sub(start)?).ok()?;
+            <[u8]>::get(bytes, skip..).filter(|seen| !seen.is_empty())
+        };
+        let tail_at = self.end().saturating_sub(self.tail.len() as u64);
+        part(self.offset, self.data).or_else(|| part(tail_at, self.tail))
+    }
+
     pub(super) fn seen(&self) -> Seen<'_> {
         Seen {
             offset: self.offset,
@@ -118,6 +128,8 @@ pub(super) struct Outgoing {
     whole: Option<Whole>,
     /// The message with Content-Length that ended at the boundary.
     ended: Option<Body>,
+    /// The last head began with a call, not in the midst of one.
+    head_begins_call: bool,
     /// What was found wrong and not yet taken.
     flaws: Vec<Flawed>,
 }
@@ -139,6 +151,7 @@ impl Outgoing {
             reached: 0,
             whole: None,
             ended: None,
+            head_begins_call: false,
             flaws: Vec::new(),
         }
     }
@@ -155,9 +168,19 @@ impl Outgoing {
         }
     }
 
+    /// Offset behind the last byte that a sample told of.
+    pub(super) fn reached(&self) -> u64 {
+        self.reached
+    }
+
     /// Messages found so far.
     pub(super) fn messages(&self) -> u64 {
         self.messages
+    }
+
+    /// Whether the head of the last began with a call.
+    pub(super) fn head_begins_call(&self) -> bool {
+        self.head_begins_call
     }
 
     /// Whether something was found wrong since it was last taken.
@@ -205,24 +228,35 @@ impl Outgoing {
         !matches!(self.place, Place::Unknown | Place::Over | Place::Overrun(_))
     }
 
-    /// The message with Content-Length that is being sent, if this call is
-    /// within its body and begins as the next message would.
-    pub(super) fn contradicted(&self, sent: &Sent<'_>, requests: &Requests) -> Option<&Body> {
-        let Place::Body(body) = &self.place else {
-            return None;
-        };
+    /// The message that is being sent, left short, if this call is within its
+    /// body and begins as the next response would.
+    pub(super) fn contradicted(&self, sent: &Sent<'_>, requests: &Requests) -> Option<Flawed> {
         // Second witness: a request was read since the head was sent, which
         // this may answer.
         let read_since = requests.heads() > self.answered
             && requests.unanswered().is_some_and(|count| count > 0);
-        (self.trust == Trust::Proven
-            && body.message.role == Role::Response
-            && body.has_body
-            && sent.begins_call
-            && (body.start..body.end).contains(&sent.offset)
-            && read_since
-            && is_final_response(sent.data))
-        .then_some(body)
+        if self.trust != Trust::Proven
+            || self.role != Some(Role::Response)
+            || !read_since
+            || !sent.begins_call
+            || !is_response(sent.data)
+        {
+            return None;
+        }
+        match &self.place {
+            Place::Body(body)
+                if body.has_body
+                    && !body.suspect
+                    && (body.start..body.end).contains(&sent.offset) =>
+            {
+                Some(body.flawed(Flaw::Desync, sent.offset, Some(sent.by)))
+            }
+            Place::Chunks(chunked) if chunked.has_body && chunked.exact.is_some() => Some(Flawed {
+                by: Some(sent.by),
+                ..flawed(chunked, Flaw::Desync)
+            }),
+            _ => None,
+        }
     }
 
     /// No byte was accepted for long: the message that is owed some, told once.
@@ -231,7 +265,9 @@ impl Outgoing {
             return None;
         }
         match &mut self.place {
-            Place::Body(body) if body.has_body && sent < body.end && !body.stalled => {
+            Place::Body(body)
+                if body.has_body && !body.suspect && sent < body.end && !body.stalled =>
+            {
                 body.stalled = true;
                 Some(body.flawed(Flaw::Stalled, sent, None))
             }
@@ -281,10 +317,24 @@ impl Outgoing {
         }
     }
 
-    /// Whether the call lies within a body, whose bytes may come in any order.
+    /// Whether a call that is late lies within a body, whose bytes may come in
+    /// any order.
     fn within_body(&self, sent: &Sent<'_>) -> bool {
-        matches!(&self.place, Place::Body(body)
-            if body.start <= sent.offset && sent.end() <= body.end)
+        sent.end() <= self.reached
+            && matches!(&self.place, Place::Body(body)
+                if body.start <= sent.offset && sent.end() <= body.end && !body.suspect)
+    }
+
+    /// The message in progress has no bytes but its own, after all.
+    pub(super) fn trust_body(&mut self) {
+        if let Place::Body(body) = &mut self.place {
+            body.suspect = false;
+        }
+    }
+
+    /// The place in the stream is not known any more, for this reason.
+    pub(super) fn give_up(&mut self, reason: Unjudged, requests: &mut Requests, tally: &mut Tally) {
+        self.lose(reason, requests, tally);
     }
 
     /// Calls overlap: several threads wrote at once, and which bytes came first
@@ -313,6 +363,7 @@ impl Outgoing {
         match place {
             Place::Unknown | Place::Over => {}
             _ if self.trust != Trust::Proven => self.miss(Unjudged::MidStream, tally),
+            Place::Body(body) if body.suspect => self.miss(Unjudged::Unaccounted, tally),
             Place::Body(body) if body.has_body => {
                 return Some(body.flawed(Flaw::Short, sent, None));
             }
@@ -348,7 +399,21 @@ impl Outgoing {
 
     /// Whether a promised length would not be reached with so many bytes.
     pub(super) fn is_short(&self, sent: u64) -> bool {
-        matches!(&self.place, Place::Body(body) if sent < body.end)
+        match &self.place {
+            Place::Body(body) => sent < body.end,
+            Place::Chunks(chunked) => chunked.unterminated(sent) == Some(true),
+            _ => false,
+        }
+    }
+
+    /// Whether bytes were seen that cannot be what they were taken for.
+    pub(super) fn refuted(&self) -> bool {
+        match &self.place {
+            Place::Overrun(_) => true,
+            Place::Chunks(chunked) => chunked.refuted,
+            Place::Over => self.messages == 0,
+            _ => false,
+        }
     }
 
     /// The watch ends with the connection open and `sent` bytes accepted; a
@@ -432,11 +497,8 @@ impl Outgoing {
                 if at >= sent.end() {
                     return Turn::Done;
                 }
-                let seen = at
-                    .checked_sub(sent.offset)
-                    .and_then(|skip| sent.data.get(usize::try_from(skip).ok()?..))
-                    .filter(|seen| !seen.is_empty());
-                match seen {
+                self.head_begins_call = at == sent.offset && sent.begins_call;
+                match sent.from(at) {
                     Some(seen) => self.head(at, seen.to_vec(), sent, requests, tally),
                     None => {
                         let reason = match (self.messages, sent.unseen) {
@@ -463,6 +525,11 @@ impl Outgoing {
                 self.head(start, bytes, sent, requests, tally)
             }
             Place::Body(body) => {
+                body.suspect |= sent.begins_call
+                    && (body.start..body.end).contains(&sent.offset)
+                    && body.message.role == Role::Response
+                    && requests.heads() > self.answered
+                    && is_response(sent.data);
                 if !body.has_body && is_response(sent.data) {
                     if sent.offset == body.start {
                         // It may answer HEAD, and this is the next response.
@@ -494,7 +561,7 @@ impl Outgoing {
                         Turn::More
                     }
                     Followed::Within => Turn::Done,
-                    Followed::Lost => {
+                    Followed::Lost | Followed::Refuted => {
                         self.lost_chunks(sent, at_size, may_have_ended, requests, tally)
                     }
                 }
@@ -549,15 +616,6 @@ impl Outgoing {
             self.lose(Unjudged::MethodUnknown, requests, tally);
             return Turn::Lost;
         }
-        let proven = self.trust == Trust::Proven && chunked.message.role == Role::Response;
-        if next && at_size && read_since && proven && requests.unanswered() > Some(0) {
-            // Where a chunk's size is due: no size is spelled so.
-            let mut flawed = flawed(chunked, Flaw::Desync);
-            flawed.by = Some(sent.by);
-            self.flaws.push(flawed);
-            self.place = Place::Boundary(sent.offset);
-            return Turn::More;
-        }
         if next && may_have_ended && read_since {
             let answered = self.answered;
             self.lose(Unjudged::Chunked, requests, tally);
@@ -580,7 +638,7 @@ impl Outgoing {
         let seen_whole = start + bytes.len() as u64 == sent.end();
         match self.parse(&bytes) {
             Parsed::Complete(head) => {
-                self.confirm(start == sent.offset && sent.begins_call, requests, tally);
+                self.confirm(self.head_begins_call, requests, tally);
                 let after = usize::try_from(head.len)
                     .ok()
                     .and_then(|len| bytes.get(len..));
@@ -603,7 +661,10 @@ impl Outgoing {
             }
             Parsed::Invalid => {
                 let overrun = self.ended.take().filter(|body| {
-                    body.end == start && body.has_body && self.trust == Trust::Proven
+                    body.end == start
+                        && body.has_body
+                        && !body.suspect
+                        && self.trust == Trust::Proven
                 });
                 if let Some(body) = overrun {
                     self.place = Place::Overrun(body);
@@ -718,6 +779,7 @@ impl Outgoing {
                     end,
                     has_body: method_known || !after.is_empty(),
                     received: sent.received,
+                    suspect: false,
                     stalled: false,
                 });
             }

@@ -154,7 +154,7 @@ impl Requests {
                             self.place = Place::Chunks(end, decoder);
                             return;
                         }
-                        Followed::Lost => self.lose(),
+                        Followed::Lost | Followed::Refuted => self.lose(),
                     }
                 }
                 Place::Unknown => {

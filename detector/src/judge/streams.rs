@@ -8,10 +8,10 @@
 //! and not the old.
 
 use super::{
-    flaw::{Flaw, Flawed},
+    flaw::Flawed,
     outgoing::{Outgoing, Sent},
     requests::Requests,
-    tally::Tally,
+    tally::{Tally, Unjudged},
 };
 
 #[derive(Debug)]
@@ -47,14 +47,14 @@ impl Streams {
     /// Takes a call that sent bytes.
     pub(super) fn send(&mut self, sent: Sent<'_>, tally: &mut Tally) {
         if self.rival.is_none()
-            && let Some(body) = self.outgoing.contradicted(&sent, &self.requests)
+            && let Some(flawed) = self.outgoing.contradicted(&sent, &self.requests)
         {
             self.rival = Some(Box::new(Rival {
                 outgoing: Outgoing::from(sent.offset, &self.requests),
                 requests: self.requests.clone(),
                 tally: Tally::default(),
                 other_tally: Tally::default(),
-                flawed: body.flawed(Flaw::Desync, sent.offset, Some(sent.by)),
+                flawed,
                 messages: self.outgoing.messages(),
             }));
         }
@@ -69,14 +69,23 @@ impl Streams {
             .take(sent, &mut self.requests, &mut rival.other_tally);
         // Each of its responses answered a request, and the second began where
         // the first said.
-        let borne_out = rival.outgoing.messages() > 1 && rival.requests.unanswered().is_some();
-        let lost = !rival.outgoing.knows_its_place();
-        let other_borne_out = self.outgoing.messages() > rival.messages;
-        let other_lost = !self.outgoing.knows_its_place();
-        match (borne_out || other_lost, lost || other_borne_out) {
-            (_, true) => self.decide(false, tally),
-            (true, false) => self.decide(true, tally),
-            (false, false) => {}
+        let borne_out = rival.outgoing.messages() > 1
+            && rival.outgoing.head_begins_call()
+            && rival.requests.unanswered().is_some();
+        let went_on = self.outgoing.messages() > rival.messages;
+        if went_on || !rival.outgoing.knows_its_place() {
+            // What is found in the midst of a call may be a body that looks so;
+            // and where a head begins in both readings, both fit.
+            let both = went_on
+                && rival.outgoing.knows_its_place()
+                && (borne_out || !self.outgoing.head_begins_call());
+            self.decide(false, tally);
+            if both {
+                self.outgoing
+                    .give_up(Unjudged::Unaccounted, &mut self.requests, tally);
+            }
+        } else if borne_out || self.outgoing.refuted() {
+            self.decide(true, tally);
         }
     }
 
@@ -90,8 +99,14 @@ impl Streams {
 
     /// The stream ended after `sent` bytes in all.
     pub(super) fn end(&mut self, sent: u64, unseen: bool, tally: &mut Tally) -> Option<Flawed> {
+        // Samples that tell of more than was sent are no proof of anything.
+        let short = self.outgoing.is_short(sent) && self.outgoing.reached() <= sent;
+        if !short && self.rival_rests_at(sent) {
+            // Both fit.
+            tally.miss(Unjudged::Unaccounted);
+        }
         // Short in both readings.
-        self.decide(self.outgoing.is_short(sent), tally);
+        self.decide(short, tally);
         self.outgoing.end(sent, unseen, &mut self.requests, tally)
     }
 
@@ -100,13 +115,18 @@ impl Streams {
         &mut self,
         sent: u64,
         unseen: bool,
-        reason: super::Unjudged,
+        reason: Unjudged,
         tally: &mut Tally,
     ) {
-        let rests = |rival: &Rival| rival.outgoing.rests_at(sent);
-        let rival = self.outgoing.is_short(sent) && self.rival.as_deref().is_some_and(rests);
+        let rival = self.outgoing.is_short(sent) && self.rival_rests_at(sent);
         self.decide(rival, tally);
         self.outgoing.leave_open(sent, unseen, reason, tally);
+    }
+
+    fn rival_rests_at(&self, sent: u64) -> bool {
+        self.rival
+            .as_ref()
+            .is_some_and(|rival| rival.outgoing.rests_at(sent))
     }
 
     /// Keeps one reading.
@@ -116,6 +136,9 @@ impl Streams {
         };
         if !rival {
             tally.add(&other.other_tally);
+            if other.outgoing.refuted() {
+                self.outgoing.trust_body();
+            }
             return;
         }
         tally.add(&other.tally);
