@@ -265,10 +265,13 @@ impl Socket {
         let number = |field| self.0.read::<u32>(field).unwrap_or(0);
         let received = number(config!(fields.tcp_rcv_nxt));
         let read = number(config!(fields.tcp_copied_seq));
-        // A FIN takes a number too.
-        let ended = u32::from(info.shutdown & RCV_SHUTDOWN != 0);
+        let queued = received.wrapping_sub(read);
+        // A FIN takes a number too. It is counted a moment before the socket
+        // says so (tcp_data_queue, then tcp_fin): one byte that may be one is
+        // none.
+        let ended = info.shutdown & RCV_SHUTDOWN != 0 || queued == 1;
+        let unread = queued.wrapping_sub(u32::from(ended));
         // Numbers wrap (RFC 9293 section 3.4).
-        let unread = received.wrapping_sub(read).wrapping_sub(ended);
         info.unread = if unread as i32 > 0 { unread } else { 0 };
         let written = number(config!(fields.tcp_write_seq));
         let pending = written.wrapping_sub(number(config!(fields.tcp_snd_una)));

@@ -5,6 +5,7 @@
 //! compared with is always the client's own count.
 
 mod calls;
+mod concurrency;
 mod endings;
 mod errors;
 mod healthy;

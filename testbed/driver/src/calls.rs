@@ -1,5 +1,6 @@
 //! Runs the program `calls`, which makes exactly the system calls it is told to, for one
-//! connection.
+//! connection, and the program `crowd`, in which several threads or processes have to do with
+//! one socket.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// If cargo fails.
 pub fn build() -> Result<PathBuf> {
+    build_program("calls")
+}
+
+fn build_program(name: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
@@ -32,16 +37,16 @@ pub fn build() -> Result<PathBuf> {
             "--package",
             "testbed",
             "--bin",
-            "calls",
+            name,
         ])
         .current_dir(workspace)
         .status()?;
     if !status.success() {
-        bail!("the program calls could not be built");
+        bail!("the program {name} could not be built");
     }
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| workspace.join("target"), PathBuf::from);
-    Ok(target.join("debug/calls"))
+    Ok(target.join("debug").join(name))
 }
 
 /// One run: the process and what its client received.
@@ -143,6 +148,68 @@ impl Drop for Launcher {
         drop(self.addresses.take());
         if self.child.wait().is_err() {
             eprintln!("calls could not be ended");
+        }
+    }
+}
+
+/// A running `crowd` (see its source). Killed and reaped on drop.
+#[derive(Debug)]
+pub struct Crowd {
+    child: Child,
+    addr: Addr,
+    _folder: TempDir,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Crowd {
+    /// Builds it if need be, starts it in this mode, and waits until it listens.
+    ///
+    /// # Errors
+    /// If it cannot be built or does not start.
+    pub fn start(mode: &str, tcp: bool) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let address = if tcp {
+            "tcp".to_owned()
+        } else {
+            format!("unix:{}", folder.path().join("crowd.sock").display())
+        };
+        let mut child = Command::new(build_program("crowd")?)
+            .args([mode, &address])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start crowd")?;
+        let mut stdout = BufReader::new(child.stdout.take().context("no standard output")?);
+        let mut line = String::new();
+        stdout.read_line(&mut line)?;
+        let addr = line
+            .trim()
+            .strip_prefix("listening ")
+            .and_then(|addr| addr.parse().ok())
+            .with_context(|| format!("not a line of crowd: {line:?}"))?;
+        Ok(Self {
+            child,
+            addr,
+            _folder: folder,
+            _stdout: stdout,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> &Addr {
+        &self.addr
+    }
+
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        if self.child.kill().is_ok() && self.child.wait().is_err() {
+            eprintln!("crowd could not be ended");
         }
     }
 }

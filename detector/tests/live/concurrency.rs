@@ -1,0 +1,144 @@
+//! Several threads and processes that have to do with one socket, or one
+//! descriptor.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use testbed::{
+    calls::Crowd,
+    client::{Addr, Conn, Request},
+};
+
+use crate::servers::{text, watch};
+
+/// One connection per request, from several threads; every `nth` answer is
+/// short by one byte. Returns how many were.
+fn many(addr: &Addr, connections: u64, nth: u64) -> u64 {
+    const CLIENTS: u64 = 4;
+    let each = connections / CLIENTS;
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut short = 0;
+                    for number in 1..=each {
+                        let sent = if number % nth == 0 { 299 } else { 300 };
+                        let Ok(mut connection) = Conn::connect(addr) else {
+                            panic!("no connection number {number}")
+                        };
+                        let outcome = connection.request(&Request::get(&format!("/300/{sent}")));
+                        assert_eq!(outcome.received, sent, "{outcome:?}");
+                        short += u64::from(sent < 300);
+                    }
+                    short
+                })
+            })
+            .collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap_or_default())
+            .sum()
+    })
+}
+
+fn short_ones(report: &testbed::watcher::Report, short: u64) {
+    assert_eq!(report.count("events_lost"), Some(0), "{}", report.summary);
+    assert_eq!(report.findings.len() as u64, short, "{}", report.summary);
+    assert!(
+        report.sizes().iter().all(|sizes| *sizes == (300, 299)),
+        "{}",
+        report.summary
+    );
+    assert_eq!(report.unjudged(), 0, "{}", report.summary);
+}
+
+/// A number that one thread closes is another's within microseconds.
+#[test]
+fn a_hundred_thousand_short_connections_in_four_threads() -> Result<()> {
+    let server = Crowd::start("threads", false)?;
+    let watcher = watch(server.pid(), &[])?;
+    let short = many(server.addr(), 100_000, 1000);
+    let report = watcher.stop()?;
+    assert_eq!(short, 100);
+    short_ones(&report, short);
+    assert_eq!(report.count("messages_judged"), Some(100_000));
+    assert_eq!(report.count("connections"), Some(100_000));
+    Ok(())
+}
+
+#[test]
+fn short_connections_over_tcp() -> Result<()> {
+    let server = Crowd::start("threads", true)?;
+    let watcher = watch(server.pid(), &[])?;
+    let short = many(server.addr(), 8_000, 100);
+    let report = watcher.stop()?;
+    assert_eq!(short, 80);
+    short_ones(&report, short);
+    assert_eq!(report.count("messages_judged"), Some(8_000));
+    Ok(())
+}
+
+#[test]
+fn a_child_and_its_parent_hold_each_socket() -> Result<()> {
+    for tcp in [false, true] {
+        let server = Crowd::start("processes", tcp)?;
+        let watcher = watch(server.pid(), &["--follow"])?;
+        let short = many(server.addr(), 1_000, 10);
+        let report = watcher.stop()?;
+        short_ones(&report, short);
+        assert_eq!(report.count("messages_judged"), Some(1_000));
+    }
+    Ok(())
+}
+
+/// Where two calls of two threads lie in the stream is not always known; how
+/// many bytes went out is.
+#[test]
+fn several_threads_write_one_socket() -> Result<()> {
+    for tcp in [false, true] {
+        let server = Crowd::start("writers", tcp)?;
+        let watcher = watch(server.pid(), &[])?;
+        let mut short = 0;
+        for number in 0..200u64 {
+            let sent = if number % 4 == 0 { 39_000 } else { 40_000 };
+            let outcome =
+                Conn::connect(server.addr())?.request(&Request::get(&format!("/40000/{sent}")));
+            assert_eq!(outcome.received, sent);
+            short += u64::from(sent < 40_000);
+        }
+        let report = watcher.stop()?;
+        assert_eq!(report.findings.len(), 50, "{}", report.summary);
+        assert_eq!(short, 50);
+        assert!(
+            report
+                .sizes()
+                .iter()
+                .all(|sizes| *sizes == (40_000, 39_000)),
+            "{}",
+            report.summary
+        );
+        assert_eq!(report.count("messages_judged"), Some(200));
+    }
+    Ok(())
+}
+
+/// Its bytes count, though it returns after the shutdown.
+#[test]
+fn a_write_is_blocked_while_another_thread_shuts_down() -> Result<()> {
+    for tcp in [false, true] {
+        let server = Crowd::start("blocked", tcp)?;
+        let watcher = watch(server.pid(), &[])?;
+        let path = "/50000000/50000000";
+        let request = Request::get(path).read_after(Duration::from_millis(300));
+        let outcome = Conn::connect(server.addr())?.request(&request);
+        assert!(outcome.truncated(), "{outcome:?}");
+        let report = watcher.stop()?;
+        let finding = report.findings.first().context("no finding")?;
+        assert_eq!(report.findings.len(), 1);
+        assert_eq!(text(finding, "/cause"), Some("premature-shutdown"));
+        let sent = finding.get("sent_bytes").and_then(Value::as_u64);
+        assert_eq!(sent, Some(outcome.received), "{finding:#}");
+    }
+    Ok(())
+}
