@@ -265,6 +265,23 @@ fn every_ending_is_told_apart() -> Result<()> {
     Ok(())
 }
 
+/// Heads of 100 KiB, in one call and in many.
+#[test]
+fn long_heads_are_read_to_their_end() -> Result<()> {
+    let mut rows = Vec::new();
+    for tcp in BOTH {
+        for send in ["write", "writev", "pieces", "sendmsg", "uring-writev"] {
+            let path = format!("/long-{send}/close/4000");
+            let short = local("premature-close", "close(", (4000, 1000));
+            rows.push(Row::new(tcp, &format!("{path}/1000"), short));
+            rows.push(Row::new(tcp, &format!("{path}/4000"), None));
+        }
+    }
+    let (_, report) = check(&rows, &[])?;
+    assert_eq!(report.unjudged(), 0, "{}", report.summary);
+    Ok(())
+}
+
 /// The second request is sent when the first answer stops coming.
 fn two_requests(mut connection: Conn, path: &str) -> (Outcome, Option<Conn>) {
     let first = connection.request(&Request::get(path).stop_after(300));

@@ -12,3 +12,4 @@ mod healthy;
 mod hyper_bug;
 mod lifecycle;
 mod servers;
+mod uploads;

@@ -5,8 +5,9 @@
 //! The request's path says what to do: `/SEND/END/PROMISED/SENT`. It promises
 //! PROMISED body bytes, sends head and SENT body bytes by the call SEND, and
 //! ends by END: see `sends.rs` and `ends.rs`. SEND may begin with `chunked-`:
-//! the body then goes in chunks, with a last one only if SENT is PROMISED; or
-//! with `twice-`: a second request is then read and answered whole.
+//! the body then goes in chunks, with a last one only if SENT is PROMISED; with
+//! `twice-`: a second request is then read and answered whole; or with `long-`:
+//! the head is then longer than 100 KiB.
 
 mod ends;
 mod raw;
@@ -43,7 +44,8 @@ fn main() -> Result<()> {
     };
     let twice = send.strip_prefix("twice-");
     let chunked = send.strip_prefix("chunked-");
-    let name = twice.or(chunked).unwrap_or(send);
+    let long = send.strip_prefix("long-");
+    let name = twice.or(chunked).or(long).unwrap_or(send);
     let (_, send) = SENDS
         .iter()
         .find(|(known, _)| *known == name)
@@ -53,10 +55,11 @@ fn main() -> Result<()> {
         .find(|(name, _)| *name == end)
         .context("no such END")?;
     let (promised, sent) = (promised.parse()?, sent.parse()?);
+    let filler = if long.is_some() { 100 << 10 } else { 0 };
     let (message, head) = if chunked.is_some() {
         in_chunks(promised, sent)
     } else {
-        sized(promised, sent)
+        sized(promised, sent, filler)
     };
     send(connection.as_raw_fd(), &message, head)?;
     if twice.is_some() {
@@ -64,16 +67,22 @@ fn main() -> Result<()> {
         if length == 0 {
             bail!("no second request");
         }
-        let (message, head) = sized(5, 5);
+        let (message, head) = sized(5, 5, 0);
         send(connection.as_raw_fd(), &message, head)?;
     }
     end(connection.into_raw_fd())?;
     Ok(())
 }
 
-/// A message, and how long its head is.
-fn sized(promised: usize, sent: usize) -> (Vec<u8>, usize) {
-    let mut message = format!("HTTP/1.1 200 OK\r\nContent-Length: {promised}\r\n\r\n").into_bytes();
+/// A message whose head has so many bytes more than it needs, and how long the
+/// head is.
+fn sized(promised: usize, sent: usize, filler: usize) -> (Vec<u8>, usize) {
+    let filler = match filler {
+        0 => String::new(),
+        bytes => format!("X-Filler: {}\r\n", "f".repeat(bytes)),
+    };
+    let mut message =
+        format!("HTTP/1.1 200 OK\r\n{filler}Content-Length: {promised}\r\n\r\n").into_bytes();
     let head = message.len();
     message.resize(head + sent, b'x');
     (message, head)
