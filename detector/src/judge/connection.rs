@@ -5,7 +5,8 @@ use detector_common::{Connection as Counters, End, EndKind, Open, Sample, flag};
 use super::{
     finding::{Finding, Role},
     flaw::{By, Flaw},
-    outgoing::{Sent, speaks},
+    outgoing::Sent,
+    protocol::speaks,
     sequence::Sequence,
     streams::Streams,
     tally::{Tally, Unjudged},

@@ -8,7 +8,8 @@
 //! | `chunks.rs`     | where a chunked body ends, from calls seen in part |
 //! | `body.rs`, `flaw.rs` | a message that is being sent, and what may be wrong with it |
 //! | `streams.rs`    | both directions, and two readings where the bytes allow them |
-//! | `outgoing.rs`   | where in the stream of sent bytes each message begins and ends |
+//! | `outgoing/`     | where in the stream of sent bytes each message begins and ends |
+//! | `protocol.rs`   | what a connection speaks that is not HTTP/1 |
 //! | `connection.rs` | one connection's life, from its first record to its end |
 //! | `verdict.rs`    | who ended it, with what cause and fault |
 //! | `finding.rs`    | what a finding says |
@@ -20,6 +21,7 @@ mod connection;
 mod finding;
 mod flaw;
 mod outgoing;
+mod protocol;
 mod requests;
 mod sequence;
 mod streams;

@@ -1,0 +1,125 @@
+//! Begins a message by its head.
+
+use super::{Outgoing, Place, Sent, Trust, Turn, turn::is_response};
+use crate::{
+    http::{Framing, Head, StartLine, framing},
+    judge::{
+        body::Body,
+        chunks::Chunked,
+        finding::{Framing as Framed, Message, Role},
+        requests::{Request, Requests},
+        tally::{Tally, Unjudged},
+    },
+};
+
+impl Outgoing {
+    /// A message with this head begins at `start`. `after` are the bytes seen
+    /// behind its head.
+    pub(super) fn begin(
+        &mut self,
+        start: u64,
+        head: &Head,
+        after: &[u8],
+        sent: Sent<'_>,
+        requests: &mut Requests,
+        tally: &mut Tally,
+    ) -> Turn {
+        let body_start = start + head.len;
+        let interim = framing(head, None) == Framing::Interim;
+        let certain = requests.certain();
+        let (role, status, request) = match &head.start {
+            StartLine::Request { method, target } => (
+                Role::Request,
+                None,
+                Some(Request {
+                    method: method.clone(),
+                    target: target.clone(),
+                }),
+            ),
+            StartLine::Response { status } => (
+                Role::Response,
+                Some(*status),
+                if interim { None } else { requests.answer() },
+            ),
+        };
+        let method = request.as_ref().map(|request| request.method.as_str());
+        let framing = framing(head, method);
+        let method_known = role == Role::Request || (certain && request.is_some());
+        self.messages += 1;
+        self.role = Some(role);
+        if let Trust::Provisional { requests: seen } = &mut self.trust {
+            *seen = requests.heads();
+        }
+        self.answered = requests.heads();
+        // Told only where it is no guess.
+        let (method, target) = request
+            .filter(|_| method_known)
+            .map(|request| (request.method, request.target))
+            .unzip();
+        let message = |framing| Message {
+            role,
+            framing,
+            status,
+            method,
+            target,
+            head_offset: start,
+            head_bytes: head.len,
+        };
+        match framing {
+            Framing::Interim => self.place = Place::Boundary(body_start),
+            Framing::NoBody => {
+                self.place = Place::Boundary(body_start);
+                self.judged(tally);
+            }
+            Framing::ContentLength(length) => {
+                let Some(end) = body_start.checked_add(length) else {
+                    self.lose(Unjudged::Malformed, requests, tally);
+                    return Turn::Done;
+                };
+                let unseen = after.is_empty() && sent.end() > body_start;
+                if !method_known && (unseen || is_response(after)) {
+                    self.lose(Unjudged::MethodUnknown, requests, tally);
+                    return Turn::Done;
+                }
+                self.place = Place::Body(Body {
+                    message: message(Framed::ContentLength),
+                    start: body_start,
+                    end,
+                    has_body: method_known || !after.is_empty(),
+                    received: sent.received,
+                    suspect: false,
+                    stalled: false,
+                });
+            }
+            Framing::Chunked => {
+                if !method_known && is_response(after) {
+                    self.lose(Unjudged::MethodUnknown, requests, tally);
+                    return Turn::Done;
+                }
+                let chunked = Chunked::new(
+                    message(Framed::Chunked),
+                    body_start,
+                    method_known || !after.is_empty(),
+                    sent.received,
+                );
+                self.place = Place::Chunks(Box::new(chunked));
+            }
+            Framing::UntilClose => {
+                self.miss(Unjudged::UntilClose, tally);
+                self.place = Place::Over;
+            }
+            Framing::Tunnel => {
+                self.miss(Unjudged::Tunnel, tally);
+                self.place = Place::Over;
+            }
+            Framing::Malformed => {
+                self.miss(Unjudged::Malformed, tally);
+                self.place = Place::Over;
+            }
+        }
+        match self.place {
+            Place::Over => Turn::Done,
+            _ => Turn::More,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What is left when the stream ends, or stops.
+
+use super::{Outgoing, Place, Trust, flawed};
+use crate::{
+    http::after_empty_lines,
+    judge::{
+        chunks::Chunked,
+        finding::Role,
+        flaw::{Flaw, Flawed},
+        requests::Requests,
+        tally::{Tally, Unjudged},
+    },
+};
+
+impl Outgoing {
+    /// No byte was accepted for long: the message that is owed some, told once.
+    pub(in crate::judge) fn stall(&mut self, sent: u64) -> Option<Flawed> {
+        if self.trust != Trust::Proven {
+            return None;
+        }
+        match &mut self.place {
+            Place::Body(body)
+                if body.has_body && !body.suspect && sent < body.end && !body.stalled =>
+            {
+                body.stalled = true;
+                Some(body.flawed(Flaw::Stalled, sent, None))
+            }
+            Place::Chunks(chunked)
+                if chunked.has_body
+                    && !chunked.stalled
+                    && chunked.unterminated(sent) == Some(true) =>
+            {
+                chunked.stalled = true;
+                Some(flawed(chunked, Flaw::Stalled))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether [`Self::stall`] may have something to tell.
+    pub(in crate::judge) fn owes(&self) -> bool {
+        match &self.place {
+            Place::Body(body) => !body.stalled,
+            Place::Chunks(chunked) => !chunked.stalled,
+            _ => false,
+        }
+    }
+
+    /// What was being sent when `sent` bytes in all had been accepted and the
+    /// stream ended: a message that is short, or long, if that is certain.
+    pub(in crate::judge) fn end(
+        &mut self,
+        sent: u64,
+        unseen: bool,
+        requests: &mut Requests,
+        tally: &mut Tally,
+    ) -> Option<Flawed> {
+        if sent < self.reached {
+            self.overlap(requests, tally);
+        }
+        self.complete(sent, unseen, tally);
+        let place = std::mem::replace(&mut self.place, Place::Over);
+        match place {
+            Place::Unknown | Place::Over => {}
+            _ if self.trust != Trust::Proven => self.miss(Unjudged::MidStream, tally),
+            Place::Body(body) if body.suspect => self.miss(Unjudged::Unaccounted, tally),
+            Place::Body(body) if body.has_body => {
+                return Some(body.flawed(Flaw::Short, sent, None));
+            }
+            Place::Body(_) => self.miss(Unjudged::MethodUnknown, tally),
+            // Empty lines between messages are to be ignored (RFC 9112 section
+            // 2.2).
+            Place::Head(_, bytes) if after_empty_lines(&bytes).is_empty() => {}
+            Place::Head(..) => self.miss(Unjudged::HeadCut, tally),
+            Place::Chunks(chunked) if !chunked.has_body => {
+                self.miss(Unjudged::MethodUnknown, tally);
+            }
+            Place::Chunks(chunked) => match chunked.unterminated(sent) {
+                Some(true) if self.nothing_followed(&chunked, requests) => {
+                    return Some(flawed(&chunked, Flaw::Unterminated));
+                }
+                _ => self.miss(Unjudged::Chunked, tally),
+            },
+            Place::Overrun(body) => return Some(body.flawed(Flaw::Overrun, sent, None)),
+            Place::Boundary(at) if sent > at && self.messages > 0 => {
+                self.miss(Unjudged::Unaccounted, tally);
+            }
+            Place::Boundary(_) => {}
+        }
+        None
+    }
+
+    /// Whether no other message can have begun behind a chunked one whose end
+    /// was not followed byte by byte: its request was the last.
+    fn nothing_followed(&self, chunked: &Chunked, requests: &Requests) -> bool {
+        let answered = requests.unanswered() == Some(0) && requests.heads() == self.answered;
+        chunked.exact.is_some() || (chunked.message.role == Role::Response && answered)
+    }
+
+    /// Whether a promised length would not be reached with so many bytes.
+    pub(in crate::judge) fn is_short(&self, sent: u64) -> bool {
+        match &self.place {
+            Place::Body(body) => sent < body.end,
+            Place::Chunks(chunked) => chunked.unterminated(sent) == Some(true),
+            _ => false,
+        }
+    }
+
+    /// Whether bytes were seen that cannot be what they were taken for.
+    pub(in crate::judge) fn refuted(&self) -> bool {
+        match &self.place {
+            Place::Overrun(_) => true,
+            Place::Chunks(chunked) => chunked.refuted,
+            Place::Over => self.messages == 0,
+            _ => false,
+        }
+    }
+
+    /// The watch ends with the connection open and `sent` bytes accepted; a
+    /// message that is not whole is not judged, for this reason.
+    pub(in crate::judge) fn leave_open(
+        &mut self,
+        sent: u64,
+        unseen: bool,
+        reason: Unjudged,
+        tally: &mut Tally,
+    ) {
+        // The counters may be older than the last sample.
+        let sent = sent.max(self.reached);
+        self.complete(sent, unseen, tally);
+        match std::mem::replace(&mut self.place, Place::Over) {
+            Place::Unknown | Place::Over => {}
+            _ if self.trust != Trust::Proven => self.miss(Unjudged::MidStream, tally),
+            Place::Head(_, bytes) if after_empty_lines(&bytes).is_empty() => {}
+            Place::Body(_) | Place::Head(..) | Place::Chunks(_) => self.miss(reason, tally),
+            Place::Overrun(body) => self.flaws.push(body.flawed(Flaw::Overrun, sent, None)),
+            Place::Boundary(at) if sent > at && self.messages > 0 => {
+                self.miss(Unjudged::Unaccounted, tally);
+            }
+            Place::Boundary(_) => {}
+        }
+    }
+}

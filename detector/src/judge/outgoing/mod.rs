@@ -1,0 +1,309 @@
+//! Where in the stream of sent bytes each message begins and ends.
+//!
+//! Everything is decided by offset: a message begins where the one before it
+//! ended, and what looks like a head anywhere else is a body's. Where a
+//! boundary is not known (joined in mid-stream, bytes not seen), a head is
+//! believed only with witnesses; see [`Trust`].
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `sent.rs`  | a call that sent bytes, as far as it was seen |
+//! | `turn.rs`  | takes a call, from one place in the stream to the next |
+//! | `begin.rs` | begins a message by its head |
+//! | `end.rs`   | what is left when the stream ends, or stops |
+
+mod begin;
+mod end;
+mod sent;
+mod turn;
+
+pub(super) use self::sent::Sent;
+use super::{
+    body::Body,
+    chunks::Chunked,
+    finding::Role,
+    flaw::{Flaw, Flawed},
+    requests::Requests,
+    tally::{Tally, Unjudged},
+};
+
+/// How sure it is that messages begin where they are taken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// Seen from the first byte, or confirmed since.
+    Proven,
+    /// A head began a write after a request had been received, but nothing
+    /// says that a body did not. It is confirmed when its length is borne out:
+    /// the next head begins exactly there, begins a write, and answers another
+    /// request (the number of request heads is kept here).
+    Provisional { requests: u64 },
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// The next message begins at this offset.
+    Boundary(u64),
+    /// A head began at this offset; its bytes so far.
+    Head(u64, Vec<u8>),
+    /// In a message with a promised length.
+    Body(Body),
+    /// In a chunked message.
+    Chunks(Box<Chunked>),
+    /// Behind this message came bytes that are no message.
+    Overrun(Body),
+    /// Not known, until a head is believed.
+    Unknown,
+    /// HTTP framing ended, or the body lasts until the connection ends.
+    Over,
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// The call may hold more.
+    More,
+    /// The call is done with.
+    Done,
+    /// The place in the stream was lost.
+    Lost,
+}
+
+/// The last message that was sent whole.
+#[derive(Clone, Debug)]
+pub(super) struct Whole {
+    pub(super) flawed: Flawed,
+    /// Offset behind its last byte.
+    pub(super) end: u64,
+}
+
+/// The stream of sent bytes of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Outgoing {
+    place: Place,
+    trust: Trust,
+    messages: u64,
+    /// What the messages are, once one was seen.
+    role: Option<Role>,
+    told: bool,
+    joined: bool,
+    /// Request heads that had been received when a response head was last
+    /// found, or missed.
+    answered: u64,
+    /// Offset behind the last byte that a sample told of.
+    reached: u64,
+    whole: Option<Whole>,
+    /// The message with Content-Length that ended at the boundary.
+    ended: Option<Body>,
+    /// The last head began with a call, not in the midst of one.
+    head_begins_call: bool,
+    /// What was found wrong and not yet taken.
+    flaws: Vec<Flawed>,
+}
+
+impl Outgoing {
+    pub(super) fn new(fresh: bool) -> Self {
+        Self {
+            place: if fresh {
+                Place::Boundary(0)
+            } else {
+                Place::Unknown
+            },
+            trust: Trust::Proven,
+            messages: 0,
+            role: None,
+            told: false,
+            joined: false,
+            answered: 0,
+            reached: 0,
+            whole: None,
+            ended: None,
+            head_begins_call: false,
+            flaws: Vec::new(),
+        }
+    }
+
+    /// A stream in which a response begins at `at`, whatever came before.
+    pub(super) fn from(at: u64, requests: &Requests) -> Self {
+        Self {
+            place: Place::Boundary(at),
+            role: Some(Role::Response),
+            told: true,
+            answered: requests.heads(),
+            reached: at,
+            ..Self::new(true)
+        }
+    }
+
+    /// Offset behind the last byte that a sample told of.
+    pub(super) fn reached(&self) -> u64 {
+        self.reached
+    }
+
+    /// Messages found so far.
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Whether the head of the last began with a call.
+    pub(super) fn head_begins_call(&self) -> bool {
+        self.head_begins_call
+    }
+
+    /// Whether something was found wrong since it was last taken.
+    pub(super) fn has_flaws(&self) -> bool {
+        !self.flaws.is_empty()
+    }
+
+    /// What was found wrong since the last call.
+    pub(super) fn take_flaws(&mut self) -> Vec<Flawed> {
+        std::mem::take(&mut self.flaws)
+    }
+
+    /// Adds what was found wrong elsewhere.
+    pub(super) fn push_flaw(&mut self, flawed: Flawed) {
+        self.flaws.push(flawed);
+    }
+
+    /// The last message that was sent whole, if nothing was sent after it.
+    pub(super) fn whole(&self, sent: u64) -> Option<&Flawed> {
+        let whole = self.whole.as_ref().filter(|whole| whole.end == sent)?;
+        Some(&whole.flawed)
+    }
+
+    /// The offset of the next bytes that matter: 0 where every byte does,
+    /// [`u64::MAX`] where only what looks like a head does.
+    pub(super) fn next_boundary(&self) -> u64 {
+        match &self.place {
+            Place::Boundary(at) => *at,
+            Place::Head(..) => 0,
+            Place::Body(body) => body.end,
+            Place::Chunks(chunked) => chunked
+                .exact
+                .map_or(0, |(at, decoder)| at + decoder.data_left()),
+            Place::Overrun(_) | Place::Unknown | Place::Over => u64::MAX,
+        }
+    }
+
+    /// Whether a message was sent whole up to this offset and none begun.
+    pub(super) fn rests_at(&self, sent: u64) -> bool {
+        matches!(self.place, Place::Boundary(at) if at == sent)
+    }
+
+    /// Whether the place in the stream is still known.
+    pub(super) fn knows_its_place(&self) -> bool {
+        !matches!(self.place, Place::Unknown | Place::Over | Place::Overrun(_))
+    }
+
+    /// Whether nothing was made of the bytes: no message, and no reason why.
+    pub(super) fn silent(&self) -> bool {
+        self.messages == 0 && !self.told
+    }
+
+    /// Takes a sampled call.
+    pub(super) fn take(&mut self, sent: Sent<'_>, requests: &mut Requests, tally: &mut Tally) {
+        if sent.offset < self.reached && !self.within_body(&sent) {
+            self.overlap(requests, tally);
+        }
+        self.reached = self.reached.max(sent.end());
+        let mut first = true;
+        // Each turn moves on by at least a head, or stops.
+        loop {
+            match self.turn(sent, requests, tally) {
+                Turn::More => {}
+                // A call may begin anew where the place was lost before it, not
+                // where it was lost in its middle.
+                Turn::Lost if first => {}
+                Turn::Lost | Turn::Done => return,
+            }
+            first = false;
+        }
+    }
+
+    /// Whether a call that is late lies within a body, whose bytes may come in
+    /// any order.
+    fn within_body(&self, sent: &Sent<'_>) -> bool {
+        sent.end() <= self.reached
+            && matches!(&self.place, Place::Body(body)
+                if body.start <= sent.offset && sent.end() <= body.end && !body.suspect)
+    }
+
+    /// The message in progress has no bytes but its own, after all.
+    pub(super) fn trust_body(&mut self) {
+        if let Place::Body(body) = &mut self.place {
+            body.suspect = false;
+        }
+    }
+
+    /// The place in the stream is not known any more, for this reason.
+    pub(super) fn give_up(&mut self, reason: Unjudged, requests: &mut Requests, tally: &mut Tally) {
+        self.lose(reason, requests, tally);
+    }
+
+    /// Calls overlap: several threads wrote at once, and which bytes came first
+    /// is not known.
+    fn overlap(&mut self, requests: &mut Requests, tally: &mut Tally) {
+        if !matches!(self.place, Place::Unknown | Place::Over) {
+            self.lose(Unjudged::Overlapping, requests, tally);
+        }
+        self.whole = None;
+    }
+
+    /// Counts the message in progress as whole once its bytes were accepted.
+    /// `unseen` bytes may have been another head instead of a body.
+    fn complete(&mut self, sent: u64, unseen: bool, tally: &mut Tally) {
+        if let Place::Body(body) = &mut self.place {
+            // Had they been another head, it would have been sampled.
+            body.has_body |= sent > body.start && !unseen;
+            if (body.has_body && sent >= body.end) || sent == body.end {
+                self.whole = Some(Whole {
+                    flawed: body.flawed(Flaw::AtRisk, body.end, None),
+                    end: body.end,
+                });
+                self.ended = Some(body.clone());
+                self.place = Place::Boundary(body.end);
+                self.judged(tally);
+            }
+        }
+    }
+
+    fn judged(&self, tally: &mut Tally) {
+        // One that is not yet believed is counted when it is confirmed.
+        if self.trust == Trust::Proven {
+            tally.messages_judged += 1;
+        }
+    }
+
+    fn lose(&mut self, reason: Unjudged, requests: &mut Requests, tally: &mut Tally) {
+        requests.response_missed();
+        self.answered = requests.heads();
+        // What was only provisional was not to be relied on in the first place.
+        let reason = if self.trust == Trust::Proven {
+            reason
+        } else {
+            Unjudged::MidStream
+        };
+        self.miss(reason, tally);
+        self.place = Place::Unknown;
+        self.trust = Trust::Proven;
+    }
+
+    fn miss(&mut self, reason: Unjudged, tally: &mut Tally) {
+        self.told = true;
+        // Told once for a connection.
+        let again = reason == Unjudged::MidStream && std::mem::replace(&mut self.joined, true);
+        if !again {
+            tally.miss(reason);
+        }
+    }
+}
+
+fn flawed(chunked: &Chunked, flaw: Flaw) -> Flawed {
+    Flawed {
+        flaw,
+        message: chunked.message.clone(),
+        promised: None,
+        sent: None,
+        received: chunked.received,
+        by: None,
+    }
+}

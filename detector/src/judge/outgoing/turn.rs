@@ -1,0 +1,290 @@
+//! Takes a call, from one place in the stream to the next.
+
+use super::{Outgoing, Place, Sent, Trust, Turn, Whole, flawed};
+use crate::{
+    http::{Framing, Parsed, StartLine, after_empty_lines, framing, parse},
+    judge::{
+        chunks::Followed,
+        finding::Role,
+        flaw::{Flaw, Flawed},
+        protocol::speaks,
+        requests::{HEAD_LIMIT, Requests},
+        tally::{Tally, Unjudged},
+    },
+};
+
+impl Outgoing {
+    pub(super) fn turn(
+        &mut self,
+        sent: Sent<'_>,
+        requests: &mut Requests,
+        tally: &mut Tally,
+    ) -> Turn {
+        match &mut self.place {
+            Place::Over => Turn::Done,
+            Place::Boundary(at) => {
+                let at = *at;
+                if at >= sent.end() {
+                    return Turn::Done;
+                }
+                self.head_begins_call = at == sent.offset && sent.begins_call;
+                match sent.from(at) {
+                    Some(seen) => self.head(at, seen.to_vec(), sent, requests, tally),
+                    None => {
+                        let reason = match (self.messages, sent.unseen) {
+                            (0, true) => Unjudged::NotObserved,
+                            (0, false) => Unjudged::NotHttp,
+                            _ => Unjudged::Unaccounted,
+                        };
+                        self.lose(reason, requests, tally);
+                        Turn::Lost
+                    }
+                }
+            }
+            Place::Head(start, bytes) => {
+                let (start, mut bytes) = (*start, std::mem::take(bytes));
+                if start + bytes.len() as u64 != sent.offset {
+                    self.lose(Unjudged::HeadCut, requests, tally);
+                    return Turn::Lost;
+                }
+                bytes.extend_from_slice(sent.data);
+                if bytes.len() > HEAD_LIMIT {
+                    self.lose(Unjudged::HeadCut, requests, tally);
+                    return Turn::Done;
+                }
+                self.head(start, bytes, sent, requests, tally)
+            }
+            Place::Body(body) => {
+                body.suspect |= sent.begins_call
+                    && (body.start..body.end).contains(&sent.offset)
+                    && body.message.role == Role::Response
+                    && requests.heads() > self.answered
+                    && is_response(sent.data);
+                if !body.has_body && is_response(sent.data) {
+                    if sent.offset == body.start {
+                        // It may answer HEAD, and this is the next response.
+                        self.lose(Unjudged::MethodUnknown, requests, tally);
+                        return Turn::Lost;
+                    }
+                    // The length is borne out.
+                    body.has_body |= sent.offset == body.end;
+                }
+                self.complete(sent.end(), sent.unseen, tally);
+                match self.place {
+                    Place::Boundary(_) => Turn::More,
+                    _ => Turn::Done,
+                }
+            }
+            Place::Chunks(chunked) => {
+                let at_size = chunked
+                    .exact
+                    .is_some_and(|(at, decoder)| at == sent.offset && decoder.at_size());
+                let may_have_ended = chunked.exact.is_none() && chunked.may_end(sent.offset);
+                match chunked.take(&sent) {
+                    Followed::Ended(after) => {
+                        self.whole = Some(Whole {
+                            flawed: flawed(chunked, Flaw::AtRisk),
+                            end: after,
+                        });
+                        self.place = Place::Boundary(after);
+                        self.judged(tally);
+                        Turn::More
+                    }
+                    Followed::Within => Turn::Done,
+                    Followed::Lost | Followed::Refuted => {
+                        self.lost_chunks(sent, at_size, may_have_ended, requests, tally)
+                    }
+                }
+            }
+            Place::Overrun(body) => {
+                // It goes on until the next response begins.
+                let answers = requests.heads() > self.answered;
+                if !(sent.begins_call && answers && is_final_response(sent.data)) {
+                    return Turn::Done;
+                }
+                let flawed = body.flawed(Flaw::Overrun, sent.offset, Some(sent.by));
+                self.flaws.push(flawed);
+                self.place = Place::Boundary(sent.offset);
+                self.trust = Trust::Provisional {
+                    requests: requests.heads(),
+                };
+                Turn::More
+            }
+            Place::Unknown => {
+                let response = matches!(parse(sent.data), Parsed::Complete(head)
+                    if matches!(head.start, StartLine::Response { .. }));
+                if !response || requests.heads() <= self.answered {
+                    return Turn::Done;
+                }
+                self.trust = Trust::Provisional {
+                    requests: requests.heads(),
+                };
+                self.place = Place::Boundary(sent.offset);
+                if !self.told {
+                    self.miss(Unjudged::MidStream, tally);
+                }
+                Turn::More
+            }
+        }
+    }
+
+    /// A call cannot be followed through a chunked body.
+    fn lost_chunks(
+        &mut self,
+        sent: Sent<'_>,
+        at_size: bool,
+        may_have_ended: bool,
+        requests: &mut Requests,
+        tally: &mut Tally,
+    ) -> Turn {
+        let Place::Chunks(chunked) = &self.place else {
+            return Turn::Done;
+        };
+        let read_since = requests.heads() > self.answered;
+        let next = sent.begins_call && is_final_response(sent.data);
+        if next && at_size && !chunked.has_body && is_response(sent.data) {
+            self.lose(Unjudged::MethodUnknown, requests, tally);
+            return Turn::Lost;
+        }
+        if next && may_have_ended && read_since {
+            let answered = self.answered;
+            self.lose(Unjudged::Chunked, requests, tally);
+            self.answered = answered;
+            return Turn::Lost;
+        }
+        Turn::Done
+    }
+
+    /// Parses a head that begins at `start`, whose bytes so far end with what
+    /// was seen of this call.
+    fn head(
+        &mut self,
+        start: u64,
+        bytes: Vec<u8>,
+        sent: Sent<'_>,
+        requests: &mut Requests,
+        tally: &mut Tally,
+    ) -> Turn {
+        let seen_whole = start + bytes.len() as u64 == sent.end();
+        match self.parse(&bytes) {
+            Parsed::Complete(head) => {
+                self.confirm(self.head_begins_call, requests, tally);
+                let after = usize::try_from(head.len)
+                    .ok()
+                    .and_then(|len| bytes.get(len..));
+                self.begin(
+                    start,
+                    &head,
+                    after.unwrap_or_default(),
+                    sent,
+                    requests,
+                    tally,
+                )
+            }
+            Parsed::Partial if seen_whole => {
+                self.place = Place::Head(start, bytes);
+                Turn::Done
+            }
+            Parsed::Partial => {
+                self.lose(Unjudged::HeadCut, requests, tally);
+                Turn::Done
+            }
+            Parsed::Invalid => {
+                let overrun = self.ended.take().filter(|body| {
+                    body.end == start
+                        && body.has_body
+                        && !body.suspect
+                        && self.trust == Trust::Proven
+                });
+                if let Some(body) = overrun {
+                    self.place = Place::Overrun(body);
+                } else if self.messages == 0 {
+                    self.place = Place::Over;
+                    self.miss(speaks(&bytes), tally);
+                } else {
+                    self.lose(Unjudged::Unaccounted, requests, tally);
+                }
+                Turn::Done
+            }
+        }
+    }
+
+    /// A side that sent responses sends no requests: bytes that could begin
+    /// one are then no head.
+    fn parse(&self, bytes: &[u8]) -> Parsed {
+        let response = after_empty_lines(bytes)
+            .iter()
+            .zip(b"HTTP/")
+            .all(|(byte, letter)| byte == letter);
+        match self.role {
+            Some(role) if (role == Role::Response) != response => Parsed::Invalid,
+            _ => parse(bytes),
+        }
+    }
+
+    /// A head was found where the message before it said.
+    fn confirm(&mut self, begins_write: bool, requests: &Requests, tally: &mut Tally) {
+        if let Trust::Provisional { requests: before } = self.trust
+            && self.messages > 0
+            && begins_write
+            && requests.heads() > before
+        {
+            self.trust = Trust::Proven;
+            // The message that was borne out.
+            tally.messages_judged += 1;
+        }
+    }
+
+    /// The message that is being sent, left short, if this call is within its
+    /// body and begins as the next response would.
+    pub(in crate::judge) fn contradicted(
+        &self,
+        sent: &Sent<'_>,
+        requests: &Requests,
+    ) -> Option<Flawed> {
+        // Second witness: a request was read since the head was sent, which
+        // this may answer.
+        let read_since = requests.heads() > self.answered
+            && requests.unanswered().is_some_and(|count| count > 0);
+        if self.trust != Trust::Proven
+            || self.role != Some(Role::Response)
+            || !read_since
+            || !sent.begins_call
+            || !is_response(sent.data)
+        {
+            return None;
+        }
+        match &self.place {
+            Place::Body(body)
+                if body.has_body
+                    && !body.suspect
+                    && (body.start..body.end).contains(&sent.offset) =>
+            {
+                Some(body.flawed(Flaw::Desync, sent.offset, Some(sent.by)))
+            }
+            Place::Chunks(chunked) if chunked.has_body && chunked.exact.is_some() => Some(Flawed {
+                by: Some(sent.by),
+                ..flawed(chunked, Flaw::Desync)
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the bytes begin with the whole head of a response that is not an
+/// interim one.
+fn is_final_response(data: &[u8]) -> bool {
+    matches!(parse(data), Parsed::Complete(head)
+        if matches!(head.start, StartLine::Response { .. })
+            && framing(&head, None) != Framing::Interim)
+}
+
+/// Whether the bytes begin as a response does, or are the first of such.
+pub(super) fn is_response(data: &[u8]) -> bool {
+    !data.is_empty()
+        && data
+            .iter()
+            .zip(b"HTTP/1.")
+            .all(|(byte, letter)| byte == letter)
+        && !matches!(parse(data), Parsed::Invalid)
+}
