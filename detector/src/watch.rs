@@ -1,7 +1,7 @@
 //! A live watch: joins capture, judge and report.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     fs::{self, File},
     io::{self, IsTerminal as _, Write},
     time::{Duration, Instant},
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    capture::live::{self, Live, process},
+    capture::live::{self, Live, process, sockets},
     cli::{Cli, ColorChoice},
     judge::{Cause, Finding, Judge},
     report::{Format, Printer, Reported, Summary},
@@ -27,6 +27,9 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// How often connections that make no progress are looked for, nanoseconds.
 const STALLS: u64 = 250_000_000;
+
+/// How often sockets are looked for that are gone, nanoseconds.
+const SWEEP: u64 = 3_000_000_000;
 
 /// Most processes whose programs are remembered.
 const PROGRAMS: usize = 4096;
@@ -101,6 +104,9 @@ struct Watch<'a> {
     unknown_records: u64,
     /// When connections that make no progress are looked for again.
     stalls_due: u64,
+    /// When sockets that are gone are looked for again, and those that may be.
+    sweep_due: u64,
+    held: HashSet<u64>,
     /// Nobody reads the report any more.
     closed: bool,
 }
@@ -160,6 +166,8 @@ impl<'a> Watch<'a> {
             programs,
             unknown_records: 0,
             stalls_due: 0,
+            sweep_due: 0,
+            held: HashSet::new(),
             closed: false,
         };
         for what in watch.live.reduced() {
@@ -208,6 +216,7 @@ impl<'a> Watch<'a> {
         self.forget();
         self.settle();
         self.note();
+        self.sweep();
         self.report()?;
         let found: u64 = self.summary.findings.values().sum();
         let ended = !self.cli.pid.is_empty() && self.live.watched().is_empty();
@@ -277,6 +286,35 @@ impl<'a> Watch<'a> {
                 && now.saturating_sub(counters.sent_ns) >= stall
             {
                 self.judge.stall(cookie, &counters, now);
+            }
+        }
+    }
+
+    /// Lets go of sockets that do not exist any more and whose end was not seen.
+    fn sweep(&mut self) {
+        let now = monotonic_ns();
+        if now < self.sweep_due {
+            return;
+        }
+        self.sweep_due = now + SWEEP;
+        // Those that were there the last time too: a socket that is being
+        // closed right now tells by itself.
+        let held: HashMap<_, _> = self.judge.held().collect();
+        let before = std::mem::replace(&mut self.held, held.keys().copied().collect());
+        let old: Vec<_> = held
+            .into_iter()
+            .filter(|(cookie, _)| before.contains(cookie))
+            .collect();
+        if old.is_empty() {
+            return;
+        }
+        let existing = sockets::existing(old.iter().map(|(_, held)| held.pid));
+        self.drain();
+        for (cookie, held) in old {
+            if held.inode != 0 && !existing.contains(&held.inode) {
+                let counters = self.live.connection(cookie);
+                self.judge.release(cookie, counters.as_ref());
+                self.live.forget(cookie);
             }
         }
     }

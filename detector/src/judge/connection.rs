@@ -21,6 +21,15 @@ const SETTLE_NS: u64 = 150_000_000;
 /// The same where others hold the socket, as a blocked send does.
 const SETTLE_SHARED_NS: u64 = 2_000_000_000;
 
+/// A socket of which a descriptor was closed while others remained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its inode number, as in `/proc/PID/fd`.
+    pub inode: u64,
+    /// The process that closed the descriptor.
+    pub pid: u32,
+}
+
 /// What is known of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Connection {
@@ -35,8 +44,9 @@ pub(super) struct Connection {
     /// Threads whose walks over a process's descriptors met it, once for each
     /// time.
     walks: Vec<(u32, EndKind)>,
-    /// One of several descriptors was closed.
-    shared: bool,
+    /// One of several descriptors was closed: which socket it is, and by whom
+    /// it was closed.
+    shared: Option<Held>,
     concluded: bool,
 }
 
@@ -55,6 +65,11 @@ impl Connection {
     /// Whether a process that held it by several descriptors ended it.
     pub(super) fn held_by_several(&self) -> bool {
         self.walks.len() > 1
+    }
+
+    /// The socket, if a descriptor of it was closed and others remained.
+    pub(super) fn held(&self) -> Option<Held> {
+        self.shared
     }
 
     /// When the wait of the connection is over, `CLOCK_MONOTONIC` nanoseconds.
@@ -113,7 +128,7 @@ impl Connection {
         }
         let reason = if counters.end_flags & flag::UNSEEN_END != 0 {
             Unjudged::NotObserved
-        } else if self.shared {
+        } else if self.shared.is_some() {
             Unjudged::Shared
         } else {
             Unjudged::InProgress
@@ -266,7 +281,10 @@ impl Connection {
             None => false,
         };
         if !last {
-            self.shared = true;
+            self.shared = Some(Held {
+                inode: end.socket.inode,
+                pid: end.header.tgid,
+            });
             return false;
         }
         let counters = end.connection;

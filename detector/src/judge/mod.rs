@@ -41,6 +41,7 @@ use detector_common::Connection as Counters;
 
 use self::connection::Connection;
 pub use self::{
+    connection::Held,
     finding::{
         Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, TimelineEntry,
     },
@@ -148,6 +149,24 @@ impl Judge {
         self.connections
             .iter()
             .filter_map(|(cookie, connection)| Some((*cookie, connection.due_ns()?)))
+    }
+
+    /// The connections of which a descriptor was closed while others remained.
+    /// The last may go unseen: with a process that is not watched, or with a
+    /// call that was still in progress.
+    pub fn held(&self) -> impl Iterator<Item = (u64, Held)> {
+        self.connections
+            .iter()
+            .filter_map(|(cookie, connection)| Some((*cookie, connection.held()?)))
+    }
+
+    /// The socket does not exist any more, and its end was not seen. `counters`
+    /// are the kernel's last.
+    pub fn release(&mut self, cookie: u64, counters: Option<&Counters>) {
+        if let Some(mut connection) = self.connections.remove(&cookie) {
+            connection.finish(counters, &mut self.tally, &mut self.findings);
+            self.ended.insert(cookie);
+        }
     }
 
     /// The connections that are not over.

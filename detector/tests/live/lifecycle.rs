@@ -238,6 +238,25 @@ fn losses_are_counted_and_never_become_findings() -> Result<()> {
     Ok(())
 }
 
+/// A child that is not watched is the last to hold each socket: its end is not
+/// seen, and leaves no entry behind.
+#[test]
+fn sockets_whose_end_is_not_seen_are_let_go() -> Result<()> {
+    let server = testbed::calls::Crowd::start("keepers", false)?;
+    let watcher = watch(server.pid(), &["--max-connections", "4"])?;
+    // The fourth and the fifth find room only if the first were let go.
+    for round in 0..2 {
+        for _ in 0..3 {
+            let outcome = Conn::connect(server.addr())?.request(&Request::get("/300/300"));
+            assert!(outcome.complete(), "round {round}: {outcome:?}");
+        }
+        thread::sleep(Duration::from_secs(7));
+    }
+    let report = watcher.stop()?;
+    assert_clean(&report, 6);
+    Ok(())
+}
+
 #[test]
 fn a_full_connection_map_is_counted() -> Result<()> {
     let server = hyper(HyperVersion::V1_12_0)?;

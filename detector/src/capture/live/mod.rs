@@ -6,6 +6,7 @@ mod fields;
 mod hints;
 mod hooks;
 pub mod process;
+pub mod sockets;
 
 use std::collections::BTreeMap;
 

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `threads` | four threads accept and serve, so that a number closed by one is another's at once |
 //! | `processes` | each connection has a child, which holds the socket for as long as its parent does |
+//! | `keepers` | each connection is served, then kept for a while by a child |
 //! | `writers` | the body is written by four threads at once |
 //! | `blocked` | one thread writes, and while it is blocked another shuts down |
 
@@ -83,6 +84,7 @@ fn main() -> Result<()> {
     let (acceptors, serve): (usize, Serve) = match mode.as_str() {
         "threads" => (4, |stream| answer(stream)),
         "processes" => (1, in_child),
+        "keepers" => (1, then_kept),
         "writers" => (1, by_four),
         "blocked" => (1, blocked),
         _ => bail!("no such mode: {mode}"),
@@ -124,7 +126,11 @@ fn request(stream: &mut dyn Stream) -> Result<(Vec<u8>, usize)> {
 }
 
 fn answer(mut stream: Box<dyn Stream>) -> Result<()> {
-    let (mut message, sent) = request(&mut *stream)?;
+    answer_on(&mut *stream)
+}
+
+fn answer_on(stream: &mut dyn Stream) -> Result<()> {
+    let (mut message, sent) = request(stream)?;
     message.resize(message.len() + sent, b'x');
     Ok(stream.write_all(&message)?)
 }
@@ -144,6 +150,16 @@ fn in_child(stream: Box<dyn Stream>) -> Result<()> {
     // SAFETY: a child of ours, and no pointers.
     if unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0 {
         return Err(io::Error::last_os_error().into());
+    }
+    Ok(())
+}
+
+fn then_kept(mut stream: Box<dyn Stream>) -> Result<()> {
+    answer_on(&mut *stream)?;
+    // SAFETY: as in in_child.
+    if unsafe { libc::fork() } == 0 {
+        thread::sleep(Duration::from_millis(200));
+        std::process::exit(0);
     }
     Ok(())
 }

@@ -1,0 +1,56 @@
+//! Which sockets still exist, by what `/proc` says (proc(5)).
+
+use std::{collections::HashSet, fs};
+
+/// The tables, and in which column the inode number is.
+const TABLES: [(&str, usize); 3] = [("tcp", 9), ("tcp6", 9), ("unix", 6)];
+
+/// The inode numbers of the TCP and Unix sockets in the network namespaces of
+/// these processes, or in this one's where a process has ended. A socket that
+/// no process holds any more has none.
+pub fn existing(pids: impl IntoIterator<Item = u32>) -> HashSet<u64> {
+    let mut namespaces = HashSet::new();
+    let mut inodes = HashSet::new();
+    let folders = pids
+        .into_iter()
+        .map(|pid| format!("/proc/{pid}"))
+        .chain(["/proc/self".to_owned()]);
+    for folder in folders {
+        let Ok(namespace) = fs::read_link(format!("{folder}/ns/net")) else {
+            continue;
+        };
+        if !namespaces.insert(namespace) {
+            continue;
+        }
+        for (table, column) in TABLES {
+            let text = fs::read_to_string(format!("{folder}/net/{table}")).unwrap_or_default();
+            inodes.extend(text.lines().skip(1).filter_map(|line| {
+                let inode: u64 = line.split_whitespace().nth(column)?.parse().ok()?;
+                (inode != 0).then_some(inode)
+            }));
+        }
+    }
+    inodes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::{fd::AsRawFd as _, unix::net::UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn a_socket_exists_until_it_is_closed() -> std::io::Result<()> {
+        let (one, _other) = UnixStream::pair()?;
+        let link = fs::read_link(format!("/proc/self/fd/{}", one.as_raw_fd()))?;
+        let inode: u64 = link
+            .to_string_lossy()
+            .trim_matches(|letter: char| !letter.is_ascii_digit())
+            .parse()
+            .map_err(std::io::Error::other)?;
+        assert!(existing([std::process::id()]).contains(&inode));
+        drop(one);
+        assert!(!existing([std::process::id()]).contains(&inode));
+        Ok(())
+    }
+}
