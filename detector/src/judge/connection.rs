@@ -300,9 +300,9 @@ impl Connection {
         if self.sequence.lost() || !at_risk(end) {
             return;
         }
-        if let Some(flawed) = streams.outgoing.whole(end.connection.sent)
+        if let Some(flawed) = streams.outgoing.at_risk(end.connection.sent)
             && flawed.message.role == Role::Response
-            && let Verdict::Short(finding) = verdict(flawed, end, &end.connection)
+            && let Verdict::Short(finding) = verdict(&flawed, end, &end.connection)
         {
             findings.push(*finding);
         }

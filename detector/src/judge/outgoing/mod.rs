@@ -68,12 +68,13 @@ enum Turn {
     Lost,
 }
 
-/// The last message that was sent whole.
+/// The last message with a body that was sent whole.
 #[derive(Clone, Debug)]
-pub(super) struct Whole {
-    pub(super) flawed: Flawed,
-    /// Offset behind its last byte.
-    pub(super) end: u64,
+enum Last {
+    /// With Content-Length.
+    Sized(Body),
+    /// Chunked, up to this offset.
+    Chunked(Box<Chunked>, u64),
 }
 
 /// The stream of sent bytes of one connection.
@@ -91,9 +92,7 @@ pub(super) struct Outgoing {
     answered: u64,
     /// Offset behind the last byte that a sample told of.
     reached: u64,
-    whole: Option<Whole>,
-    /// The message with Content-Length that ended at the boundary.
-    ended: Option<Body>,
+    last: Option<Last>,
     /// The last head began with a call, not in the midst of one.
     head_begins_call: bool,
     /// What was found wrong and not yet taken.
@@ -115,8 +114,7 @@ impl Outgoing {
             joined: false,
             answered: 0,
             reached: 0,
-            whole: None,
-            ended: None,
+            last: None,
             head_begins_call: false,
             flaws: Vec::new(),
         }
@@ -164,10 +162,18 @@ impl Outgoing {
         self.flaws.push(flawed);
     }
 
-    /// The last message that was sent whole, if nothing was sent after it.
-    pub(super) fn whole(&self, sent: u64) -> Option<&Flawed> {
-        let whole = self.whole.as_ref().filter(|whole| whole.end == sent)?;
-        Some(&whole.flawed)
+    /// The last message that was sent whole, if nothing was sent after it, as
+    /// one that is at risk.
+    pub(super) fn at_risk(&self, sent: u64) -> Option<Flawed> {
+        match &self.last {
+            Some(Last::Sized(body)) if body.end == sent => {
+                Some(body.flawed(Flaw::AtRisk, sent, None))
+            }
+            Some(Last::Chunked(chunked, end)) if *end == sent => {
+                Some(flawed(chunked, Flaw::AtRisk))
+            }
+            _ => None,
+        }
     }
 
     /// The offset of the next bytes that matter: 0 where every byte does,
@@ -245,7 +251,7 @@ impl Outgoing {
         if !matches!(self.place, Place::Unknown | Place::Over) {
             self.lose(Unjudged::Overlapping, requests, tally);
         }
-        self.whole = None;
+        self.last = None;
     }
 
     /// Counts the message in progress as whole once its bytes were accepted.
@@ -255,15 +261,22 @@ impl Outgoing {
             // Had they been another head, it would have been sampled.
             body.has_body |= sent > body.start && !unseen;
             if (body.has_body && sent >= body.end) || sent == body.end {
-                self.whole = Some(Whole {
-                    flawed: body.flawed(Flaw::AtRisk, body.end, None),
-                    end: body.end,
-                });
-                self.ended = Some(body.clone());
-                self.place = Place::Boundary(body.end);
-                self.judged(tally);
+                let end = body.end;
+                let place = std::mem::replace(&mut self.place, Place::Boundary(end));
+                self.whole(place, end, tally);
             }
         }
+    }
+
+    /// The message at this place was sent whole, up to the offset `end`.
+    fn whole(&mut self, place: Place, end: u64, tally: &mut Tally) {
+        self.judged(tally);
+        self.last = match place {
+            _ if self.trust != Trust::Proven => None,
+            Place::Body(body) => Some(Last::Sized(body)),
+            Place::Chunks(chunked) => Some(Last::Chunked(chunked, end)),
+            _ => None,
+        };
     }
 
     fn judged(&self, tally: &mut Tally) {

@@ -1,6 +1,6 @@
 //! Takes a call, from one place in the stream to the next.
 
-use super::{Outgoing, Place, Sent, Trust, Turn, Whole, flawed};
+use super::{Last, Outgoing, Place, Sent, Trust, Turn, flawed};
 use crate::{
     http::{Framing, Parsed, StartLine, after_empty_lines, framing, parse},
     judge::{
@@ -82,12 +82,8 @@ impl Outgoing {
                 let may_have_ended = chunked.exact.is_none() && chunked.may_end(sent.offset);
                 match chunked.take(&sent) {
                     Followed::Ended(after) => {
-                        self.whole = Some(Whole {
-                            flawed: flawed(chunked, Flaw::AtRisk),
-                            end: after,
-                        });
-                        self.place = Place::Boundary(after);
-                        self.judged(tally);
+                        let place = std::mem::replace(&mut self.place, Place::Boundary(after));
+                        self.whole(place, after, tally);
                         Turn::More
                     }
                     Followed::Within => Turn::Done,
@@ -190,12 +186,11 @@ impl Outgoing {
                 Turn::Done
             }
             Parsed::Invalid => {
-                let overrun = self.ended.take().filter(|body| {
-                    body.end == start
-                        && body.has_body
-                        && !body.suspect
-                        && self.trust == Trust::Proven
-                });
+                let overrun = match self.last.take() {
+                    Some(Last::Sized(body)) => Some(body),
+                    _ => None,
+                }
+                .filter(|body| body.end == start && body.has_body && !body.suspect);
                 if let Some(body) = overrun {
                     self.place = Place::Overrun(body);
                 } else if self.messages == 0 {
