@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`server`] | builds and runs the hyper test server, buggy and fixed |
+//! | [`framework`] | runs real servers: axum, warp, actix-web, Node, CPython, uvicorn |
 //! | [`calls`] | runs a program that makes exactly the system calls it is told to |
 //! | [`nginx`] | runs a private nginx: a server that does not truncate |
 //! | [`client`] | an HTTP/1.1 client that says how each response ended, and the triggers of the hyper bug |
@@ -15,6 +16,7 @@
 pub mod calls;
 pub mod client;
 pub mod cpu;
+pub mod framework;
 pub mod nginx;
 pub mod server;
 mod temp;

@@ -16,38 +16,53 @@ use super::HyperVersion;
 /// # Errors
 /// If cargo cannot be started or fails; its own messages are on standard error.
 pub fn build(version: HyperVersion) -> Result<PathBuf> {
-    let package = version.package();
-    let testbed = testbed_dir()?;
-    let workspace = testbed
-        .parent()
-        .context("the testbed has no parent folder")?;
-    let target = workspace.join("target/testbed").join(&package);
+    build_package(&version.package(), &["hyper-server"])?
+        .pop()
+        .with_context(|| format!("no test server for {version}"))
+}
+
+/// Builds a package of the testbed that is outside the workspace; the paths of these binaries.
+pub(crate) fn build_package(package: &str, binaries: &[&str]) -> Result<Vec<PathBuf>> {
+    let target = target_dir()?.join(package);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
 
     let status = Command::new(&cargo)
         .args(["build", "--release", "--locked", "--quiet", "--target-dir"])
         .arg(&target)
-        .current_dir(testbed.join(&package))
+        .current_dir(testbed_dir()?.join(package))
         // It would move the binary to a folder that is not the one returned.
         .env_remove("CARGO_BUILD_TARGET")
         .status()
         .with_context(|| format!("cannot run {}", Path::new(&cargo).display()))?;
     ensure!(
         status.success(),
-        "building the test server for {version} failed: {status}"
+        "building the test servers in {package} failed: {status}"
     );
 
-    let binary = target.join("release/hyper-server");
-    ensure!(
-        binary.is_file(),
-        "cargo succeeded but {} is not there",
-        binary.display()
-    );
-    Ok(binary)
+    binaries
+        .iter()
+        .map(|name| {
+            let binary = target.join("release").join(name);
+            ensure!(
+                binary.is_file(),
+                "cargo succeeded but {} is not there",
+                binary.display()
+            );
+            Ok(binary)
+        })
+        .collect()
+}
+
+/// Where what is built for the testbed goes.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    let workspace = testbed_dir()?
+        .parent()
+        .context("the testbed has no parent folder")?;
+    Ok(workspace.join("target/testbed"))
 }
 
 /// The folder above this crate's.
-fn testbed_dir() -> Result<&'static Path> {
+pub(crate) fn testbed_dir() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("this crate has no parent folder")

@@ -18,6 +18,7 @@ mod process;
 mod version;
 
 pub use build::build;
+pub(crate) use build::{build_package, target_dir, testbed_dir};
 pub use options::{Listen, Options};
 pub use process::Server;
 pub use version::HyperVersion;

@@ -31,6 +31,13 @@ pub struct Options {
     pub verbose: bool,
 }
 
+impl Listen {
+    /// A free TCP port of 127.0.0.1.
+    pub fn tcp() -> Self {
+        Self::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+}
+
 impl Options {
     /// One thread, on a Unix socket: where the bug is reproduced to the byte.
     pub fn unix() -> Self {
@@ -39,7 +46,7 @@ impl Options {
 
     /// One thread, on a free TCP port of 127.0.0.1.
     pub fn tcp() -> Self {
-        Self::new(Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))))
+        Self::new(Listen::tcp())
     }
 
     /// The setting in which [`crate::client::race`] truncates now and then: a Unix socket, no

@@ -17,7 +17,7 @@ use crate::temp::TempDir;
 /// How long a server may take from exec to `listening`. Generous: it may run under a tracer.
 const START: Duration = Duration::from_secs(20);
 
-/// A hyper test server that accepts connections. Killed and reaped on drop.
+/// A test server that accepts connections. Killed and reaped on drop.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -43,29 +43,41 @@ impl Server {
     /// If it cannot be started, exits, or does not say within 20 s that it listens.
     pub fn start_binary(binary: &Path, options: &Options) -> Result<Self> {
         let mut command = Command::new(binary);
-        command
-            .args(options.flags())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        let folder = match options.listen {
+        command.args(options.flags());
+        Self::start_command(command, options.listen, options.cpu)
+    }
+
+    /// Starts a program that takes `--unix PATH` or `--tcp ADDR:PORT` as its last arguments and
+    /// prints `listening ADDRESS`, and waits for that line.
+    ///
+    /// # Errors
+    /// As [`Server::start_binary`].
+    pub(crate) fn start_command(
+        mut command: Command,
+        listen: Listen,
+        cpu: Option<usize>,
+    ) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let folder = match listen {
             Listen::Tcp(addr) => {
-                command.arg(format!("--tcp={addr}"));
+                command.arg("--tcp").arg(addr.to_string());
                 None
             }
             Listen::Unix => {
                 let folder = TempDir::new()?;
-                command.arg("--unix").arg(folder.path().join("hyper.sock"));
+                command.arg("--unix").arg(folder.path().join("server.sock"));
                 Some(folder)
             }
         };
 
-        let spawned = match options.cpu {
+        let spawned = match cpu {
             Some(cpu) => on_cpu(cpu, || command.spawn())
                 .with_context(|| format!("cannot run on CPU {cpu}"))?,
             None => command.spawn(),
         };
-        let mut child = spawned.with_context(|| format!("cannot run {}", binary.display()))?;
-        match wait_for_address(&mut child, options.listen) {
+        let mut child =
+            spawned.with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        match wait_for_address(&mut child, listen) {
             Ok((addr, stdout)) => Ok(Self {
                 child,
                 addr,
