@@ -8,6 +8,7 @@ mod calls;
 mod concurrency;
 mod endings;
 mod errors;
+mod frameworks;
 mod healthy;
 mod hyper_bug;
 mod lifecycle;

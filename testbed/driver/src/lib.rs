@@ -6,6 +6,7 @@
 //! | [`framework`] | runs real servers: axum, warp, actix-web, Node, CPython, uvicorn |
 //! | [`calls`] | runs a program that makes exactly the system calls it is told to |
 //! | [`nginx`] | runs a private nginx: a server that does not truncate |
+//! | [`healthy`] | traffic in which nothing is cut short |
 //! | [`client`] | an HTTP/1.1 client that says how each response ended, and the triggers of the hyper bug |
 //! | [`watcher`] | runs truncwatch itself |
 //! | [`cpu`] | keeps a thread, and what it spawns, on one CPU |
@@ -17,11 +18,14 @@ pub mod calls;
 pub mod client;
 pub mod cpu;
 pub mod framework;
+pub mod healthy;
 pub mod nginx;
+mod processes;
 pub mod server;
 mod temp;
 pub mod watcher;
 
+pub use processes::{children_of, signal};
 pub use rustix::process::Signal;
 pub use temp::TempDir;
 

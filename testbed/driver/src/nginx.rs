@@ -9,9 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::client::Addr;
+use crate::processes::{children_of, signal};
 use crate::temp::TempDir;
 
 /// Where Debian puts it.
@@ -30,6 +31,8 @@ pub struct Options {
     pub workers: usize,
     /// More directives for the `server` block, as nginx.conf would have them.
     pub server: String,
+    /// More directives for the `http` block: an `upstream`, for one.
+    pub http: String,
 }
 
 impl Default for Options {
@@ -37,6 +40,29 @@ impl Default for Options {
         Self {
             workers: 1,
             server: String::new(),
+            http: String::new(),
+        }
+    }
+}
+
+impl Options {
+    /// One worker that serves files, and passes on what is asked of `/proxy/` to `backend` with
+    /// that prefix removed, by HTTP/1.1 over connections that it keeps.
+    pub fn proxy(backend: &Addr) -> Self {
+        let backend = match backend {
+            Addr::Tcp(addr) => addr.to_string(),
+            Addr::Unix(path) => format!("unix:{}", path.display()),
+        };
+        Self {
+            http: format!("upstream backend {{ server {backend}; keepalive 8; }}"),
+            server: "location /proxy/ {
+            proxy_pass http://backend/;
+            proxy_http_version 1.1;
+            proxy_set_header Connection \"\";
+            client_max_body_size 0;
+        }"
+            .to_owned(),
+            ..Self::default()
         }
     }
 }
@@ -90,6 +116,17 @@ impl Nginx {
     /// Those of writing a file.
     pub fn put(&self, name: &str, content: &[u8]) -> io::Result<()> {
         fs::write(self.root().join(name), content)
+    }
+
+    /// Cuts a file below [`Nginx::root`] to this length, under a worker that may be sending it.
+    ///
+    /// # Errors
+    /// Those of opening and truncating a file.
+    pub fn shrink(&self, name: &str, length: u64) -> io::Result<()> {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(self.root().join(name))?;
+        file.set_len(length)
     }
 
     /// The process id of the master, which serves nobody itself.
@@ -180,7 +217,11 @@ impl Drop for Nginx {
 
 fn configuration(folder: &Path, port: u16, options: &Options) -> String {
     let folder = folder.display();
-    let Options { workers, server } = options;
+    let Options {
+        workers,
+        server,
+        http,
+    } = options;
     // The workers must be able to read a folder with mode 0700, hence the same user.
     format!(
         "user root;
@@ -200,6 +241,7 @@ http {{
     fastcgi_temp_path {folder}/temp/fastcgi;
     uwsgi_temp_path {folder}/temp/uwsgi;
     scgi_temp_path {folder}/temp/scgi;
+    {http}
     server {{
         listen 127.0.0.1:{port};
         listen unix:{folder}/nginx.sock;
@@ -215,32 +257,4 @@ fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
         .local_addr()?
         .port())
-}
-
-fn signal(pid: u32, signal: Signal) -> io::Result<()> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
-    Ok(kill_process(pid, signal)?)
-}
-
-/// The processes whose parent is `parent`, in ascending order.
-fn children_of(parent: u32) -> io::Result<Vec<u32>> {
-    let mut children = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let Ok(pid) = entry?.file_name().to_string_lossy().parse() else {
-            continue;
-        };
-        if parent_of(pid) == Some(parent) {
-            children.push(pid);
-        }
-    }
-    children.sort_unstable();
-    Ok(children)
-}
-
-/// The fourth field of `/proc/PID/stat` (proc(5)); the second is a name that may contain anything.
-fn parent_of(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(1)?.parse().ok()
 }

@@ -1,0 +1,248 @@
+//! Real servers: three web frameworks of Rust, Node, CPython, uvicorn, nginx.
+//!
+//! What the client counted is the truth; a server's own means cut the answers
+//! short.
+
+mod nginx;
+mod prefork;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use testbed::{
+    Signal,
+    client::{Addr, Conn, Outcome, Request},
+    framework::Framework,
+    healthy::{self, Exchange},
+    server::{Listen, Server},
+    watcher::Report,
+};
+
+use crate::servers::{only, text, watch};
+
+/// A response of so many bytes is more than any socket takes at once, and
+/// longer than any of the timers here.
+const LONG: u64 = 50_000_000;
+
+/// Bytes that a client has when it has its server killed.
+const SOME: u64 = 200_000;
+
+/// When a server's timer goes off, in milliseconds, and when its client reads.
+const TIMER_MS: u64 = 100;
+const LATE: Duration = Duration::from_millis(600);
+
+/// Both kinds of socket.
+fn both() -> [Listen; 2] {
+    [Listen::tcp(), Listen::Unix]
+}
+
+/// No finding, no loss.
+fn assert_quiet(report: &Report) {
+    assert_eq!(report.findings, Vec::<serde_json::Value>::new());
+    assert_eq!(report.count("events_lost"), Some(0), "{}", report.summary);
+    assert_eq!(report.status.code(), Some(0), "{}", report.errors);
+}
+
+/// How many were not judged for this reason.
+fn unjudged(report: &Report, reason: &str) -> u64 {
+    report
+        .summary
+        .pointer(&format!("/unjudged/{reason}"))
+        .and_then(serde_json::Value::as_u64)
+        .unwrap_or(0)
+}
+
+/// Every message was judged, but for chunked ones, each on a connection of its
+/// own, that were counted as such.
+fn assert_accounted(report: &Report, messages: u64, chunked: u64) {
+    assert_quiet(report);
+    let counted = unjudged(report, "chunked");
+    assert_eq!(report.unjudged(), counted, "{}", report.summary);
+    assert!(counted <= chunked, "{}", report.summary);
+    assert_eq!(
+        report.count("messages_judged"),
+        Some(messages + chunked - counted),
+        "{}",
+        report.summary
+    );
+}
+
+/// One finding, with the client's numbers.
+fn assert_found(report: &Report, outcome: &Outcome, cause: &str) -> Result<()> {
+    let context = format!("{outcome:?}, {:?}", report.findings);
+    assert!(outcome.truncated(), "{context}");
+    let finding = only(report)?;
+    assert_eq!(text(finding, "/cause"), Some(cause), "{context}");
+    assert_eq!(text(finding, "/fault"), Some("local"), "{context}");
+    assert_eq!(text(finding, "/message/role"), Some("response"));
+    let promised = outcome.promised.unwrap_or(u64::MAX);
+    assert_eq!(report.sizes(), [(promised, outcome.received)], "{context}");
+    assert_eq!(report.count("events_lost"), Some(0), "{}", report.summary);
+    assert_eq!(report.unjudged(), 0, "{}", report.summary);
+    assert_eq!(report.status.code(), Some(1), "{}", report.errors);
+    Ok(())
+}
+
+/// All kinds of messages over keep-alive by three clients at once, a client
+/// that is slow to read, a server that is slow to write, and chunked bodies.
+fn healthy_traffic(framework: Framework) -> Result<()> {
+    for listen in both() {
+        let server = framework.start(listen)?;
+        let addr = server.addr();
+        let watcher = watch(server.pid(), &[])?;
+        healthy::at_once(addr, &healthy::framework(), 3, 200)?;
+        let unhurried = [
+            Exchange::get("/bytes/5000000", 5_000_000).read_after(Duration::from_millis(200)),
+            Exchange::get("/slow/200000", 200_000),
+        ];
+        healthy::keep_alive(addr, &unhurried, 4)?;
+        for length in [0, 100, 100_000, 3_000_000] {
+            let chunked = Exchange::get(&format!("/chunked/{length}"), length);
+            healthy::keep_alive(addr, &[chunked], 1)?;
+        }
+        assert_accounted(&watcher.stop()?, 604, 4);
+    }
+    Ok(())
+}
+
+/// Chunked bodies one after another, beside others, are no findings.
+fn chunked_over_keep_alive(framework: Framework) -> Result<()> {
+    let server = framework.start(Listen::tcp())?;
+    let watcher = watch(server.pid(), &[])?;
+    let exchanges = [
+        Exchange::get("/chunked/100", 100),
+        Exchange::get("/bytes/1000", 1_000),
+        Exchange::get("/chunked/100000", 100_000),
+        Exchange::new("HEAD", "/bytes/1000", 200, 0),
+    ];
+    healthy::at_once(server.addr(), &exchanges, 2, 100)?;
+    let report = watcher.stop()?;
+    assert_quiet(&report);
+    // Where a chunked body could not be followed, the connection is joined
+    // again in mid-stream, and a response to HEAD may be of unknown method.
+    let explained: u64 = ["chunked", "mid-stream", "method-unknown"]
+        .iter()
+        .map(|reason| unjudged(&report, reason))
+        .sum();
+    assert_eq!(report.unjudged(), explained, "{}", report.summary);
+    let judged = report.count("messages_judged").unwrap_or(0);
+    assert!(judged + explained <= 200, "{}", report.summary);
+    assert!(judged == 200 || explained > 0, "{}", report.summary);
+    Ok(())
+}
+
+/// Killed when the client has a part.
+fn killed(framework: Framework) -> Result<()> {
+    for listen in both() {
+        let mut server = framework.start(listen)?;
+        let watcher = watch(server.pid(), &[])?;
+        let outcome = kill_after_some(&mut server, &format!("/slow/{LONG}"))?;
+        // The watch ends with the process.
+        let report = watcher.finish()?;
+        assert_found(&report, &outcome, "process-exit")?;
+        assert_eq!(text(only(&report)?, "/ending/signal"), Some("SIGKILL"));
+    }
+    Ok(())
+}
+
+/// Asks for this, and kills the server when a part of the answer is there.
+fn kill_after_some(server: &mut Server, path: &str) -> Result<Outcome> {
+    let addr = server.addr().clone();
+    let outcome = when_some_is_there(&addr, path, || server.kill(Signal::KILL))?;
+    server.wait()?;
+    Ok(outcome)
+}
+
+/// Asks for this, and does that when a part of the answer is there.
+fn when_some_is_there(
+    addr: &Addr,
+    path: &str,
+    act: impl FnOnce() -> Result<()>,
+) -> Result<Outcome> {
+    let (mut received, mut act, mut acted) = (0, Some(act), Ok(()));
+    let outcome = Conn::connect(addr)?.request_into(&Request::get(path), |piece| {
+        received += piece.len() as u64;
+        if received >= SOME
+            && let Some(act) = act.take()
+        {
+            acted = act();
+        }
+    });
+    acted?;
+    Ok(outcome)
+}
+
+/// A handler that writes less than it promised, between healthy answers.
+fn a_length_that_is_not_kept(framework: Framework, cause: &str) -> Result<()> {
+    for listen in both() {
+        let server = framework.start(listen)?;
+        for path in ["/lie/5000/3000", "/lie/5000/0", "/lie/9000000/8999999"] {
+            let watcher = watch(server.pid(), &[])?;
+            let mut conn = Conn::connect(server.addr())?;
+            assert!(conn.request(&Request::get("/bytes/1000")).complete());
+            let outcome = conn.request(&Request::get(path));
+            let report = watcher.stop()?;
+            assert_found(&report, &outcome, cause)?;
+            assert_eq!(text(only(&report)?, "/message/target"), Some(path));
+            assert_eq!(report.count("messages_judged"), Some(2));
+        }
+    }
+    Ok(())
+}
+
+/// A timer that ends an answer whose client takes its time.
+fn a_timer(framework: Framework, cause: &str) -> Result<()> {
+    for listen in both() {
+        let server = framework.start(listen)?;
+        let watcher = watch(server.pid(), &[])?;
+        let path = format!("/timer/{LONG}/{TIMER_MS}");
+        let request = Request::get(&path).read_after(LATE);
+        let outcome = Conn::connect(server.addr())?.request(&request);
+        assert_found(&watcher.stop()?, &outcome, cause)?;
+    }
+    Ok(())
+}
+
+macro_rules! servers {
+    ($($name:ident: $framework:ident, $lie:literal, $timer:literal;)*) => {$(
+        mod $name {
+            use anyhow::Result;
+            use testbed::framework::Framework::$framework;
+
+            #[test]
+            fn healthy_traffic() -> Result<()> {
+                super::healthy_traffic($framework)
+            }
+
+            #[test]
+            fn chunked_over_keep_alive() -> Result<()> {
+                super::chunked_over_keep_alive($framework)
+            }
+
+            #[test]
+            fn killed() -> Result<()> {
+                super::killed($framework)
+            }
+
+            #[test]
+            fn a_length_that_is_not_kept() -> Result<()> {
+                super::a_length_that_is_not_kept($framework, $lie)
+            }
+
+            #[test]
+            fn a_timer() -> Result<()> {
+                super::a_timer($framework, $timer)
+            }
+        }
+    )*};
+}
+
+// How each ends a response that its handler, or a timer, gave up.
+servers! {
+    axum: Axum, "premature-close", "premature-close";
+    warp: Warp, "premature-close", "premature-close";
+    actix: Actix, "premature-close", "premature-close";
+    node: Node, "premature-shutdown", "premature-close";
+    python: Python, "premature-shutdown", "premature-shutdown";
+    uvicorn: Uvicorn, "premature-close", "premature-close";
+}
