@@ -15,15 +15,21 @@ const TAG = '"x"';
 
 const filler = (length) => Buffer.alloc(length, 'x');
 
+// Waits until the response takes more, or never will.
+async function room(response) {
+  const decided = new AbortController();
+  const waits = ['drain', 'close'].map((event) => once(response, event, decided));
+  await Promise.race(waits);
+  decided.abort();
+  await Promise.allSettled(waits);
+}
+
 // Whether there was a client to the end.
 async function pieces(response, length, size, pause) {
   for (let left = length; left > 0; left -= size) {
     if (pause && left < length) await sleep(pause);
     if (response.destroyed) return false;
-    if (!response.write(filler(Math.min(size, left)))) {
-      // A response that is destroyed will not drain.
-      await Promise.race([once(response, 'drain'), once(response, 'close')]);
-    }
+    if (!response.write(filler(Math.min(size, left)))) await room(response);
   }
   return !response.destroyed;
 }

@@ -60,6 +60,13 @@ impl Exchange {
         self
     }
 
+    /// The same, with something before its path.
+    #[must_use]
+    pub fn below(mut self, prefix: &str) -> Self {
+        self.request.path.insert_str(0, prefix);
+        self
+    }
+
     /// Asks, and compares the answer.
     ///
     /// # Errors
@@ -161,13 +168,13 @@ pub fn keep_alive(addr: &Addr, exchanges: &[Exchange], messages: u64) -> Result<
 ///
 /// # Errors
 /// Those of [`keep_alive`].
-pub fn at_once(addr: &Addr, exchanges: &[Exchange], clients: usize, messages: u64) -> Result<()> {
+pub fn at_once(addr: &Addr, exchanges: &[Exchange], clients: u64, messages: u64) -> Result<()> {
     thread::scope(|scope| {
         let clients: Vec<_> = (0..clients)
             .map(|number| {
                 // Not in step with each other.
                 let mut exchanges = exchanges.to_vec();
-                let by = number % exchanges.len().max(1);
+                let by = usize::try_from(number).map_or(0, |it| it % exchanges.len().max(1));
                 exchanges.rotate_left(by);
                 scope.spawn(move || keep_alive(addr, &exchanges, messages))
             })

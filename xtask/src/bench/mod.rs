@@ -1,16 +1,19 @@
-//! Measures what watching costs, and prints it. Nothing here is asserted:
-//! times differ from machine to machine and from run to run.
+//! Measures what watching costs, and prints it. Times are not asserted: they
+//! differ from machine to machine and from run to run. What is asserted is that
+//! nothing is found where nothing was cut short.
 //!
 //! | file | what it does |
 //! | --- | --- |
 //! | `per_call.rs` | nanoseconds that a watch adds to a system call |
 //! | `probe_effect.rs` | whether a watch changes how often a race is lost |
 //! | `startup.rs` | milliseconds until a watch begins |
+//! | `healthy.rs` | what is found among healthy messages: nothing |
 //! | `observer.rs` | starts and ends truncwatch and strace |
 //! | `worker.rs` | the process whose calls are timed |
 //! | `lines.rs` | waits for a line, but not forever |
 //! | `statistics.rs` | medians and their like |
 
+mod healthy;
 mod lines;
 mod observer;
 mod per_call;
@@ -21,7 +24,7 @@ mod worker;
 
 use std::fmt::Display;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -46,6 +49,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 
+    /// Messages of healthy, over all servers together
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    messages: u64,
+
     /// Be the process that is measured
     #[arg(long, hide = true)]
     worker: bool,
@@ -59,6 +66,8 @@ enum Name {
     ProbeEffect,
     /// Milliseconds until a watch begins
     Startup,
+    /// Findings among healthy messages
+    Healthy,
 }
 
 /// A measurement, with its name.
@@ -87,6 +96,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if wanted(Name::Startup) {
         let result = startup::measure(&truncwatch, arguments.rounds)?;
         print(arguments, "startup", result)?;
+    }
+    if wanted(Name::Healthy) {
+        let result = healthy::measure(&truncwatch, arguments.messages)?;
+        let wrong = result.wrong();
+        print(arguments, "healthy", result)?;
+        if !wrong.is_empty() {
+            bail!(
+                "a finding, a loss or a message that is not accounted for: {}",
+                wrong.join(", ")
+            );
+        }
     }
     Ok(())
 }

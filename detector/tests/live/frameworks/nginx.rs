@@ -29,9 +29,7 @@ fn proxy(framework: Framework, listen: Listen) -> Result<(Nginx, Server)> {
 
 /// What is asked of the backend through the proxy.
 fn proxied(exchange: Exchange) -> Exchange {
-    let mut exchange = exchange;
-    exchange.request.path.insert_str(0, "/proxy");
-    exchange
+    exchange.below("/proxy")
 }
 
 fn addresses(nginx: &Nginx) -> [Addr; 2] {
