@@ -21,7 +21,15 @@ pub(crate) struct Arguments {
 }
 
 /// Programs that the tests use, and the Debian packages that have them.
-const TEST_PROGRAMS: [(&str, &str); 2] = [("nginx", "nginx-light"), ("strace", "strace")];
+const TEST_PROGRAMS: [(&str, &str); 4] = [
+    ("nginx", "nginx-light"),
+    ("strace", "strace"),
+    ("node", "nodejs"),
+    ("python3", "python3"),
+];
+
+/// What `python3 -m venv` needs beside Python itself, on Debian.
+const VENV_PACKAGE: &str = "python3-venv";
 
 /// The toolchain that rust-toolchain.toml pins.
 const RUST: &str = "1.95.0";
@@ -66,10 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Programs that the tests use.
 pub(crate) fn test_programs() -> Result<()> {
     let shell = root::shell()?;
-    let absent: Vec<_> = TEST_PROGRAMS
-        .iter()
-        .filter(|(program, _)| !root::has(program))
-        .collect();
+    let absent = absent_programs(&shell);
     if absent.is_empty() {
         return Ok(());
     }
@@ -90,14 +95,37 @@ pub(crate) fn test_programs() -> Result<()> {
             );
         }
     }
-    let absent: Vec<_> = TEST_PROGRAMS
+    let absent: Vec<_> = absent_programs(&shell)
         .iter()
-        .filter(|(program, _)| !root::has(program))
+        .map(|(program, package)| format!("{program} (Debian: {package})"))
         .collect();
-    if let Some((program, package)) = absent.first() {
-        bail!("{program} is still not there; install it (Debian: {package})");
+    if !absent.is_empty() {
+        bail!("still not there, install it: {}", absent.join(", "));
     }
     Ok(())
+}
+
+/// What is not there of them, each with its package.
+fn absent_programs(shell: &Shell) -> Vec<(&'static str, &'static str)> {
+    let mut absent: Vec<_> = TEST_PROGRAMS
+        .into_iter()
+        .filter(|(program, _)| !root::has(program))
+        .collect();
+    if !has_venv(shell) {
+        absent.push(("python3 -m venv", VENV_PACKAGE));
+    }
+    absent
+}
+
+/// Whether Python can make an environment with pip in it: Debian packs the
+/// module `ensurepip` apart.
+fn has_venv(shell: &Shell) -> bool {
+    cmd!(shell, "python3 -c 'import ensurepip, venv'")
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr()
+        .run()
+        .is_ok()
 }
 
 fn apt_install(shell: &Shell, packages: &[&str]) -> Result<()> {

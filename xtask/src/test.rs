@@ -1,6 +1,7 @@
 //! Everything that is tested, in one command.
 
 use anyhow::{Context as _, Result, bail};
+use testbed::{framework::Framework, server};
 use xshell::cmd;
 
 use crate::{root, setup};
@@ -11,7 +12,8 @@ pub(crate) fn run() -> Result<()> {
     let cargo = root::cargo();
     let mut left_out = Vec::new();
     if let Err(error) = setup::test_programs() {
-        left_out.push(format!("the tests with nginx and strace: {error:#}"));
+        // What they leave out is told below, one by one.
+        println!("test programs: MISSING: {error:#}");
     }
     let live = root::is_root();
     if !live {
@@ -21,30 +23,21 @@ pub(crate) fn run() -> Result<()> {
                 .to_owned(),
         );
     }
+    // The servers are built once, ahead of the tests that time out.
+    for version in server::HyperVersion::ALL {
+        server::build(version)?;
+    }
+    let skipped = &missing_servers(&mut left_out);
     if root::is_ci() && !left_out.is_empty() {
         bail!(
             "in continuous integration nothing may be left out: {}",
             left_out.join("; ")
         );
     }
-    // The servers are built once, ahead of the tests that time out.
-    for version in testbed::server::HyperVersion::ALL {
-        testbed::server::build(version)?;
-    }
-    let driver: &[&str] = if root::has("nginx") {
-        &[]
-    } else {
-        &["--exclude", "testbed"]
-    };
-    cmd!(shell, "{cargo} test --locked --workspace {driver...}")
+    cmd!(shell, "{cargo} test --locked --workspace -- {skipped...}")
         .run()
         .context("tests failed")?;
     if live {
-        let skipped: &[&str] = if root::has("nginx") {
-            &[]
-        } else {
-            &["--skip", "nginx"]
-        };
         // Two at a time: each drives a server of its own, and they count.
         cmd!(
             shell,
@@ -60,4 +53,36 @@ pub(crate) fn run() -> Result<()> {
         println!("all tests ran, those on the live kernel too");
     }
     Ok(())
+}
+
+/// Builds the servers that other people make; for each that cannot be had, the
+/// options that skip its tests.
+fn missing_servers(left_out: &mut Vec<String>) -> Vec<String> {
+    let mut skipped = Vec::new();
+    let mut skip = |server: &str, tests: &[&str], error: &str| {
+        left_out.push(format!("the tests with {server}: {error}"));
+        for test in tests {
+            skipped.extend(["--skip".to_owned(), (*test).to_owned()]);
+        }
+    };
+    if !root::has("nginx") {
+        skip("nginx", &["nginx"], "it is not installed");
+    }
+    for framework in Framework::ALL {
+        let name = framework.name();
+        let result = match framework {
+            Framework::Node if !root::has("node") => Err("it is not installed".to_owned()),
+            Framework::Python if !root::has("python3") => Err("it is not installed".to_owned()),
+            _ => framework.build().map_err(|error| format!("{error:#}")),
+        };
+        let Err(error) = result else { continue };
+        // Their modules have their names; some others use Python too.
+        let module = format!("{name}::");
+        let mut tests = vec![module.as_str()];
+        if framework == Framework::Python {
+            tests.extend(["head_by_head", "children_are_followed"]);
+        }
+        skip(name, &tests, &error);
+    }
+    skipped
 }

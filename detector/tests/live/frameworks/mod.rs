@@ -4,7 +4,7 @@
 //! short.
 
 mod nginx;
-mod prefork;
+mod preforked_python;
 
 use std::time::Duration;
 

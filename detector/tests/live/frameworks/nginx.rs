@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use testbed::{
     Signal,
-    client::{Addr, Conn, Outcome, Request},
+    client::{Addr, Conn, Request},
     framework::Framework,
     healthy::{self, Exchange},
     nginx::{Nginx, Options},
@@ -14,7 +14,7 @@ use testbed::{
     watcher::Watcher,
 };
 
-use super::{LONG, SOME, assert_accounted, assert_found, when_some_is_there};
+use super::{LONG, SOME, assert_accounted, assert_found, both, when_some_is_there};
 use crate::servers::{only, text, watch};
 
 fn followed(nginx: &Nginx) -> Result<Watcher> {
@@ -55,27 +55,20 @@ fn healthy_files() -> Result<()> {
 }
 
 /// What nginx sends to the backend are messages too.
-#[test]
-fn healthy_proxy() -> Result<()> {
-    for (framework, listen) in [
-        (Framework::Axum, Listen::tcp()),
-        (Framework::Node, Listen::Unix),
-        (Framework::Uvicorn, Listen::tcp()),
-    ] {
-        let (nginx, _backend) = proxy(framework, listen)?;
-        let exchanges: Vec<_> = healthy::framework().into_iter().map(proxied).collect();
-        let slow = proxied(Exchange::get("/bytes/5000000", 5_000_000))
-            .read_after(Duration::from_millis(200));
-        let watcher = followed(&nginx)?;
-        for addr in addresses(&nginx) {
-            healthy::at_once(&addr, &exchanges, 3, 50)?;
-            healthy::keep_alive(&addr, std::slice::from_ref(&slow), 2)?;
-            let chunked = proxied(Exchange::get("/chunked/100000", 100_000));
-            healthy::keep_alive(&addr, &[chunked], 1)?;
-        }
-        // Of the chunked exchanges, the request is an ordinary one.
-        assert_accounted(&watcher.stop()?, 2 * 304 + 2, 2);
+fn healthy_proxy(framework: Framework, listen: Listen) -> Result<()> {
+    let (nginx, _backend) = proxy(framework, listen)?;
+    let exchanges: Vec<_> = healthy::framework().into_iter().map(proxied).collect();
+    let slow =
+        proxied(Exchange::get("/bytes/5000000", 5_000_000)).read_after(Duration::from_millis(200));
+    let watcher = followed(&nginx)?;
+    for addr in addresses(&nginx) {
+        healthy::at_once(&addr, &exchanges, 3, 50)?;
+        healthy::keep_alive(&addr, std::slice::from_ref(&slow), 2)?;
+        let chunked = proxied(Exchange::get("/chunked/100000", 100_000));
+        healthy::keep_alive(&addr, &[chunked], 1)?;
     }
+    // Of the chunked exchanges, the request is an ordinary one.
+    assert_accounted(&watcher.stop()?, 2 * 304 + 2, 2);
     Ok(())
 }
 
@@ -130,10 +123,9 @@ fn a_timer() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_backend_that_dies() -> Result<()> {
-    for framework in [Framework::Axum, Framework::Node, Framework::Uvicorn] {
-        let (nginx, mut backend) = proxy(framework, Listen::tcp())?;
+fn a_backend_that_dies(framework: Framework) -> Result<()> {
+    for listen in both() {
+        let (nginx, mut backend) = proxy(framework, listen)?;
         let watcher = followed(&nginx)?;
         let path = format!("/proxy/slow/{LONG}");
         let outcome = when_some_is_there(&nginx.tcp(), &path, || backend.kill(Signal::KILL))?;
@@ -143,18 +135,43 @@ fn a_backend_that_dies() -> Result<()> {
 }
 
 /// The same response is cut short twice: by the backend, and then by nginx.
-#[test]
-fn a_backend_that_does_not_keep_its_length() -> Result<()> {
-    let (nginx, backend) = proxy(Framework::Actix, Listen::tcp())?;
+fn a_backend_that_does_not_keep_its_length(framework: Framework, cause: &str) -> Result<()> {
+    let (nginx, backend) = proxy(framework, Listen::tcp())?;
     let (front, back) = (followed(&nginx)?, watch(backend.pid(), &[])?);
-    let outcome: Outcome =
-        Conn::connect(&nginx.unix())?.request(&Request::get("/proxy/lie/900000/300000"));
+    let outcome = Conn::connect(&nginx.unix())?.request(&Request::get("/proxy/lie/900000/300000"));
     assert_eq!(
         (outcome.promised, outcome.received),
         (Some(900_000), 300_000)
     );
-    for report in [front.stop()?, back.stop()?] {
-        assert_found(&report, &outcome, "premature-close")?;
-    }
-    Ok(())
+    assert_found(&back.stop()?, &outcome, cause)?;
+    assert_found(&front.stop()?, &outcome, "premature-close")
+}
+
+macro_rules! backends {
+    ($($name:ident: $framework:ident, $listen:expr, $lie:literal;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn healthy_proxy() -> Result<()> {
+                super::healthy_proxy(Framework::$framework, $listen)
+            }
+
+            #[test]
+            fn a_backend_that_dies() -> Result<()> {
+                super::a_backend_that_dies(Framework::$framework)
+            }
+
+            #[test]
+            fn a_backend_that_does_not_keep_its_length() -> Result<()> {
+                super::a_backend_that_does_not_keep_its_length(Framework::$framework, $lie)
+            }
+        }
+    )*};
+}
+
+backends! {
+    before_axum: Axum, Listen::tcp(), "premature-close";
+    before_node: Node, Listen::Unix, "premature-shutdown";
+    before_uvicorn: Uvicorn, Listen::tcp(), "premature-close";
 }

@@ -7,7 +7,7 @@ use super::{LONG, assert_accounted, assert_found, when_some_is_there};
 use crate::servers::{only, text, watch};
 
 #[test]
-fn python_workers_are_followed() -> Result<()> {
+fn workers_are_followed() -> Result<()> {
     let server = start_preforked(Listen::tcp(), 3)?;
     let watcher = watch(server.pid(), &["--follow"])?;
     healthy::at_once(server.addr(), &healthy::framework(), 3, 200)?;
@@ -16,7 +16,7 @@ fn python_workers_are_followed() -> Result<()> {
 }
 
 #[test]
-fn a_python_worker_that_is_killed_is_the_one_that_is_named() -> Result<()> {
+fn a_worker_that_is_killed_is_the_one_that_is_named() -> Result<()> {
     let server = start_preforked(Listen::Unix, 1)?;
     let workers = children_of(server.pid())?;
     let worker = *workers.first().context("no worker")?;
