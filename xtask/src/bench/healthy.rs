@@ -234,3 +234,29 @@ impl fmt::Display for Healthy {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(judged: u64, chunked: u64, findings: usize, lost: u64) -> Row {
+        Row {
+            server: "x".to_owned(),
+            sent: 10,
+            judged,
+            unjudged: [("chunked".to_owned(), chunked)].into(),
+            findings,
+            lost,
+        }
+    }
+
+    #[test]
+    fn only_what_is_accounted_for_is_right() {
+        assert!(row(10, 0, 0, 0).is_right());
+        assert!(row(8, 2, 0, 0).is_right());
+        assert!(!row(9, 0, 0, 0).is_right());
+        assert!(!row(11, 0, 0, 0).is_right());
+        assert!(!row(10, 0, 1, 0).is_right());
+        assert!(!row(10, 0, 0, 1).is_right());
+    }
+}

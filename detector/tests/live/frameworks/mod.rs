@@ -3,6 +3,7 @@
 //! What the client counted is the truth; a server's own means cut the answers
 //! short.
 
+mod checks;
 mod nginx;
 mod preforked_python;
 
@@ -11,21 +12,18 @@ use std::time::Duration;
 use anyhow::Result;
 use testbed::{
     Signal,
-    client::{Addr, Conn, Outcome, Request},
+    client::{Conn, Outcome, Request},
     framework::Framework,
     healthy::{self, Exchange},
     server::{Listen, Server},
-    watcher::Report,
 };
 
+use self::checks::{assert_accounted, assert_found, assert_quiet, unjudged, when_some_is_there};
 use crate::servers::{only, text, watch};
 
 /// A response of so many bytes is more than any socket takes at once, and
 /// longer than any of the timers here.
 const LONG: u64 = 50_000_000;
-
-/// Bytes that a client has when it has its server killed.
-const SOME: u64 = 200_000;
 
 /// When a server's timer goes off, in milliseconds, and when its client reads.
 const TIMER_MS: u64 = 100;
@@ -34,53 +32,6 @@ const LATE: Duration = Duration::from_millis(600);
 /// Both kinds of socket.
 fn both() -> [Listen; 2] {
     [Listen::tcp(), Listen::Unix]
-}
-
-/// No finding, no loss.
-fn assert_quiet(report: &Report) {
-    assert_eq!(report.findings, Vec::<serde_json::Value>::new());
-    assert_eq!(report.count("events_lost"), Some(0), "{}", report.summary);
-    assert_eq!(report.status.code(), Some(0), "{}", report.errors);
-}
-
-/// How many were not judged for this reason.
-fn unjudged(report: &Report, reason: &str) -> u64 {
-    report
-        .summary
-        .pointer(&format!("/unjudged/{reason}"))
-        .and_then(serde_json::Value::as_u64)
-        .unwrap_or(0)
-}
-
-/// Every message was judged, but for chunked ones, each on a connection of its
-/// own, that were counted as such.
-fn assert_accounted(report: &Report, messages: u64, chunked: u64) {
-    assert_quiet(report);
-    let counted = unjudged(report, "chunked");
-    assert_eq!(report.unjudged(), counted, "{}", report.summary);
-    assert!(counted <= chunked, "{}", report.summary);
-    assert_eq!(
-        report.count("messages_judged"),
-        Some(messages + chunked - counted),
-        "{}",
-        report.summary
-    );
-}
-
-/// One finding, with the client's numbers.
-fn assert_found(report: &Report, outcome: &Outcome, cause: &str) -> Result<()> {
-    let context = format!("{outcome:?}, {:?}", report.findings);
-    assert!(outcome.truncated(), "{context}");
-    let finding = only(report)?;
-    assert_eq!(text(finding, "/cause"), Some(cause), "{context}");
-    assert_eq!(text(finding, "/fault"), Some("local"), "{context}");
-    assert_eq!(text(finding, "/message/role"), Some("response"));
-    let promised = outcome.promised.unwrap_or(u64::MAX);
-    assert_eq!(report.sizes(), [(promised, outcome.received)], "{context}");
-    assert_eq!(report.count("events_lost"), Some(0), "{}", report.summary);
-    assert_eq!(report.unjudged(), 0, "{}", report.summary);
-    assert_eq!(report.status.code(), Some(1), "{}", report.errors);
-    Ok(())
 }
 
 /// Twenty thousand messages over all servers and sockets together.
@@ -152,25 +103,6 @@ fn kill_after_some(server: &mut Server, path: &str) -> Result<Outcome> {
     let addr = server.addr().clone();
     let outcome = when_some_is_there(&addr, path, || server.kill(Signal::KILL))?;
     server.wait()?;
-    Ok(outcome)
-}
-
-/// Asks for this, and does that when a part of the answer is there.
-fn when_some_is_there(
-    addr: &Addr,
-    path: &str,
-    act: impl FnOnce() -> Result<()>,
-) -> Result<Outcome> {
-    let (mut received, mut act, mut acted) = (0, Some(act), Ok(()));
-    let outcome = Conn::connect(addr)?.request_into(&Request::get(path), |piece| {
-        received += piece.len() as u64;
-        if received >= SOME
-            && let Some(act) = act.take()
-        {
-            acted = act();
-        }
-    });
-    acted?;
     Ok(outcome)
 }
 

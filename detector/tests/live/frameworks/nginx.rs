@@ -14,7 +14,10 @@ use testbed::{
     watcher::Watcher,
 };
 
-use super::{LONG, SOME, assert_accounted, assert_found, both, when_some_is_there};
+use super::{
+    LONG, both,
+    checks::{SOME, assert_accounted, assert_found, when_some_is_there},
+};
 use crate::servers::{only, text, watch};
 
 fn followed(nginx: &Nginx) -> Result<Watcher> {

@@ -3,7 +3,10 @@
 use anyhow::{Context as _, Result};
 use testbed::{Signal, children_of, framework::start_preforked, healthy, server::Listen};
 
-use super::{LONG, assert_accounted, assert_found, when_some_is_there};
+use super::{
+    LONG,
+    checks::{assert_accounted, assert_found, when_some_is_there},
+};
 use crate::servers::{only, text, watch};
 
 #[test]
