@@ -115,8 +115,7 @@ pub struct Operation {
 /// Numbers of operations that the kernel side's table covers.
 pub const OPERATION_LIMIT: usize = 64;
 
-/// Added in the kernel side's table to the [`Arguments`] of an operation that
-/// receives.
+/// Added in the kernel side's tables to the [`Arguments`] of what receives.
 pub const RECEIVES: u8 = 0x80;
 
 /// What the number of a [`crate::CallEntry`] has added where it is an

@@ -117,6 +117,8 @@ pub struct Fields {
     pub sr_buffer: u32,
     /// `io_sr_msg.len`
     pub sr_length: u32,
+    /// `io_sr_msg.flags`
+    pub sr_flags: u32,
     /// `io_rw.addr`
     pub rw_address: u32,
     /// `io_rw.len`
@@ -177,7 +179,8 @@ pub struct Config {
     /// Bytes in the ring buffer at which the reader is woken at once; below
     /// that it comes by itself.
     pub wake_at: u32,
-    /// Per system call number, an [`crate::Arguments`] code.
+    /// Per system call number, an [`crate::Arguments`] code, with
+    /// [`crate::RECEIVES`] added for those that receive.
     pub arguments: [u8; SYSCALL_LIMIT],
     /// The same per io_uring operation.
     pub operations: [u8; OPERATION_LIMIT],

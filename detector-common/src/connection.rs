@@ -34,6 +34,8 @@ pub mod flag {
     pub const SHUT_WR: u32 = 1;
     /// In `end_flags`: a descriptor was closed while others remained.
     pub const CLOSED_SHARED: u32 = 1 << 1;
+    /// In `end_flags`: `shutdown(SHUT_RD or SHUT_RDWR)` was called here.
+    pub const SHUT_RD: u32 = 1 << 3;
     /// In `end_flags`: an ending was asked for that will not be seen.
     pub const UNSEEN_END: u32 = 1 << 2;
 }

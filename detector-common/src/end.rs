@@ -21,6 +21,9 @@ pub mod tcp_state {
     pub const CLOSE: u8 = 7;
     /// `TCP_CLOSE_WAIT`: the peer's FIN was received.
     pub const CLOSE_WAIT: u8 = 8;
+    /// Those in which it was, on a connection that is not over: TIME_WAIT,
+    /// CLOSE_WAIT, LAST_ACK, CLOSING.
+    pub const FIN_RECEIVED: [u8; 4] = [6, CLOSE_WAIT, 9, 11];
 }
 
 /// How this side ended it.
@@ -130,8 +133,9 @@ pub struct End {
     pub wait_status: u32,
     /// The descriptor.
     pub fd: i32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// Of an ending that walks over a process's descriptors: tells the walk
+    /// from others.
+    pub walk: u32,
     /// The thread's name.
     pub comm: [u8; 16],
     /// The counters at that moment.

@@ -7,7 +7,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_comm, generated::bpf_for_each_map_elem},
+    helpers::{bpf_get_current_comm, bpf_ktime_get_ns, generated::bpf_for_each_map_elem},
     macros::{btf_tracepoint, map, tracepoint},
     maps::Array,
     programs::{BtfTracePointContext, TracePointContext},
@@ -29,8 +29,8 @@ const FIRST_ARGUMENT: usize = 16;
 const SECOND_ARGUMENT: usize = 24;
 const THIRD_ARGUMENT: usize = 32;
 
-/// `SHUT_RD` ends nothing that we owe.
-const SHUT_WR: u32 = 1;
+/// `SHUT_RD` ends nothing that we owe; 1 is `SHUT_WR`.
+const SHUT_RD: u32 = 0;
 const SHUT_RDWR: u32 = 2;
 
 /// `syscalls:sys_enter_shutdown`: `int shutdown(int fd, int how)`.
@@ -57,7 +57,7 @@ fn enter_shutdown(context: TracePointContext) -> u32 {
 /// A shutdown of this descriptor. `by`: 0 or [`BY_URING`].
 #[inline(always)]
 pub(crate) fn shut(fd: i32, how: u32, by: u32) {
-    if how != SHUT_WR && how != SHUT_RDWR {
+    if how > SHUT_RDWR {
         return;
     }
     let Some((file, socket)) = socket_of(fd) else {
@@ -67,18 +67,27 @@ pub(crate) fn shut(fd: i32, how: u32, by: u32) {
     let Some(connection) = tracked(cookie) else {
         return;
     };
+    if how == SHUT_RD {
+        connection.end_flags |= flag::SHUT_RD;
+        return;
+    }
     if connection.end_flags & flag::SHUT_WR != 0 {
         return;
     }
     connection.end_flags |= flag::SHUT_WR;
+    let both = how == SHUT_RDWR;
     let ending = Ending {
         kind: EndKind::Shutdown,
         how: how | by,
         references: file.references(),
         wait_status: 0,
+        walk: 0,
         fd,
     };
     ending.emit(cookie, connection, socket);
+    if both {
+        connection.end_flags |= flag::SHUT_RD;
+    }
 }
 
 /// `syscalls:sys_enter_close`: `int close(int fd)`. The connection ends with
@@ -267,6 +276,8 @@ struct Walk {
     /// The range, both included.
     first: u32,
     last: u32,
+    /// Tells this walk from others.
+    id: u32,
     /// Where the walk is: 64 descriptors.
     word: u32,
     open: u64,
@@ -282,6 +293,8 @@ impl Walk {
             others: 0,
             first: 0,
             last: u32::MAX,
+            // SAFETY: takes no argument and cannot fail.
+            id: unsafe { bpf_ktime_get_ns() } as u32,
             word: 0,
             open: 0,
         }
@@ -362,7 +375,14 @@ unsafe extern "C" fn walk_bit(
                 // What a new child inherited, as a rule: not worth a record.
                 return 0;
             }
-            release_one(references, socket, walk.kind, 0, walk.wait_status, fd);
+            release_one(
+                references,
+                socket,
+                walk.kind,
+                0,
+                (walk.wait_status, walk.id),
+                fd,
+            );
         }
     }
     0
@@ -388,7 +408,7 @@ pub(crate) fn tracked(cookie: u64) -> Option<&'static mut Connection> {
 /// A descriptor of the socket goes away.
 #[inline(always)]
 pub(crate) fn release(file: File, socket: Socket, kind: EndKind, how: u32, fd: i32) {
-    release_one(file.references(), socket, kind, how, 0, fd);
+    release_one(file.references(), socket, kind, how, (0, 0), fd);
 }
 
 /// The same with so many references, this one included.
@@ -398,7 +418,7 @@ fn release_one(
     socket: Socket,
     kind: EndKind,
     how: u32,
-    wait_status: u32,
+    (wait_status, walk): (u32, u32),
     fd: i32,
 ) {
     if references == 1 {
@@ -419,6 +439,7 @@ fn release_one(
         how,
         references,
         wait_status,
+        walk,
         fd,
     };
     ending.emit(cookie, connection, socket);
@@ -432,6 +453,7 @@ struct Ending {
     how: u32,
     references: u32,
     wait_status: u32,
+    walk: u32,
     fd: i32,
 }
 
@@ -455,7 +477,7 @@ impl Ending {
             (*end).references = self.references;
             (*end).wait_status = self.wait_status;
             (*end).fd = self.fd;
-            (*end).pad = 0;
+            (*end).walk = self.walk;
             (*end).comm = bpf_get_current_comm().unwrap_or([0; 16]);
             copy(&raw mut (*end).connection, connection);
             socket.describe(&mut (*end).socket);

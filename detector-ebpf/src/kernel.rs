@@ -145,8 +145,12 @@ const STREAM: u16 = 1;
 const TCP: u16 = 6;
 const MPTCP: u16 = 262;
 
-/// `RCV_SHUTDOWN` and, as a bit, `SOCK_LINGER` (include/net/sock.h).
-const RCV_SHUTDOWN: u8 = 1;
+/// The TCP states in which the peer's FIN was received, a bit each: TIME_WAIT,
+/// CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING (include/net/tcp_states.h).
+const FIN_RECEIVED: u32 = 1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 11;
+
+/// `SEND_SHUTDOWN` and, as a bit, `SOCK_LINGER` (include/net/sock.h).
+const SEND_SHUTDOWN: u8 = 2;
 const SOCK_LINGER: u64 = 1 << 4;
 
 impl Socket {
@@ -269,12 +273,15 @@ impl Socket {
         // A FIN takes a number too. It is counted a moment before the socket
         // says so (tcp_data_queue, then tcp_fin): one byte that may be one is
         // none.
-        let ended = info.shutdown & RCV_SHUTDOWN != 0 || queued == 1;
+        // By the state: our own shutdown sets RCV_SHUTDOWN too.
+        let ended = FIN_RECEIVED >> (info.state & 15) & 1 == 1 || queued == 1;
         let unread = queued.wrapping_sub(u32::from(ended));
         // Numbers wrap (RFC 9293 section 3.4).
         info.unread = if unread as i32 > 0 { unread } else { 0 };
         let written = number(config!(fields.tcp_write_seq));
         let pending = written.wrapping_sub(number(config!(fields.tcp_snd_una)));
+        // Our own FIN is no byte of a response.
+        let pending = pending.wrapping_sub(u32::from(info.shutdown & SEND_SHUTDOWN != 0));
         info.unacknowledged = if pending as i32 > 0 { pending } else { 0 };
         let flags: u64 = self.0.read(config!(fields.sock_flags)).unwrap_or(0);
         let time: u64 = self

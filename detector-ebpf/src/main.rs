@@ -18,6 +18,7 @@
 //! | `kernel.rs`  | reads kernel structures by the offsets found at load |
 //! | `memory.rs`  | reads the process's buffers |
 //! | `ring.rs`    | writes records |
+//! | `scratch.rs` | room for what does not fit on the stack |
 //! | `maps.rs`    | the maps, and what happens when one is full |
 #![no_std]
 #![no_main]
@@ -37,6 +38,7 @@ mod memory;
 mod opening;
 mod ring;
 mod sampling;
+mod scratch;
 mod traffic;
 mod uring;
 

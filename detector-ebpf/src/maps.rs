@@ -5,9 +5,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use detector_common::{
-    Config, Connection, HINT_SLOTS, SAMPLE_LEN, Sample, Stat, hint_boundary, hint_slot,
-};
+use detector_common::{Config, Connection, HINT_SLOTS, Stat, hint_boundary, hint_slot};
 
 /// Set by user space at load and then read-only, so that the verifier knows
 /// the values.
@@ -54,33 +52,6 @@ pub(crate) static STATS: PerCpuArray<u64> =
 /// have too. 4,096 entries walk 262,144 descriptors.
 #[map]
 pub(crate) static WORDS: Array<u32> = Array::with_max_entries(4096, 0);
-
-/// Where a sample is put together. Twice the length, so that the verifier sees
-/// that a piece of at most `SAMPLE_LEN` fits at any start below `SAMPLE_LEN`.
-#[repr(C)]
-pub(crate) struct Scratch {
-    pub(crate) sample: Sample,
-    pub(crate) data: [u8; 2 * SAMPLE_LEN],
-}
-
-/// Which way bytes go, seen from the process. Each way has a scratch of its
-/// own: should the program of one be preempted in the middle by that of the
-/// other (possible where tracepoints do not disable preemption), no sample is
-/// mixed; a program that interrupts itself is not run by the kernel.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Way {
-    Send = 0,
-    Receive = 1,
-}
-
-#[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
-
-/// This CPU's scratch.
-#[inline(always)]
-pub(crate) fn scratch(way: Way) -> Option<*mut Scratch> {
-    SCRATCH.get_ptr_mut(way as u32)
-}
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h; Linux 5.5).
 const MMAPABLE: u32 = 1 << 10;

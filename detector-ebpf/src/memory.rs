@@ -15,12 +15,13 @@ use aya_ebpf::{
     macros::map,
     maps::Array,
 };
-use detector_common::{Arguments, NO_FIELD, OPERATION, SAMPLE_LEN, SYSCALL_LIMIT};
+use detector_common::{Arguments, NO_FIELD, OPERATION, RECEIVES, SAMPLE_LEN, SYSCALL_LIMIT};
 
 use crate::{
     kernel::{Socket, descriptors},
-    maps::{Way, config, scratch},
+    maps::config,
     ring::Moment,
+    scratch::{Scratch, Way, scratch},
     uring,
 };
 
@@ -143,13 +144,17 @@ impl SystemCall {
         let kernel = flags & (PF_KTHREAD | PF_IO_WORKER) != 0;
         if !kernel && number < SYSCALL_LIMIT {
             // SAFETY: the index is below the array's length (checked above).
-            this.arguments = unsafe {
+            let code = unsafe {
                 core::ptr::read_volatile(
                     (&raw const crate::maps::CONFIG.arguments)
                         .cast::<u8>()
                         .add(number),
                 )
             };
+            // A thread that waits in a read may be sending for io_uring.
+            if sending == (code & RECEIVES == 0) {
+                this.arguments = code & !RECEIVES;
+            }
         }
         if io_uring_at != NO_FIELD {
             // SAFETY: as above.
@@ -271,6 +276,20 @@ impl SystemCall {
         unsafe { bpf_probe_read_user((pointer + 16) as *const (u64, u64)) }.ok()
     }
 
+    /// Whether it comes with control data: with kernel TLS that may say that the
+    /// bytes are no data of the stream (Documentation/networking/tls.rst).
+    #[inline(always)]
+    pub(crate) fn has_control(&self) -> bool {
+        if !self.is(Arguments::Msghdr) && !self.is(Arguments::Mmsghdr) {
+            return false;
+        }
+        let pointer = self.pointer + u64::from(self.message) * 64;
+        // struct user_msghdr: controllen 40.
+        // SAFETY: the helper checks the address.
+        let length = unsafe { bpf_probe_read_user((pointer + 40) as *const u64) };
+        length != Ok(0)
+    }
+
     /// Bytes that the call offered, and the first piece of them.
     #[inline(always)]
     pub(crate) fn offered(&self) -> (u64, Piece) {
@@ -315,38 +334,41 @@ impl SystemCall {
     /// Copies bytes that the call moved into the scratch, `wanted` from the
     /// byte `skip` on, to the place `at`; `false` if memory could not be read.
     #[inline(always)]
-    pub(crate) fn gather(&self, way: Way, skip: u64, wanted: u32, at: u32) -> bool {
+    pub(crate) fn gather<W: Way>(&self, skip: u32, wanted: u32, at: u32) -> bool {
+        let Some(scratch) = scratch::<W>() else {
+            return false;
+        };
         if self.is(Arguments::Buffer) {
-            return read_piece(way, at, wanted, self.pointer + skip);
+            return read_piece(scratch, at, wanted, self.pointer + u64::from(skip));
         }
         let Some((vectors, count)) = self.vectors() else {
             return false;
         };
-        let mut gather = Gather {
+        let gather = Gather {
             vectors,
             count,
-            skip,
+            skip: u64::from(skip),
             at,
             wanted,
-            way: way as u32,
-            failed: 0,
         };
-        // SAFETY: a map of this program, a callback of the form that the
-        // helper asks for, and a context that outlives the call.
+        // SAFETY: a field of this CPU's scratch; a map of this program and a
+        // callback of the form that the helper asks for.
         unsafe {
+            (&raw mut (*scratch).gather).write_volatile(gather);
             bpf_for_each_map_elem(
                 (&raw const PIECES).cast_mut().cast(),
-                gather_piece as *mut c_void,
-                (&raw mut gather).cast(),
+                gather_piece::<W> as *mut c_void,
+                core::ptr::null_mut(),
                 0,
-            )
-        };
-        gather.wanted == 0 && gather.failed == 0
+            );
+            (&raw const (*scratch).gather.wanted).read_volatile() == 0
+        }
     }
 }
 
 /// Collects bytes from I/O vectors.
-struct Gather {
+#[derive(Clone, Copy)]
+pub(crate) struct Gather {
     vectors: u64,
     count: u64,
     /// Bytes still to pass over.
@@ -355,30 +377,30 @@ struct Gather {
     at: u32,
     /// Bytes still to collect.
     wanted: u32,
-    /// A [`Way`].
-    way: u32,
-    failed: u32,
 }
 
 /// One entry per I/O vector, for its length only: a loop, as in `maps::WORDS`.
 #[map]
 static PIECES: Array<u32> = Array::with_max_entries(VECTORS, 0);
 
-unsafe extern "C" fn gather_piece(
+unsafe extern "C" fn gather_piece<W: Way>(
     _map: *mut c_void,
     key: *const u32,
     _value: *mut c_void,
-    gather: *mut Gather,
+    _context: *mut c_void,
 ) -> i64 {
-    // SAFETY: the helper passes the key of the element and our context.
-    let (index, gather) = unsafe { (u64::from(*key), &mut *gather) };
+    let Some(scratch) = scratch::<W>() else {
+        return 1;
+    };
+    // SAFETY: the helper passes the key of the element; a field of this CPU's
+    // scratch.
+    let (index, gather) = unsafe { (u64::from(*key), &mut (*scratch).gather) };
     if gather.wanted == 0 || index >= gather.count {
         return 1;
     }
     // SAFETY: the helper checks the address.
     let Ok(piece) = (unsafe { bpf_probe_read_user((gather.vectors + index * 16) as *const Piece) })
     else {
-        gather.failed = 1;
         return 1;
     };
     if gather.skip >= piece.length {
@@ -387,13 +409,7 @@ unsafe extern "C" fn gather_piece(
     }
     let left = piece.length - gather.skip;
     let length = left.min(u64::from(gather.wanted)) as u32;
-    let way = if gather.way == Way::Send as u32 {
-        Way::Send
-    } else {
-        Way::Receive
-    };
-    if !read_piece(way, gather.at, length, piece.base + gather.skip) {
-        gather.failed = 1;
+    if !read_piece(scratch, gather.at, length, piece.base + gather.skip) {
         return 1;
     }
     gather.skip = 0;
@@ -479,14 +495,11 @@ unsafe extern "C" fn add_batch(
 
 /// Copies `length` bytes of user memory to `at` in the scratch's data.
 #[inline(always)]
-fn read_piece(way: Way, at: u32, length: u32, from: u64) -> bool {
+fn read_piece(scratch: *mut Scratch, at: u32, length: u32, from: u64) -> bool {
     let (at, length) = (forget(at), forget(length));
     if at > SAMPLE_LEN as u64 || length > SAMPLE_LEN as u64 {
         return false;
     }
-    let Some(scratch) = scratch(way) else {
-        return false;
-    };
     // SAFETY: at and length are at most SAMPLE_LEN (checked above), the array
     // has twice that; the helper checks the source.
     unsafe {

@@ -3,9 +3,13 @@
 //! | what the call moved | what is sampled |
 //! | --- | --- |
 //! | what may begin a message head, or go on with one | all of it up to the end of the head, at least [`SAMPLE_LEN`] bytes |
-//! | the offset that the judge asked for (`detector_common::hint`) | the same from there on |
+//! | the offset that the judge asked for (`detector_common::hint`) | the same from there on, if it looks like a head, else the next row |
 //! | bytes before that offset | nothing |
-//! | anything else, sent after a head was seen | all up to [`SAMPLE_LEN`] bytes; of more, the first [`EDGE_START`] and the last [`EDGE_END`] |
+//! | anything else, sent after a head was seen | all up to [`SAMPLE_LEN`] bytes; of more, the first [`EDGE_START`] |
+//!
+//! Of a call that is longer than its sample, the last [`EDGE_END`] bytes too;
+//! and where chunks begin behind the head or with the sample, the size line of
+//! each, a sample for those that the one before does not hold.
 //!
 //! The last row is what the judge has to go by until it has read the head: a
 //! few records, for it reads twenty times a second.
@@ -20,16 +24,14 @@ use aya_ebpf::{
 use detector_common::{Connection, EDGE_END, EDGE_START, Kind, SAMPLE_LEN, Sample, Stat, flag};
 
 use crate::{
-    maps::{CONNECTIONS, Way, boundary, count, scratch},
+    maps::{CONNECTIONS, boundary, count},
     memory::{Piece, SystemCall, forget},
     ring::{Moment, header, output},
+    scratch::{Scratch, Way, scratch},
 };
 
 /// A head longer than this is followed no further; the judge says so.
 const HEAD_LIMIT: u64 = 128 << 10;
-
-/// Samples that may follow the first of a call.
-const WINDOWS_LEFT: u32 = 31;
 
 /// Bytes that a call moved.
 #[derive(Clone, Copy)]
@@ -38,36 +40,29 @@ pub(crate) struct Moved {
     /// Where the first is in its direction of the stream.
     pub(crate) offset: u64,
     pub(crate) bytes: u32,
-    pub(crate) way: Way,
 }
 
-impl Direction for Connection {
-    #[inline(always)]
-    fn flags(&mut self, way: Way) -> &mut u32 {
-        match way {
-            Way::Send => &mut self.send_flags,
-            Way::Receive => &mut self.receive_flags,
-        }
-    }
-
-    #[inline(always)]
-    fn head(&mut self, way: Way) -> &mut u64 {
-        match way {
-            Way::Send => &mut self.send_head,
-            Way::Receive => &mut self.receive_head,
-        }
+#[inline(always)]
+fn flags<W: Way>(connection: &mut Connection) -> &mut u32 {
+    if W::SENDS {
+        &mut connection.send_flags
+    } else {
+        &mut connection.receive_flags
     }
 }
 
-/// The fields of a connection that each direction has.
-trait Direction {
-    fn flags(&mut self, way: Way) -> &mut u32;
-    fn head(&mut self, way: Way) -> &mut u64;
+#[inline(always)]
+fn head_offset<W: Way>(connection: &mut Connection) -> &mut u64 {
+    if W::SENDS {
+        &mut connection.send_head
+    } else {
+        &mut connection.receive_head
+    }
 }
 
 /// Looks at the bytes that a call moved, whose first piece is `first`.
 #[inline(always)]
-pub(crate) fn look(
+pub(crate) fn look<W: Way>(
     connection: &mut Connection,
     call: &SystemCall,
     moved: Moved,
@@ -76,257 +71,382 @@ pub(crate) fn look(
 ) {
     let known = first.length.min(u64::from(moved.bytes)) as u32;
     let Some(start) = start_of_bytes(first, known) else {
-        *connection.flags(moved.way) |= flag::UNREADABLE;
+        *flags::<W>(connection) |= flag::UNREADABLE;
         return;
     };
     if moved.offset == 0 {
-        match moved.way {
-            Way::Send => connection.first_sent = start.to_le_bytes(),
-            Way::Receive => connection.first_received = start.to_le_bytes(),
-        }
-    }
-    let flags = *connection.flags(moved.way);
-    let begins = may_begin_message(start, known, moved.way);
-    let within = moved.offset.wrapping_sub(*connection.head(moved.way));
-    if begins || (flags & flag::HEAD_OPEN != 0 && within < HEAD_LIMIT) {
-        let line = if begins {
-            *connection.head(moved.way) = moved.offset;
-            0
+        if W::SENDS {
+            connection.first_sent = start.to_le_bytes();
         } else {
-            (flags >> flag::LINE_SHIFT) & 3
-        };
-        head(connection, call, moved, 0, line, moment);
-        return;
-    }
-    if moved.way == Way::Receive || flags & flag::HEAD_SEEN == 0 {
-        return;
-    }
-    let next = boundary(moved.cookie);
-    let end = moved.offset + u64::from(moved.bytes);
-    if next >= end {
-        return;
-    }
-    if next > moved.offset {
-        // The judge's boundary is within: what is there may be a head.
-        let skip = (next - moved.offset) as u32;
-        *connection.head(moved.way) = next;
-        head(connection, call, moved, skip, 0, moment);
-    } else if moved.bytes <= SAMPLE_LEN as u32 {
-        if let Some(length) = gather(connection, call, moved.way, 0, moved.bytes) {
-            emit(connection, call, moved, 0, moved.bytes, length, 0, moment);
+            connection.first_received = start.to_le_bytes();
         }
-    } else {
-        edges(connection, call, moved, moment);
     }
-}
-
-/// Samples a call from the byte `skip` on, where a head begins or goes on,
-/// until it ends. `line`: how the bytes before end ([`flag::LINE_SHIFT`]).
-#[inline(always)]
-fn head(
-    connection: &mut Connection,
-    call: &SystemCall,
-    moved: Moved,
-    skip: u32,
-    line: u32,
-    moment: Moment,
-) {
-    *connection.flags(moved.way) |= flag::HEAD_SEEN;
-    let mut windows = Windows {
-        call: *call,
-        moved,
-        moment,
-        at: skip,
-        line,
+    let before = *flags::<W>(connection);
+    let begins = may_begin_message::<W>(start, known);
+    let within = moved.offset.wrapping_sub(*head_offset::<W>(connection));
+    let Some(scratch) = scratch::<W>() else {
+        return;
     };
-    if windows.next(connection) {
-        // SAFETY: a map of this program, a callback of the form that the
-        // helper asks for, and a context that outlives the call.
-        unsafe {
-            bpf_for_each_map_elem(
-                (&raw const WINDOWS).cast_mut().cast(),
-                window as *mut c_void,
-                (&raw mut windows).cast(),
-                0,
-            )
-        };
+    // SAFETY: a field of this CPU's scratch, which loops over other fields do
+    // not touch; any bytes are a value of it.
+    let walk = unsafe { &mut (*scratch).walk };
+    walk.at = 0;
+    walk.line = 0;
+    walk.phase = Phase::HEAD;
+    if begins {
+        *head_offset::<W>(connection) = moved.offset;
+    } else if before & flag::HEAD_OPEN != 0 && within < HEAD_LIMIT {
+        walk.line = (before >> flag::LINE_SHIFT) & 3;
+    } else if !W::SENDS || before & flag::HEAD_SEEN == 0 {
+        return;
+    } else {
+        let next = boundary(moved.cookie);
+        if next >= moved.offset + u64::from(moved.bytes) {
+            return;
+        }
+        walk.phase = Phase::BODY;
+        if next > moved.offset {
+            // The judge's boundary is within: what is there may be a head.
+            walk.at = (next - moved.offset) as u32;
+            if head_at::<W>(call, moved, walk.at) {
+                *head_offset::<W>(connection) = next;
+                walk.phase = Phase::HEAD;
+            }
+        }
+    }
+    walk.body = walk.at;
+    walk.length = 0;
+    walk.call = *call;
+    walk.moved = moved;
+    walk.moment = moment;
+    // SAFETY: a map of this program and a callback of the form that the helper
+    // asks for.
+    unsafe {
+        bpf_for_each_map_elem(
+            (&raw const TURNS).cast_mut().cast(),
+            turn::<W> as *mut c_void,
+            core::ptr::null_mut(),
+            0,
+        );
     }
 }
 
-/// One entry per sample that may follow the first, for its length only: a loop,
-/// as in `maps::WORDS`.
+/// Whether a message may begin with this byte of the call.
+#[inline(always)]
+fn head_at<W: Way>(call: &SystemCall, moved: Moved, skip: u32) -> bool {
+    let known = moved.bytes.wrapping_sub(skip).min(8);
+    if !call.gather::<W>(skip, known, 0) {
+        return false;
+    }
+    let Some(scratch) = scratch::<W>() else {
+        return false;
+    };
+    // SAFETY: eight bytes of the scratch's data; those behind `known` are
+    // masked.
+    let start = unsafe { core::ptr::read_unaligned((&raw const (*scratch).data).cast::<u64>()) };
+    may_begin_message::<W>(start, known)
+}
+
+/// Turns of a walk: samples of a head, and chunks of a body.
+const TURN_COUNT: u32 = 96;
+
+/// One entry per turn, for its length only: a loop, as in `maps::WORDS`.
 #[map]
-static WINDOWS: Array<u32> = Array::with_max_entries(WINDOWS_LEFT, 0);
+static TURNS: Array<u32> = Array::with_max_entries(TURN_COUNT, 0);
+
+/// What a walk does next.
+struct Phase;
+
+impl Phase {
+    /// Samples a head, or more of one.
+    const HEAD: u32 = 0;
+    /// Samples the first bytes of a body, or of a part of one.
+    const BODY: u32 = 1;
+    /// Goes from chunk to chunk.
+    const CHUNKS: u32 = 2;
+}
 
 /// A walk over a call's bytes, sample by sample.
-struct Windows {
+#[derive(Clone, Copy)]
+pub(crate) struct Walk {
     call: SystemCall,
     moved: Moved,
     moment: Moment,
-    /// The next byte.
+    /// The byte of the call at which the sample begins that is being made.
     at: u32,
+    /// The bytes from there on that were gathered.
+    length: u32,
+    /// How the bytes before end ([`flag::LINE_SHIFT`]).
     line: u32,
+    /// The byte of the call where a chunk's size may be.
+    body: u32,
+    /// A [`Phase`].
+    phase: u32,
 }
 
-impl Windows {
-    /// Takes the next sample; `true` if another is to follow.
-    #[inline(always)]
-    fn next(&mut self, connection: &mut Connection) -> bool {
-        let (moved, at) = (self.moved, self.at);
-        let left = moved.bytes.wrapping_sub(at);
-        let length = left.min(SAMPLE_LEN as u32);
-        let Some(length) = gather(connection, &self.call, moved.way, at, length) else {
-            *connection.flags(moved.way) &= !flag::HEAD_OPEN;
-            return false;
-        };
-        let mut scan = Scan {
-            way: moved.way as u32,
-            length,
-            line: self.line,
-            ended: 0,
-        };
-        scan.run();
-        let more = scan.ended == 0 && left > length;
-        let flags = connection.flags(moved.way);
-        *flags &= !(flag::HEAD_OPEN | (3 << flag::LINE_SHIFT));
-        if scan.ended == 0 {
-            *flags |= flag::HEAD_OPEN | (scan.line << flag::LINE_SHIFT);
-        }
-        let tells = if more { length } else { left };
-        // The last bytes of a call that goes on behind its head.
-        let end = EDGE_END as u32;
-        let behind = !more && left.wrapping_sub(length) >= end && left > length;
-        let last = u64::from(moved.bytes.wrapping_sub(end));
-        let tail = if behind && self.call.gather(moved.way, last, end, length) {
-            end
-        } else {
-            0
-        };
-        emit(
-            connection,
-            &self.call,
-            moved,
-            at,
-            tells,
-            length,
-            tail,
-            self.moment,
-        );
-        self.at = at.wrapping_add(length);
-        self.line = scan.line;
-        more
-    }
-}
-
-unsafe extern "C" fn window(
+unsafe extern "C" fn turn<W: Way>(
     _map: *mut c_void,
     key: *const u32,
     _value: *mut c_void,
-    windows: *mut Windows,
+    _context: *mut c_void,
 ) -> i64 {
-    // SAFETY: the helper passes the key of the element and our context.
-    let (index, windows) = unsafe { (*key, &mut *windows) };
-    let Some(connection) = CONNECTIONS.get_ptr_mut(&windows.moved.cookie) else {
+    let Some(scratch) = scratch::<W>() else {
+        return 1;
+    };
+    // SAFETY: the helper passes the key of the element; a field of this CPU's
+    // scratch.
+    let (index, walk) = unsafe { (*key, &mut (*scratch).walk) };
+    let Some(connection) = CONNECTIONS.get_ptr_mut(&walk.moved.cookie) else {
         return 1;
     };
     // SAFETY: a live map value, as in traffic.rs.
     let connection = unsafe { &mut *connection };
-    if index + 1 == WINDOWS_LEFT || !windows.next(connection) {
-        return 1;
-    }
-    0
-}
-
-/// Samples the first and the last bytes of a call.
-#[inline(always)]
-fn edges(connection: &mut Connection, call: &SystemCall, moved: Moved, moment: Moment) {
-    let (start, end) = (EDGE_START as u32, EDGE_END as u32);
-    if !call.gather(moved.way, 0, start, 0)
-        || !call.gather(moved.way, u64::from(moved.bytes - end), end, start)
-    {
-        unreadable(connection, moved.way);
-        return;
-    }
-    emit(connection, call, moved, 0, moved.bytes, start, end, moment);
-}
-
-#[inline(always)]
-fn unreadable(connection: &mut Connection, way: Way) {
-    count(Stat::Unreadable);
-    *connection.flags(way) |= flag::UNREADABLE;
-}
-
-/// Copies `length` bytes from the byte `skip` on into the scratch.
-#[inline(always)]
-fn gather(
-    connection: &mut Connection,
-    call: &SystemCall,
-    way: Way,
-    skip: u32,
-    length: u32,
-) -> Option<u32> {
-    if call.gather(way, u64::from(skip), length, 0) {
-        return Some(length);
-    }
-    unreadable(connection, way);
-    None
-}
-
-/// Sends the sample that was gathered: `length` bytes from the byte `skip` of
-/// the call on, and behind them the call's last `tail` bytes. It tells of
-/// `tells` bytes from there on.
-#[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "the fields of the record")]
-fn emit(
-    connection: &mut Connection,
-    call: &SystemCall,
-    moved: Moved,
-    skip: u32,
-    tells: u32,
-    length: u32,
-    tail: u32,
-    moment: Moment,
-) {
-    let Some(scratch) = scratch(moved.way) else {
-        return;
+    let last = index + 1 == TURN_COUNT;
+    let over = match walk.phase {
+        Phase::HEAD => walk.head::<W>(scratch, connection, last),
+        Phase::BODY => walk.body::<W>(connection),
+        _ => walk.chunk::<W>(connection, last),
     };
-    let sending = moved.way == Way::Send;
-    let sample = Sample {
-        header: header(Kind::Sample, moved.cookie, connection, moment),
-        offset: moved.offset + u64::from(skip),
-        opposite: if sending {
-            connection.received
+    i64::from(over || last)
+}
+
+impl Walk {
+    /// Bytes from the sample's beginning to the call's end.
+    #[inline(always)]
+    fn left(&self) -> u32 {
+        self.moved.bytes.wrapping_sub(self.at)
+    }
+
+    /// Samples a head up to its end; `true` if the walk is over.
+    #[inline(always)]
+    fn head<W: Way>(
+        &mut self,
+        scratch: *mut Scratch,
+        connection: &mut Connection,
+        last: bool,
+    ) -> bool {
+        let flags = flags::<W>(connection);
+        *flags &= !(flag::HEAD_OPEN | (3 << flag::LINE_SHIFT));
+        *flags |= flag::HEAD_SEEN;
+        if !self.gather::<W>(connection, SAMPLE_LEN as u32) {
+            return true;
+        }
+        let ended = scan::<W>(scratch, self.length, &mut self.line);
+        if ended == 0 {
+            *crate::sampling::flags::<W>(connection) |=
+                flag::HEAD_OPEN | (self.line << flag::LINE_SHIFT);
+            if self.left() > self.length && !last {
+                self.emit::<W>(connection, self.length, 0);
+                self.at = self.at.wrapping_add(self.length);
+                return false;
+            }
+        }
+        self.body = self.at.wrapping_add(ended);
+        self.phase = Phase::CHUNKS;
+        if !W::SENDS || ended == 0 || self.left() <= self.length {
+            self.finish::<W>(connection);
+            return true;
+        }
+        false
+    }
+
+    /// Samples the first bytes of what is no head.
+    #[inline(always)]
+    fn body<W: Way>(&mut self, connection: &mut Connection) -> bool {
+        let most = if self.left() <= SAMPLE_LEN as u32 {
+            SAMPLE_LEN
         } else {
-            connection.sent
-        },
-        moved: tells,
-        len: length,
-        sending: u32::from(sending),
-        flags: *connection.flags(moved.way) | if skip > 0 { flag::WITHIN } else { 0 },
-        fresh: connection.fresh,
-        tail,
-        fd: call.fd(),
-        number: call.number,
-    };
-    // SAFETY: this CPU's scratch, of the program that runs.
-    unsafe { (*scratch).sample = sample };
-    let bytes = forget(length.wrapping_add(tail)) as usize;
-    if bytes > SAMPLE_LEN + EDGE_END {
-        return;
+            EDGE_START
+        };
+        if !self.gather::<W>(connection, most as u32) {
+            return true;
+        }
+        self.phase = Phase::CHUNKS;
+        if self.left() <= self.length {
+            self.finish::<W>(connection);
+            return true;
+        }
+        false
     }
-    let total = size_of::<Sample>() + bytes;
-    // SAFETY: the scratch is the fixed part and twice SAMPLE_LEN bytes.
-    let record = unsafe { core::slice::from_raw_parts(scratch.cast_const().cast::<u8>(), total) };
-    output(record, moment);
+
+    /// Goes on to the next chunk, if one begins here, and samples its size
+    /// (RFC 9112 section 7.1).
+    #[inline(always)]
+    fn chunk<W: Way>(&mut self, connection: &mut Connection, last: bool) -> bool {
+        let line = size_line::<W>(&self.call, self.moved, self.body);
+        let next = match line {
+            Some((line, size)) if size > 0 => {
+                u64::from(self.body) + u64::from(line) + u64::from(size) + 2
+            }
+            // The last chunk; what follows may be another message.
+            Some(_) if self.body > self.at => u64::from(self.body),
+            _ => u64::MAX,
+        };
+        if next >= u64::from(self.moved.bytes) || last {
+            self.finish::<W>(connection);
+            return true;
+        }
+        let next = next as u32;
+        let ends = next == self.body;
+        self.body = next;
+        if !ends && next.wrapping_add(SIZE_LINE) <= self.at.wrapping_add(self.length) {
+            return false;
+        }
+        self.emit::<W>(connection, next.wrapping_sub(self.at), 0);
+        self.at = next;
+        let most = if ends { SAMPLE_LEN } else { EDGE_START };
+        if !self.gather::<W>(connection, most as u32) {
+            return true;
+        }
+        if ends {
+            self.finish::<W>(connection);
+        }
+        ends
+    }
+
+    /// Gathers the sample: at most so many bytes.
+    #[inline(always)]
+    fn gather<W: Way>(&mut self, connection: &mut Connection, most: u32) -> bool {
+        self.length = self.left().min(most);
+        let read = self.call.gather::<W>(self.at, self.length, 0);
+        if !read {
+            unreadable::<W>(connection);
+        }
+        read
+    }
+
+    /// Sends the sample that was gathered as the call's last, and behind it the
+    /// call's last bytes.
+    #[inline(always)]
+    fn finish<W: Way>(&self, connection: &mut Connection) {
+        let (left, end) = (self.left(), EDGE_END as u32);
+        let last = self.moved.bytes.wrapping_sub(end);
+        let behind = left > self.length && left.wrapping_sub(self.length) >= end;
+        let tail = behind && self.call.gather::<W>(last, end, self.length);
+        self.emit::<W>(connection, left, if tail { end } else { 0 });
+    }
+
+    /// Sends the sample that was gathered, and the call's last `tail` bytes
+    /// behind it. It tells of `tells` bytes.
+    #[inline(always)]
+    fn emit<W: Way>(&self, connection: &mut Connection, tells: u32, tail: u32) {
+        let Some(scratch) = scratch::<W>() else {
+            return;
+        };
+        let within = if self.at > 0 { flag::WITHIN } else { 0 };
+        let sample = Sample {
+            header: header(Kind::Sample, self.moved.cookie, connection, self.moment),
+            offset: self.moved.offset + u64::from(self.at),
+            opposite: if W::SENDS {
+                connection.received
+            } else {
+                connection.sent
+            },
+            moved: tells,
+            len: self.length,
+            sending: u32::from(W::SENDS),
+            flags: *flags::<W>(connection) | within,
+            fresh: connection.fresh,
+            tail,
+            fd: self.call.fd(),
+            number: self.call.number,
+        };
+        // SAFETY: this CPU's scratch, of the program that runs.
+        unsafe { (&raw mut (*scratch).sample).write_volatile(sample) };
+        let bytes = forget(self.length.wrapping_add(tail)) as usize;
+        if bytes > SAMPLE_LEN + EDGE_END {
+            return;
+        }
+        let total = size_of::<Sample>() + bytes;
+        // SAFETY: the scratch is the fixed part and twice SAMPLE_LEN bytes.
+        let record =
+            unsafe { core::slice::from_raw_parts(scratch.cast_const().cast::<u8>(), total) };
+        output(record, self.moment);
+    }
 }
 
-/// Looks for the empty line that ends a head in what was gathered (RFC 9112
-/// section 2.1; a bare line feed counts, section 2.2), eight bytes at a time.
-struct Scan {
-    way: u32,
+/// Bytes that are read of a size line: an empty line's end, seven digits, and
+/// the end.
+const SIZE_LINE: u32 = 12;
+
+/// The length of the size line at this byte of the call, with the end of the
+/// chunk before it, and the size that it gives; `None` if there is none, or one
+/// with extensions.
+#[inline(always)]
+fn size_line<W: Way>(call: &SystemCall, moved: Moved, at: u32) -> Option<(u32, u32)> {
+    let known = moved.bytes.wrapping_sub(at).min(SIZE_LINE);
+    // Behind what was gathered of the sample.
+    if !call.gather::<W>(at, known, SAMPLE_LEN as u32) {
+        return None;
+    }
+    let scratch = scratch::<W>()?;
+    // SAFETY: SAMPLE_LEN and SIZE_LINE more are within the array.
+    let word = |behind: usize| unsafe {
+        core::ptr::read_unaligned(
+            (&raw const (*scratch).data)
+                .cast::<u8>()
+                .add(SAMPLE_LEN + behind)
+                .cast::<u64>(),
+        )
+    };
+    // The end of the chunk before.
+    let skipped = if word(0) as u16 == u16::from_le_bytes(*b"\r\n") {
+        2
+    } else {
+        0
+    };
+    let line = if skipped > 0 { word(2) } else { word(0) };
+    let (digits, size) = hexadecimal(line);
+    let end = (line >> ((digits & 7) * 8)) as u8;
+    let length = skipped + digits + if end == b'\r' { 2 } else { 1 };
+    let ends = end == b'\r' || end == b'\n';
+    (digits > 0 && digits < 8 && ends && length <= known).then_some((length, size))
+}
+
+/// How many of the eight bytes, from the first on, are hexadecimal digits, and
+/// their value.
+#[inline(always)]
+fn hexadecimal(word: u64) -> (u32, u32) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let ascii = word & !HIGH;
+    let lower = ascii | (0x20 * ONES);
+    // A high bit for each byte that is at least `least`.
+    let from = |word: u64, least: u8| word.wrapping_add((0x80 - least as u64) * ONES);
+    let numeral = from(ascii, b'0') & !from(ascii, b'9' + 1);
+    let letter = from(lower, b'a') & !from(lower, b'f' + 1);
+    let others = !((numeral | letter) & !word) & HIGH;
+    let digits = if others == 0 { 8 } else { lowest(others) };
+    let letters = (letter & !word & HIGH) >> 7;
+    let values = (ascii & (0x0f * ONES)).wrapping_add(9 * letters);
+    // The first digit is the highest; those behind the last fall away.
+    let mut packed = values.swap_bytes() >> ((8 - (digits as u64 & 7)) * 8 & 63);
+    packed = (packed | packed >> 4) & 0x00ff_00ff_00ff_00ff;
+    packed = (packed | packed >> 8) & 0x0000_ffff_0000_ffff;
+    packed |= packed >> 16;
+    (digits, packed as u32)
+}
+
+/// The number of the first byte whose high bit is set; one is.
+#[inline(always)]
+fn lowest(high_bits: u64) -> u32 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let below = (high_bits & high_bits.wrapping_neg()).wrapping_sub(1);
+    ((below & ONES).wrapping_mul(ONES) >> 56) as u32 - 1
+}
+
+#[inline(always)]
+fn unreadable<W: Way>(connection: &mut Connection) {
+    count(Stat::Unreadable);
+    *flags::<W>(connection) |= flag::UNREADABLE;
+}
+
+/// A search for the empty line that ends a head (RFC 9112 section 2.1; a bare
+/// line feed counts, section 2.2), eight bytes at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Scan {
     length: u32,
-    /// How the bytes before end, and then these ([`flag::LINE_SHIFT`]).
-    line: u32,
+    /// The byte behind the empty line; 0 if there is none.
     ended: u32,
 }
 
@@ -337,56 +457,46 @@ const BLOCK: u32 = 64;
 #[map]
 static BLOCKS: Array<u32> = Array::with_max_entries(SAMPLE_LEN as u32 / BLOCK, 0);
 
-impl Scan {
-    #[inline(always)]
-    fn run(&mut self) {
-        let way = if self.way == Way::Send as u32 {
-            Way::Send
-        } else {
-            Way::Receive
-        };
-        let Some(scratch) = scratch(way) else {
-            return;
-        };
-        let length = forget(self.length) as usize;
-        if length == 0 || length > SAMPLE_LEN {
-            return;
-        }
-        // SAFETY: at most SAMPLE_LEN (checked above) of twice that, less ten.
-        let data = unsafe { (&raw mut (*scratch).data).cast::<u8>() };
-        // An empty line that begins in the sample before.
-        // SAFETY: as above.
-        let (first, second) = unsafe { (*data, *data.add(1)) };
-        let feeds = first == b'\n' || (first == b'\r' && length > 1 && second == b'\n');
-        if (self.line == 1 && feeds) || (self.line == 2 && first == b'\n') {
-            self.ended = 1;
-            return;
-        }
-        // What lies behind is from other samples.
-        // SAFETY: as above.
-        unsafe { core::ptr::write_unaligned(data.add(length).cast::<u64>(), 0) };
-        // SAFETY: as above; before the first byte lies another field.
-        let last = unsafe { *data.add(length - 1) };
-        let before = if length > 1 {
-            // SAFETY: as above.
-            unsafe { *data.add(length - 2) == b'\n' }
-        } else {
-            self.line == 1
-        };
-        self.line = match last {
-            b'\n' => 1,
-            b'\r' if before => 2,
-            _ => 0,
-        };
-        // SAFETY: as in head.
-        unsafe {
-            bpf_for_each_map_elem(
-                (&raw const BLOCKS).cast_mut().cast(),
-                scan_block as *mut c_void,
-                (&raw mut *self).cast(),
-                0,
-            )
-        };
+/// The byte behind the head's end among the first `length` that were gathered;
+/// 0 if there is none. `line`: how the bytes before end, and then these.
+#[inline(always)]
+fn scan<W: Way>(scratch: *mut Scratch, length: u32, line: &mut u32) -> u32 {
+    let end = forget(length) as usize;
+    if end == 0 || end > SAMPLE_LEN {
+        return 0;
+    }
+    // SAFETY: at most SAMPLE_LEN (checked above) of twice that, less ten; what
+    // lies before the first byte is another field.
+    let data = unsafe { (&raw mut (*scratch).data).cast::<u8>() };
+    // An empty line that begins in the sample before.
+    // SAFETY: as above.
+    let (first, second) = unsafe { (*data, *data.add(1)) };
+    let feeds = first == b'\n' || (first == b'\r' && end > 1 && second == b'\n');
+    if (*line == 1 && feeds) || (*line == 2 && first == b'\n') {
+        return if first == b'\n' { 1 } else { 2 };
+    }
+    // SAFETY: as above. What lies behind is from other samples.
+    let (last, before) = unsafe {
+        core::ptr::write_unaligned(data.add(end).cast::<u64>(), 0);
+        (*data.add(end - 1), *data.add(end).sub(2))
+    };
+    let feed_before = if end > 1 { before == b'\n' } else { *line == 1 };
+    *line = match last {
+        b'\n' => 1,
+        b'\r' if feed_before => 2,
+        _ => 0,
+    };
+    // SAFETY: a field of this CPU's scratch; a map of this program and a
+    // callback of the form that the helper asks for.
+    unsafe {
+        (&raw mut (*scratch).scan).write_volatile(Scan { length, ended: 0 });
+        bpf_for_each_map_elem(
+            (&raw const BLOCKS).cast_mut().cast(),
+            scan_block::<W> as *mut c_void,
+            core::ptr::null_mut(),
+            0,
+        );
+        (&raw const (*scratch).scan.ended).read_volatile()
     }
 }
 
@@ -398,30 +508,25 @@ fn equal(word: u64, byte: u8) -> u64 {
     !(((other & LOW).wrapping_add(LOW)) | other | LOW)
 }
 
-unsafe extern "C" fn scan_block(
+unsafe extern "C" fn scan_block<W: Way>(
     _map: *mut c_void,
     key: *const u32,
     _value: *mut c_void,
-    scan: *mut Scan,
+    _context: *mut c_void,
 ) -> i64 {
-    // SAFETY: the helper passes the key of the element and our context.
-    let (block, scan) = unsafe { (*key, &mut *scan) };
-    let start = (block & (SAMPLE_LEN as u32 / BLOCK - 1)) * BLOCK;
-    let way = if scan.way == Way::Send as u32 {
-        Way::Send
-    } else {
-        Way::Receive
-    };
-    let Some(scratch) = scratch(way) else {
+    let Some(scratch) = scratch::<W>() else {
         return 1;
     };
+    // SAFETY: the helper passes the key of the element; a field of this CPU's
+    // scratch.
+    let (block, length) = unsafe { (*key, (&raw const (*scratch).scan.length).read_volatile()) };
+    let start = (block & (SAMPLE_LEN as u32 / BLOCK - 1)) * BLOCK;
     // SAFETY: start and the 64 bytes from it on are below SAMPLE_LEN.
     let bytes = unsafe {
         (&raw const (*scratch).data)
             .cast::<u8>()
             .add(start as usize)
     };
-    let length = scan.length;
     for at in (0..BLOCK).step_by(8) {
         if start + at >= length {
             return 1;
@@ -435,8 +540,13 @@ unsafe extern "C" fn scan_block(
             continue;
         }
         let (next, after) = (word(1), word(2));
-        if feeds & (equal(next, b'\n') | (equal(next, b'\r') & equal(after, b'\n'))) != 0 {
-            scan.ended = 1;
+        let bare = feeds & equal(next, b'\n');
+        let found = bare | (feeds & equal(next, b'\r') & equal(after, b'\n'));
+        if found != 0 {
+            let two = found & found.wrapping_neg() & bare != 0;
+            let ended = start + at + lowest(found) + if two { 2 } else { 3 };
+            // SAFETY: as above.
+            unsafe { (&raw mut (*scratch).scan.ended).write_volatile(ended) };
             return 1;
         }
     }
@@ -471,7 +581,8 @@ fn start_of_bytes(first: Piece, known: u32) -> Option<u64> {
 /// is missed; what only looks like one is told apart by the judge, by its
 /// offset.
 #[inline(always)]
-fn may_begin_message(start: u64, known: u32, way: Way) -> bool {
+fn may_begin_message<W: Way>(start: u64, known: u32) -> bool {
+    let whole = start;
     let start = start as u32;
     // Heads written in small pieces: what is there has to fit.
     let mask = match known {
@@ -482,16 +593,12 @@ fn may_begin_message(start: u64, known: u32, way: Way) -> bool {
         _ => 0xffff_ffff,
     };
     let begins = |bytes: [u8; 4]| (start ^ u32::from_le_bytes(bytes)) & mask == 0;
-    if way == Way::Receive {
+    if !W::SENDS {
         // What a client reads, and nobody asks for.
         if known >= 4 && begins(*b"HTTP") {
             return false;
         }
-        // Any method: RFC 9110 section 9.1 asks for a token, and those that
-        // are registered are of capitals (and M-SEARCH's kind of a dash).
-        let [a, b, c, _] = start.to_le_bytes();
-        let capital = |byte: u8| byte.is_ascii_uppercase() || byte == b'-' || byte == 0;
-        return capital(a) && capital(b) && capital(c);
+        return may_be_method(whole, known);
     }
     // Bodies go this way as a rule: only what servers and clients do send.
     begins(*b"HTTP")
@@ -514,4 +621,23 @@ fn may_begin_message(start: u64, known: u32, way: Way) -> bool {
         || begins(*b"SEAR")
         || begins(*b"QUER")
         || begins(*b"PURG")
+}
+
+/// Whether bytes may be a method and the space behind it. RFC 9110 section 9.1
+/// asks for a token; those that are registered are of capitals (and
+/// M-SEARCH's kind of a dash).
+#[inline(always)]
+fn may_be_method(start: u64, known: u32) -> bool {
+    for (place, byte) in (0u32..).zip(start.to_le_bytes()) {
+        if place >= known {
+            return true;
+        }
+        if byte == b' ' {
+            return place >= 3;
+        }
+        if !byte.is_ascii_uppercase() && byte != b'-' {
+            return false;
+        }
+    }
+    true
 }

@@ -14,16 +14,17 @@ use aya_ebpf::{
     macros::{btf_tracepoint, tracepoint},
     programs::{BtfTracePointContext, TracePointContext},
 };
-use detector_common::{CALL_RING, CallEntry, Connection, flag};
+use detector_common::{CALL_RING, CallEntry, Connection, family, flag};
 
 use crate::{
     atomic::{fetch_add, fetch_add_u32},
     kernel::descriptors,
-    maps::{CONNECTIONS, Way, watched},
+    maps::{CONNECTIONS, watched},
     memory::SystemCall,
     opening::connection_of,
     ring::{Moment, current},
     sampling::{Moved, look},
+    scratch::{Receives, Sends},
 };
 
 /// `MSG_PEEK`: the bytes stay in the queue and will be received again.
@@ -79,7 +80,10 @@ fn send_length(context: BtfTracePointContext) -> i32 {
         return 0;
     }
     enter_send(connection, &call, offered, result, moment);
-    if !call.has_memory() {
+    // More than was offered: the arguments are not those of this send.
+    let other = u64::from(moved) > offered;
+    let control = connection.family != family::UNIX && call.has_control();
+    if other || control || !call.has_memory() {
         connection.send_flags |= flag::OPAQUE;
         return 0;
     }
@@ -87,9 +91,8 @@ fn send_length(context: BtfTracePointContext) -> i32 {
         cookie,
         offset,
         bytes: moved,
-        way: Way::Send,
     };
-    look(connection, &call, moved, first, moment);
+    look::<Sends>(connection, &call, moved, first, moment);
     0
 }
 
@@ -126,7 +129,7 @@ fn recv_length(context: BtfTracePointContext) -> i32 {
     }
     let moved = result as u32;
     let offset = fetch_add(&raw mut connection.received, u64::from(moved));
-    if !call.has_memory() || flags & TRUNC != 0 {
+    if !call.has_memory() || flags & TRUNC != 0 || u64::from(moved) > room {
         connection.receive_flags |= flag::OPAQUE;
         return 0;
     }
@@ -134,9 +137,8 @@ fn recv_length(context: BtfTracePointContext) -> i32 {
         cookie,
         offset,
         bytes: moved,
-        way: Way::Receive,
     };
-    look(connection, &call, moved, first, moment);
+    look::<Receives>(connection, &call, moved, first, moment);
     0
 }
 

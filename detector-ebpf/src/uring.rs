@@ -31,6 +31,8 @@ const OF_FILES: [u8; 6] = [1, 2, 4, 5, 22, 23];
 const FIXED_FILE: u64 = 1;
 /// It waits: drain, link, hard link, async.
 const WAITS: u64 = 2 | 4 | 8 | 16;
+/// `IORING_SEND_VECTORIZED`: the buffer is I/O vectors (Linux 6.17).
+const SEND_VECTORIZED: u16 = 1 << 5;
 /// The kernel picks the buffer.
 const BUFFER_SELECT: u64 = 32;
 
@@ -165,6 +167,10 @@ pub(crate) fn operation(sk: Socket, tid: u32, sending: bool, worker: bool) -> Op
             request.read(config!(fields.rw_length))?,
         )
     } else {
+        let more: u16 = request.read(config!(fields.sr_flags))?;
+        if more & SEND_VECTORIZED != 0 && arguments == Arguments::Buffer.code() {
+            arguments = Arguments::Iovec.code();
+        }
         (
             request.read(config!(fields.sr_buffer))?,
             request.read(config!(fields.sr_length))?,

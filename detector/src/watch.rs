@@ -31,6 +31,10 @@ const STALLS: u64 = 250_000_000;
 /// How often sockets are looked for that are gone, nanoseconds.
 const SWEEP: u64 = 3_000_000_000;
 
+/// How long nothing may be heard of a socket before it is looked for too, and
+/// how often, nanoseconds.
+const IDLE: u64 = 60_000_000_000;
+
 /// Most processes whose programs are remembered.
 const PROGRAMS: usize = 4096;
 
@@ -106,6 +110,7 @@ struct Watch<'a> {
     stalls_due: u64,
     /// When sockets that are gone are looked for again, and those that may be.
     sweep_due: u64,
+    idle_sweep_due: u64,
     held: HashSet<u64>,
     /// Nobody reads the report any more.
     closed: bool,
@@ -167,6 +172,7 @@ impl<'a> Watch<'a> {
             unknown_records: 0,
             stalls_due: 0,
             sweep_due: 0,
+            idle_sweep_due: 0,
             held: HashSet::new(),
             closed: false,
         };
@@ -299,16 +305,27 @@ impl<'a> Watch<'a> {
         self.sweep_due = now + SWEEP;
         // Those that were there the last time too: a socket that is being
         // closed right now tells by itself.
-        let held: HashMap<_, _> = self.judge.held().collect();
+        let idle = now.saturating_sub(IDLE);
+        let all = now >= self.idle_sweep_due;
+        if all {
+            self.idle_sweep_due = now + IDLE;
+        }
+        let held: HashMap<_, _> = self
+            .judge
+            .held()
+            .filter(|(_, held)| held.shared || (all && held.last_ns < idle))
+            .collect();
         let before = std::mem::replace(&mut self.held, held.keys().copied().collect());
         let old: Vec<_> = held
             .into_iter()
-            .filter(|(cookie, _)| before.contains(cookie))
+            .filter(|(cookie, held)| !held.shared || before.contains(cookie))
             .collect();
         if old.is_empty() {
             return;
         }
-        let existing = sockets::existing(old.iter().map(|(_, held)| held.pid));
+        let Some(existing) = sockets::existing() else {
+            return;
+        };
         self.drain();
         for (cookie, held) in old {
             if held.inode != 0 && !existing.contains(&held.inode) {

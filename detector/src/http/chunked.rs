@@ -86,12 +86,6 @@ impl ChunkDecoder {
         }
     }
 
-    /// Whether the next byte is the first of a size line.
-    #[must_use]
-    pub fn at_size(&self) -> bool {
-        self.state == State::Size(0, false)
-    }
-
     /// Passes over bytes that were not seen: `true` if they can only have been
     /// chunk data and the line's end behind it.
     #[must_use]

@@ -21,13 +21,15 @@ const SETTLE_NS: u64 = 150_000_000;
 /// The same where others hold the socket, as a blocked send does.
 const SETTLE_SHARED_NS: u64 = 2_000_000_000;
 
-/// A socket of which a descriptor was closed while others remained.
+/// A socket that is open, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Its inode number, as in `/proc/PID/fd`.
     pub inode: u64,
-    /// The process that closed the descriptor.
-    pub pid: u32,
+    /// A descriptor of it was closed while others remained.
+    pub shared: bool,
+    /// When something was last recorded of it.
+    pub last_ns: u64,
 }
 
 /// What is known of one connection.
@@ -41,12 +43,13 @@ pub(super) struct Connection {
     hinted: u64,
     /// The first ending; it waits until calls that were in progress are back.
     ending: Option<Box<End>>,
-    /// Threads whose walks over a process's descriptors met it, once for each
-    /// time.
-    walks: Vec<(u32, EndKind)>,
-    /// One of several descriptors was closed: which socket it is, and by whom
-    /// it was closed.
-    shared: Option<Held>,
+    /// The walks over a process's descriptors that met it, with the thread, and
+    /// how often: two processes may be walking at the same time.
+    walks: Vec<(u32, u32, u32)>,
+    /// One of several descriptors was closed.
+    shared: bool,
+    /// When the last record was made.
+    last_ns: u64,
     concluded: bool,
 }
 
@@ -58,18 +61,24 @@ impl Connection {
         tally: &mut Tally,
         findings: &mut Vec<Finding>,
     ) -> bool {
+        self.last_ns = record.header().time_ns;
         self.sequence.push(record);
         self.advance(tally, findings)
     }
 
     /// Whether a process that held it by several descriptors ended it.
     pub(super) fn held_by_several(&self) -> bool {
-        self.walks.len() > 1
+        self.walks.iter().any(|(.., met)| *met > 1)
     }
 
-    /// The socket, if a descriptor of it was closed and others remained.
+    /// The socket, if it is known.
     pub(super) fn held(&self) -> Option<Held> {
-        self.shared
+        let open = self.open.as_ref()?;
+        Some(Held {
+            inode: open.socket.inode,
+            shared: self.shared,
+            last_ns: self.last_ns,
+        })
     }
 
     /// When the wait of the connection is over, `CLOCK_MONOTONIC` nanoseconds.
@@ -128,7 +137,7 @@ impl Connection {
         }
         let reason = if counters.end_flags & flag::UNSEEN_END != 0 {
             Unjudged::NotObserved
-        } else if self.shared.is_some() {
+        } else if self.shared {
             Unjudged::Shared
         } else {
             Unjudged::InProgress
@@ -271,20 +280,28 @@ impl Connection {
             // One walk over a process's descriptors may meet a socket several
             // times; each time it tells of the references before any went.
             // By thread: two threads that end together may both walk.
-            Some(kind @ (EndKind::Exit | EndKind::CloseRange)) => {
-                let walk = (end.header.tid, kind);
-                self.walks.push(walk);
-                let met = self.walks.iter().filter(|other| **other == walk).count();
-                u32::try_from(met) == Ok(end.references)
+            Some(EndKind::Exit | EndKind::CloseRange) => {
+                let (tid, walk) = (end.header.tid, end.walk);
+                // A thread makes one walk after the other.
+                self.walks
+                    .retain(|(other, earlier, _)| *other != tid || *earlier == walk);
+                let met = match self.walks.iter_mut().find(|(other, ..)| *other == tid) {
+                    Some((.., met)) => {
+                        *met += 1;
+                        *met
+                    }
+                    None => {
+                        self.walks.push((tid, walk, 1));
+                        1
+                    }
+                };
+                met == end.references
             }
             Some(_) => end.references == 1,
             None => false,
         };
         if !last {
-            self.shared = Some(Held {
-                inode: end.socket.inode,
-                pid: end.header.tgid,
-            });
+            self.shared = true;
             return false;
         }
         let counters = end.connection;
@@ -297,7 +314,8 @@ impl Connection {
     /// A response that was sent whole, and whose end takes it back.
     fn risk(&self, end: &End, findings: &mut Vec<Finding>) {
         let Some(streams) = &self.streams else { return };
-        if self.sequence.lost() || !at_risk(end) {
+        let answered = streams.request_was_read(end.connection.received);
+        if self.sequence.lost() || !at_risk(end, answered) {
             return;
         }
         if let Some(flawed) = streams.outgoing.at_risk(end.connection.sent)

@@ -344,7 +344,7 @@ proptest! {
         let (findings, judged, unjudged) = judge(&mut wire, records);
         let found = sizes(&findings);
         if unjudged == 0 {
-            prop_assert_eq!(found, truth);
+            prop_assert_eq!(&found, &truth, "{:?}", wire.judge.tally());
             prop_assert_eq!(judged, history.exchanges.len() as u64);
         } else {
             prop_assert!(all_true(&found, &truth), "{:?} is not {:?}", found, truth);
@@ -424,6 +424,5 @@ proptest! {
         // What the stream itself shows: desyncs and overruns.
         let found = sizes(&wire.judge.take_findings());
         prop_assert!(all_true(&found, &truth), "{:?} is not {:?}", found, truth);
-        prop_assert!(wire.judge.tally().missed(Unjudged::Malformed) == 0);
     }
 }

@@ -80,7 +80,7 @@ impl Judge {
         if let Some(boundary) = connection.take_hint() {
             self.hints.push((cookie, boundary));
         }
-        if connection.has_flaws() {
+        if connection.has_flaws() && self.flawed.last() != Some(&cookie) {
             self.flawed.push(cookie);
         }
         if over {
@@ -151,9 +151,9 @@ impl Judge {
             .filter_map(|(cookie, connection)| Some((*cookie, connection.due_ns()?)))
     }
 
-    /// The connections of which a descriptor was closed while others remained.
-    /// The last may go unseen: with a process that is not watched, or with a
-    /// call that was still in progress.
+    /// The connections that are open, as far as is known. The end of one may go
+    /// unseen: with a process that is not watched, with a call that was still
+    /// in progress, or by io_uring.
     pub fn held(&self) -> impl Iterator<Item = (u64, Held)> {
         self.connections
             .iter()

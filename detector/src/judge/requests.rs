@@ -46,6 +46,8 @@ pub(super) struct Requests {
     /// A request may have been missed while others were unanswered: methods
     /// are not told any more.
     doubtful: bool,
+    /// There was certainly no request for a response.
+    excess: bool,
     heads: u64,
     /// Heads of any kind that were parsed.
     parsed: u64,
@@ -58,6 +60,7 @@ impl Requests {
             unanswered: VecDeque::new(),
             exact: fresh,
             doubtful: false,
+            excess: false,
             heads: 0,
             parsed: 0,
         }
@@ -71,6 +74,21 @@ impl Requests {
     /// Requests that were received and not answered, where that is known.
     pub(super) fn unanswered(&self) -> Option<usize> {
         self.certain().then_some(self.unanswered.len())
+    }
+
+    /// Whether a request ends at this offset, or it is not known that none
+    /// does.
+    pub(super) fn rest_at(&self, received: u64) -> bool {
+        match self.place {
+            Place::At(at) => at == received,
+            Place::Unknown => true,
+            Place::Head(..) | Place::Chunks(..) => false,
+        }
+    }
+
+    /// Whether there was certainly no request for a response.
+    pub(super) fn excess(&self) -> bool {
+        self.excess
     }
 
     /// A response may have gone out that was not seen: which requests are
@@ -90,6 +108,7 @@ impl Requests {
         let request = self.unanswered.pop_front();
         // An answer to nothing: which request the next one answers is not
         // known any more.
+        self.excess |= request.is_none() && self.certain();
         self.doubtful |= request.is_none();
         if self.doubtful { None } else { request }
     }
@@ -140,6 +159,12 @@ impl Requests {
                     if bytes.len() > HEAD_LIMIT {
                         self.lose();
                         self.doubtful = true;
+                        return;
+                    }
+                    // Without the end of a line it is no more a head than it
+                    // was.
+                    if moved == data.len() as u64 && !data.contains(&b'\n') {
+                        self.place = Place::Head(start, bytes);
                         return;
                     }
                     if !self.head(start, bytes, end) {

@@ -5,7 +5,8 @@
 //! is either a body that looks so (a log, an archive), or the next response on
 //! a connection whose last was left short. It is taken for the second only with
 //! two witnesses: a request was read since, and what follows fits the new head
-//! and not the old.
+//! and not the old: bytes that the promised body cannot have behind it, or the
+//! end of the connection before its end.
 
 use super::{
     flaw::Flawed,
@@ -35,6 +36,13 @@ struct Rival {
     messages: u64,
 }
 
+impl Rival {
+    /// Whether there was a request for each of its responses.
+    fn answers_requests(&self) -> bool {
+        self.requests.unanswered().is_some()
+    }
+}
+
 impl Streams {
     pub(super) fn new(fresh: bool) -> Self {
         Self {
@@ -62,29 +70,28 @@ impl Streams {
             self.outgoing.take(sent, &mut self.requests, tally);
             return;
         };
+        let before = rival.outgoing.messages();
         rival
             .outgoing
             .take(sent, &mut rival.requests, &mut rival.tally);
         self.outgoing
             .take(sent, &mut self.requests, &mut rival.other_tally);
-        // Each of its responses answered a request, and the second began where
-        // the first said.
-        let borne_out = rival.outgoing.messages() > 1
-            && rival.outgoing.head_begins_call()
-            && rival.requests.unanswered().is_some();
         let went_on = self.outgoing.messages() > rival.messages;
         if went_on || !rival.outgoing.knows_its_place() {
             // What is found in the midst of a call may be a body that looks so;
-            // and where a head begins in both readings, both fit.
+            // and where a message begins in both readings, both fit.
             let both = went_on
                 && rival.outgoing.knows_its_place()
-                && (borne_out || !self.outgoing.head_begins_call());
+                && rival.answers_requests()
+                && (rival.outgoing.messages() > before || !self.outgoing.head_begins_call());
             self.decide(false, tally);
             if both {
                 self.outgoing
                     .give_up(Unjudged::Unaccounted, &mut self.requests, tally);
             }
-        } else if borne_out || self.outgoing.refuted() {
+        } else if !rival.answers_requests() {
+            self.decide(false, tally);
+        } else if self.outgoing.refuted() {
             self.decide(true, tally);
         }
     }
@@ -136,7 +143,7 @@ impl Streams {
         };
         if !rival {
             tally.add(&other.other_tally);
-            if other.outgoing.refuted() {
+            if other.outgoing.refuted() || other.requests.excess() {
                 self.outgoing.trust_body();
             }
             return;
@@ -145,6 +152,12 @@ impl Streams {
         self.outgoing = other.outgoing;
         self.requests = other.requests;
         self.outgoing.push_flaw(other.flawed);
+    }
+
+    /// Whether the bytes received end where a request does, and all are
+    /// answered.
+    pub(super) fn request_was_read(&self, received: u64) -> bool {
+        self.requests.rest_at(received)
     }
 
     /// The offset of the next bytes that matter ([`Outgoing::next_boundary`]).

@@ -458,9 +458,6 @@ fn a_next_response_within_the_promised_bytes_is_a_desync() {
     wire.receive(GET).send(&ok(1000), 300);
     wire.receive(GET).send(&ok(500), 500);
     wire.receive(GET).send(&ok(5), 5);
-    let counters = wire.counters;
-    assert_eq!(wire.judge.take_flawed(), [COOKIE]);
-    wire.judge.note(COOKIE, &counters, 1);
     let finding = wire.close().one();
     assert_eq!(
         (finding.cause, finding.fault),
@@ -557,8 +554,9 @@ fn no_progress_is_told_once_and_accuses_nobody() {
 
 #[test]
 fn a_close_that_sends_a_reset_puts_the_response_at_risk() {
+    let post = b"POST /a HTTP/1.1\r\nContent-Length: 7\r\n\r\n";
     let mut wire = Wire::new();
-    wire.receive(GET).send(&ok(1000), 1000);
+    wire.receive(post).send(&ok(1000), 1000);
     wire.unread = 7;
     let finding = wire.shutdown().close().one();
     assert_eq!(
@@ -568,7 +566,7 @@ fn a_close_that_sends_a_reset_puts_the_response_at_risk() {
     assert_eq!(finding.missing(), Some(0));
     // Long after, what was acknowledged is taken to have been read.
     let mut wire = Wire::new();
-    wire.receive(GET).send(&ok(1000), 1000);
+    wire.receive(post).send(&ok(1000), 1000);
     wire.unread = 7;
     wire.counters.sent_ns = 1;
     wire.later_ns = 2_000_000_000;
@@ -622,6 +620,7 @@ fn a_peer_that_is_gone_is_the_one_who_cut() {
 #[test]
 fn a_half_close_is_no_proof_that_the_peer_left() {
     let mut eof = Wire::new();
+    eof.counters.family = family::UNIX;
     eof.receive(GET).send(&ok(1000), 300);
     eof.counters.receive_flags |= flag::EOF;
     let mut fin = Wire::new();
@@ -871,12 +870,12 @@ fn bytes_that_nobody_looked_at_are_no_proof_of_a_body() {
 }
 
 #[test]
-fn a_unix_peer_that_can_receive_no_more_is_gone() {
+fn a_unix_socket_that_can_send_no_more_may_be_either_sides_doing() {
     let mut wire = Wire::new();
     wire.counters.family = family::UNIX;
     wire.receive(GET).send(&ok(1000), 300);
     wire.socket_shutdown = 2;
-    assert_eq!(wire.close().one().fault, Fault::Peer);
+    assert_eq!(wire.close().one().fault, Fault::Unknown);
 }
 
 #[test]
@@ -908,4 +907,101 @@ fn an_answer_to_nothing_leaves_no_method_certain() {
     wire.send(&ok(2), 2).receive(GET);
     wire.receive(HEAD).send(&ok(1000), 0);
     wire.close().none();
+}
+
+#[test]
+fn a_desync_shows_as_soon_as_the_promised_body_cannot_go_on() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300);
+    // More than what is owed.
+    wire.receive(GET).send(&ok(5000), 3000).body(2000);
+    let counters = wire.counters;
+    assert_eq!(wire.judge.take_flawed(), [COOKIE]);
+    wire.judge.note(COOKIE, &counters, 1);
+    let finding = wire.close().one();
+    assert_eq!((finding.cause, finding.sent), (Cause::Desync, Some(300)));
+}
+
+#[test]
+fn a_body_of_heads_while_requests_come_is_no_desync() {
+    let log = [&ok(3)[..], b"abc"].concat();
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(log.len() as u64 * 10), 0);
+    wire.receive(GET).receive(GET);
+    for _ in 0..10 {
+        wire.send(&log, 0);
+    }
+    wire.close().none();
+}
+
+#[test]
+fn a_head_that_is_refused_is_no_overrun() {
+    let many = "Set-Cookie: a=b\r\n".repeat(300);
+    for head in [
+        format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 5\r\n\r\n"),
+        "HTTP/1.1 2000 OK\r\nContent-Length: 5\r\n\r\n".to_owned(),
+        "HTTP/2.0 200 OK\r\nContent-Length: 5\r\n\r\n".to_owned(),
+    ] {
+        let mut wire = Wire::new();
+        wire.receive(GET).send(&ok(10), 10);
+        wire.receive(GET).send(head.as_bytes(), 5);
+        let tally = wire.close().none();
+        assert_eq!(tally.missed(Unjudged::Malformed), 1, "{tally:?}");
+    }
+}
+
+#[test]
+fn what_a_client_sends_behind_a_request_is_no_overrun() {
+    let post = b"POST /up HTTP/1.1\r\nContent-Length: 10\r\n\r\n";
+    for behind in [&b"\r\n"[..], b"\x01\x02raw"] {
+        let mut wire = Wire::new();
+        wire.send(post, 10).send(behind, 0);
+        wire.close().none();
+        let mut wire = Wire::new();
+        wire.send(post, 10).send(behind, 0);
+        assert_eq!(wire.finish_open().0, []);
+    }
+}
+
+#[test]
+fn a_peer_that_ended_first_leaves_the_fault_of_a_reset_unknown() {
+    let mut wire = Wire::new();
+    let post = b"POST /a HTTP/1.1\r\nContent-Length: 7\r\n\r\n";
+    wire.receive(post).send(&ok(1000), 1000);
+    wire.unread = 7;
+    wire.socket_state = tcp_state::CLOSE_WAIT;
+    let finding = wire.close().one();
+    assert_eq!(
+        (finding.cause, finding.fault),
+        (Cause::DeliveryAtRisk, Fault::Unknown)
+    );
+}
+
+#[test]
+fn an_unread_next_request_puts_nothing_at_risk() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 1000);
+    wire.unread = 28;
+    assert_eq!(judged(&wire.close().none()), (1, vec![]));
+}
+
+#[test]
+fn two_walks_by_one_thread_are_not_one() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300);
+    wire.walk = 1;
+    wire.end(EndKind::CloseRange, 2, 0);
+    wire.walk = 2;
+    wire.end(EndKind::CloseRange, 2, 0);
+    wire.body(700);
+    assert_eq!(judged(&wire.close().none()), (1, vec![]));
+}
+
+#[test]
+fn a_chunked_answer_to_an_unseen_request_may_answer_head() {
+    let mut wire = Wire::new();
+    wire.send(CHUNKED, 0);
+    wire.receive(GET).send(&ok(1000), 1000);
+    let tally = wire.close().none();
+    assert_eq!(tally.missed(Unjudged::MethodUnknown), 1, "{tally:?}");
 }

@@ -67,7 +67,9 @@ pub(super) fn verdict(flawed: &Flawed, end: &End, counters: &Counters) -> Verdic
     let owes = matches!(flawed.flaw, Flaw::Short | Flaw::Unterminated);
     let (cause, fault) = match peer {
         Peer::Gone if owes => (Cause::PeerClosed, Fault::Peer),
-        Peer::HalfClosed if owes => (cause(flawed.flaw, kind), Fault::Unknown),
+        Peer::HalfClosed if owes || flawed.flaw == Flaw::AtRisk => {
+            (cause(flawed.flaw, kind), Fault::Unknown)
+        }
         _ => (cause(flawed.flaw, kind), Fault::Local),
     };
     let ending = Ending {
@@ -95,9 +97,13 @@ pub(super) fn verdict(flawed: &Flawed, end: &End, counters: &Counters) -> Verdic
 /// Whether the ending of a connection, whose last response was sent whole,
 /// makes the kernel send a reset while the peer may not have read all of it
 /// (`tcp_close`; RFC 9112 section 9.6).
-pub(super) fn at_risk(end: &End) -> bool {
+///
+/// `answered`: the request was read to its end. What is unread then is another,
+/// sent by a peer that may well have read the response.
+pub(super) fn at_risk(end: &End, answered: bool) -> bool {
     let socket = &end.socket;
-    let resets = socket.unread > 0 || socket.reset != 0;
+    let asked_again = answered && socket.unread > 0 && socket.unacknowledged == 0;
+    let resets = (socket.unread > 0 || socket.reset != 0) && !asked_again;
     let lately =
         idle(end.header.time_ns, end.connection.sent_ns).is_some_and(|idle| idle < UNREAD_NS);
     socket.family != family::UNIX
@@ -189,16 +195,26 @@ fn peer(end: &End) -> Peer {
     let failed = [counters.send_errno, counters.receive_errno, socket.error]
         .iter()
         .any(|errno| [ECONNRESET, EPIPE].contains(errno));
-    let closed = match socket.family {
-        // The peer's close sets both bits on ours (unix_release_sock), its
-        // shutdown(SHUT_RD) this one; our own first ending has not set any yet.
-        family::UNIX => socket.shutdown & SEND_SHUTDOWN != 0,
-        _ => socket.state == tcp_state::CLOSE,
+    let (gone, half_closed) = match socket.family {
+        family::UNIX => {
+            // The peer's close sets both bits on ours (unix_release_sock). One
+            // may be our own doing, by a call that was not seen.
+            let both = RCV_SHUTDOWN | SEND_SHUTDOWN;
+            let own_read = counters.end_flags & flag::SHUT_RD != 0;
+            let ended = counters.receive_flags & flag::EOF != 0 || socket.shutdown & both != 0;
+            (
+                socket.shutdown & both == both && !own_read,
+                ended && !own_read,
+            )
+        }
+        // By the state: our own shutdown(SHUT_RD) sets the bit and makes reads
+        // return 0 too.
+        _ => (
+            socket.state == tcp_state::CLOSE,
+            tcp_state::FIN_RECEIVED.contains(&socket.state),
+        ),
     };
-    let half_closed = counters.receive_flags & flag::EOF != 0
-        || socket.shutdown & RCV_SHUTDOWN != 0
-        || (socket.family != family::UNIX && socket.state == tcp_state::CLOSE_WAIT);
-    if failed || closed {
+    if failed || gone {
         Peer::Gone
     } else if half_closed {
         Peer::HalfClosed

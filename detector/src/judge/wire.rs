@@ -23,6 +23,8 @@ pub(super) struct Wire {
     pub(super) hints: bool,
     boundary: u64,
     pub(super) unread: u32,
+    /// The walk over descriptors that makes the endings.
+    pub(super) walk: u32,
     /// Added to the time of what comes.
     pub(super) later_ns: u64,
     /// Records that are lost on their way.
@@ -54,6 +56,7 @@ impl Wire {
             hints: false,
             boundary: 0,
             unread: 0,
+            walk: 0,
             later_ns: 0,
             lose: Vec::new(),
             tid: 43,
@@ -278,6 +281,7 @@ impl Wire {
         end.socket.state = self.socket_state;
         end.socket.shutdown = self.socket_shutdown;
         end.socket.unread = self.unread;
+        end.walk = self.walk;
         self.deliver(Record::End(Box::new(end)));
         self
     }

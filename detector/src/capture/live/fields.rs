@@ -1,15 +1,15 @@
 //! The configuration that the kernel side gets at load.
 
 use detector_common::{
-    CALLS, Config, Direction, Fields, NO_FIELD, OPERATION_LIMIT, OPERATIONS, RECEIVES, Registers,
-    SYSCALL_LIMIT,
+    Arguments, CALLS, Config, Direction, Fields, NO_FIELD, OPERATION_LIMIT, OPERATIONS, RECEIVES,
+    Registers, SYSCALL_LIMIT,
 };
 
 use super::btf::{Btf, BtfError};
 
 /// What is read of io_uring's requests (io_uring/{net,rw,openclose}.h and
 /// include/linux/io_uring_types.h; checked: 6.18).
-const URING: [(&str, &str); 13] = [
+const URING: [(&str, &str); 14] = [
     ("io_kiocb", "file"),
     ("io_kiocb", "opcode"),
     ("io_kiocb", "flags"),
@@ -18,6 +18,7 @@ const URING: [(&str, &str); 13] = [
     ("io_ring_ctx", "submit_state.link.head"),
     ("io_sr_msg", "buf"),
     ("io_sr_msg", "len"),
+    ("io_sr_msg", "flags"),
     ("io_rw", "addr"),
     ("io_rw", "len"),
     ("io_shutdown", "how"),
@@ -103,6 +104,7 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         ctx_link_head: uring("io_ring_ctx", "submit_state.link.head"),
         sr_buffer: uring("io_sr_msg", "buf"),
         sr_length: uring("io_sr_msg", "len"),
+        sr_flags: uring("io_sr_msg", "flags"),
         rw_address: uring("io_rw", "addr"),
         rw_length: uring("io_rw", "len"),
         shutdown_how: uring("io_shutdown", "how"),
@@ -154,10 +156,18 @@ pub(super) fn arguments() -> [u8; SYSCALL_LIMIT] {
     let mut table = [0; SYSCALL_LIMIT];
     for call in CALLS {
         if let Some(slot) = table.get_mut(usize::from(call.number())) {
-            *slot = call.arguments.code();
+            *slot = code(call.arguments, call.direction);
         }
     }
     table
+}
+
+fn code(arguments: Arguments, direction: Direction) -> u8 {
+    let receives = match direction {
+        Direction::Send => 0,
+        Direction::Receive => RECEIVES,
+    };
+    arguments.code() | receives
 }
 
 /// Per io_uring operation, where its bytes are and which way they go.
@@ -165,11 +175,7 @@ pub(super) fn operations() -> [u8; OPERATION_LIMIT] {
     let mut table = [0; OPERATION_LIMIT];
     for operation in OPERATIONS {
         if let Some(slot) = table.get_mut(usize::from(operation.code)) {
-            *slot = operation.arguments.code()
-                | match operation.direction {
-                    Direction::Send => 0,
-                    Direction::Receive => RECEIVES,
-                };
+            *slot = code(operation.arguments, operation.direction);
         }
     }
     table

@@ -26,9 +26,9 @@ use super::{DecodeError, Record};
 /// `TRUNCWATCH_BPF_OBJECT` when building to embed another build of it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRUNCWATCH_BPF_OBJECT"));
 
-/// Bytes that the ring buffer holds where nothing else is asked for: some
-/// 14,000 common heads.
-pub const RING_BYTES: u32 = 8 << 20;
+/// Bytes that the ring buffer holds where nothing else is asked for: some 12,000
+/// short connections.
+pub const RING_BYTES: u32 = 16 << 20;
 
 /// Why a watch could not begin. Each message says what to do next.
 #[derive(Debug, thiserror::Error)]

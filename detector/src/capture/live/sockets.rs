@@ -5,17 +5,18 @@ use std::{collections::HashSet, fs};
 /// The tables, and in which column the inode number is.
 const TABLES: [(&str, usize); 3] = [("tcp", 9), ("tcp6", 9), ("unix", 6)];
 
-/// The inode numbers of the TCP and Unix sockets in the network namespaces of
-/// these processes, or in this one's where a process has ended. A socket that
-/// no process holds any more has none.
-pub fn existing(pids: impl IntoIterator<Item = u32>) -> HashSet<u64> {
+/// The inode numbers of the TCP and Unix sockets in every network namespace
+/// that a process is in; `None` if `/proc` cannot be read. A socket that no
+/// process holds any more has none.
+#[must_use]
+pub fn existing() -> Option<HashSet<u64>> {
     let mut namespaces = HashSet::new();
     let mut inodes = HashSet::new();
-    let folders = pids
-        .into_iter()
-        .map(|pid| format!("/proc/{pid}"))
-        .chain(["/proc/self".to_owned()]);
-    for folder in folders {
+    let processes = fs::read_dir("/proc").ok()?.filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        name.to_str()?.parse::<u32>().ok()
+    });
+    for folder in processes.map(|pid| format!("/proc/{pid}")) {
         let Ok(namespace) = fs::read_link(format!("{folder}/ns/net")) else {
             continue;
         };
@@ -30,7 +31,7 @@ pub fn existing(pids: impl IntoIterator<Item = u32>) -> HashSet<u64> {
             }));
         }
     }
-    inodes
+    Some(inodes)
 }
 
 #[cfg(test)]
@@ -48,9 +49,10 @@ mod tests {
             .trim_matches(|letter: char| !letter.is_ascii_digit())
             .parse()
             .map_err(std::io::Error::other)?;
-        assert!(existing([std::process::id()]).contains(&inode));
+        let listed = || existing().is_some_and(|inodes| inodes.contains(&inode));
+        assert!(listed());
         drop(one);
-        assert!(!existing([std::process::id()]).contains(&inode));
+        assert!(!listed());
         Ok(())
     }
 }

@@ -112,7 +112,7 @@ impl Outgoing {
             Place::Overrun(_) => true,
             Place::Chunks(chunked) => chunked.refuted,
             Place::Over => self.messages == 0,
-            _ => false,
+            _ => self.refuted,
         }
     }
 

@@ -95,6 +95,10 @@ pub(super) struct Outgoing {
     last: Option<Last>,
     /// The last head began with a call, not in the midst of one.
     head_begins_call: bool,
+    /// Behind a body that may hold the next message came bytes that are none.
+    refuted: bool,
+    /// The place was lost, if only once.
+    lost: bool,
     /// What was found wrong and not yet taken.
     flaws: Vec<Flawed>,
 }
@@ -116,6 +120,8 @@ impl Outgoing {
             reached: 0,
             last: None,
             head_begins_call: false,
+            refuted: false,
+            lost: false,
             flaws: Vec::new(),
         }
     }
@@ -192,12 +198,21 @@ impl Outgoing {
 
     /// Whether a message was sent whole up to this offset and none begun.
     pub(super) fn rests_at(&self, sent: u64) -> bool {
-        matches!(self.place, Place::Boundary(at) if at == sent)
+        match &self.place {
+            Place::Boundary(at) => *at == sent,
+            Place::Body(body) => body.end == sent,
+            _ => false,
+        }
     }
 
-    /// Whether the place in the stream is still known.
+    /// Whether the place in the stream was known all the time.
     pub(super) fn knows_its_place(&self) -> bool {
-        !matches!(self.place, Place::Unknown | Place::Over | Place::Overrun(_))
+        let followed = match &self.place {
+            Place::Unknown | Place::Over | Place::Overrun(_) => false,
+            Place::Chunks(chunked) => chunked.exact.is_some(),
+            _ => true,
+        };
+        followed && !self.lost
     }
 
     /// Whether nothing was made of the bytes: no message, and no reason why.
@@ -252,6 +267,8 @@ impl Outgoing {
             self.lose(Unjudged::Overlapping, requests, tally);
         }
         self.last = None;
+        // What was made of their offsets is no proof.
+        self.flaws.clear();
     }
 
     /// Counts the message in progress as whole once its bytes were accepted.
@@ -298,6 +315,7 @@ impl Outgoing {
         self.miss(reason, tally);
         self.place = Place::Unknown;
         self.trust = Trust::Proven;
+        self.lost = true;
     }
 
     fn miss(&mut self, reason: Unjudged, tally: &mut Tally) {

@@ -52,6 +52,11 @@ impl Outgoing {
                     self.lose(Unjudged::HeadCut, requests, tally);
                     return Turn::Done;
                 }
+                // Without the end of a line it is no more a head than it was.
+                if sent.data.len() as u64 == sent.moved && !sent.data.contains(&b'\n') {
+                    self.place = Place::Head(start, bytes);
+                    return Turn::Done;
+                }
                 self.head(start, bytes, sent, requests, tally)
             }
             Place::Body(body) => {
@@ -76,9 +81,11 @@ impl Outgoing {
                 }
             }
             Place::Chunks(chunked) => {
-                let at_size = chunked
-                    .exact
-                    .is_some_and(|(at, decoder)| at == sent.offset && decoder.at_size());
+                if !chunked.has_body && sent.offset == chunked.start && is_response(sent.data) {
+                    // It may answer HEAD, and this is the next response.
+                    self.lose(Unjudged::MethodUnknown, requests, tally);
+                    return Turn::Lost;
+                }
                 let may_have_ended = chunked.exact.is_none() && chunked.may_end(sent.offset);
                 match chunked.take(&sent) {
                     Followed::Ended(after) => {
@@ -88,7 +95,7 @@ impl Outgoing {
                     }
                     Followed::Within => Turn::Done,
                     Followed::Lost | Followed::Refuted => {
-                        self.lost_chunks(sent, at_size, may_have_ended, requests, tally)
+                        self.lost_chunks(sent, may_have_ended, requests, tally)
                     }
                 }
             }
@@ -128,20 +135,12 @@ impl Outgoing {
     fn lost_chunks(
         &mut self,
         sent: Sent<'_>,
-        at_size: bool,
         may_have_ended: bool,
         requests: &mut Requests,
         tally: &mut Tally,
     ) -> Turn {
-        let Place::Chunks(chunked) = &self.place else {
-            return Turn::Done;
-        };
         let read_since = requests.heads() > self.answered;
         let next = sent.begins_call && is_final_response(sent.data);
-        if next && at_size && !chunked.has_body && is_response(sent.data) {
-            self.lose(Unjudged::MethodUnknown, requests, tally);
-            return Turn::Lost;
-        }
         if next && may_have_ended && read_since {
             let answered = self.answered;
             self.lose(Unjudged::Chunked, requests, tally);
@@ -163,6 +162,10 @@ impl Outgoing {
     ) -> Turn {
         let seen_whole = start + bytes.len() as u64 == sent.end();
         match self.parse(&bytes) {
+            Parsed::Complete(_) if !self.head_begins_call && self.follows_suspect(start) => {
+                self.lose(Unjudged::Unaccounted, requests, tally);
+                Turn::Done
+            }
             Parsed::Complete(head) => {
                 self.confirm(self.head_begins_call, requests, tally);
                 let after = usize::try_from(head.len)
@@ -190,9 +193,23 @@ impl Outgoing {
                     Some(Last::Sized(body)) => Some(body),
                     _ => None,
                 }
-                .filter(|body| body.end == start && body.has_body && !body.suspect);
-                if let Some(body) = overrun {
-                    self.place = Place::Overrun(body);
+                .filter(|body| {
+                    body.end == start
+                        && body.has_body
+                        && body.message.role == Role::Response
+                        && !sent.unseen
+                });
+                // A head that is refused here is one all the same.
+                let is_head = after_empty_lines(&bytes).starts_with(b"HTTP/");
+                if is_head && self.messages > 0 {
+                    self.lose(Unjudged::Malformed, requests, tally);
+                } else if let Some(body) = overrun {
+                    if body.suspect {
+                        self.refuted = true;
+                        self.lose(Unjudged::Unaccounted, requests, tally);
+                    } else {
+                        self.place = Place::Overrun(body);
+                    }
                 } else if self.messages == 0 {
                     self.place = Place::Over;
                     self.miss(speaks(&bytes), tally);
@@ -204,10 +221,20 @@ impl Outgoing {
         }
     }
 
+    /// Whether the body that ended here may have held the next message: what is
+    /// found behind it in the midst of a call may then be a body's.
+    fn follows_suspect(&self, start: u64) -> bool {
+        matches!(&self.last, Some(Last::Sized(body)) if body.end == start && body.suspect)
+    }
+
     /// A side that sent responses sends no requests: bytes that could begin
     /// one are then no head.
     fn parse(&self, bytes: &[u8]) -> Parsed {
-        let response = after_empty_lines(bytes)
+        let line = after_empty_lines(bytes);
+        if line.is_empty() {
+            return Parsed::Partial;
+        }
+        let response = line
             .iter()
             .zip(b"HTTP/")
             .all(|(byte, letter)| byte == letter);

@@ -6,7 +6,7 @@ use super::End;
 use super::reader::Reader;
 
 /// Bytes that a whole head may have.
-const MOST: usize = 64 * 1024;
+const MOST: usize = 256 * 1024;
 
 /// The parts of a response's head that say where the response ends.
 #[derive(Debug, Default, PartialEq, Eq)]
