@@ -21,7 +21,7 @@ use crate::{
     kernel::{Socket, descriptors},
     maps::config,
     ring::Moment,
-    scratch::{Scratch, Way, scratch},
+    scratch::{BEHIND, Scratch, Way, scratch},
     uring,
 };
 
@@ -497,11 +497,11 @@ unsafe extern "C" fn add_batch(
 #[inline(always)]
 fn read_piece(scratch: *mut Scratch, at: u32, length: u32, from: u64) -> bool {
     let (at, length) = (forget(at), forget(length));
-    if at > SAMPLE_LEN as u64 || length > SAMPLE_LEN as u64 {
+    if at > (SAMPLE_LEN + BEHIND) as u64 || length > SAMPLE_LEN as u64 {
         return false;
     }
-    // SAFETY: at and length are at most SAMPLE_LEN (checked above), the array
-    // has twice that; the helper checks the source.
+    // SAFETY: what was checked above is as large as the array; the helper
+    // checks the source.
     unsafe {
         let to = (&raw mut (*scratch).data).cast::<u8>().add(at as usize);
         probe_read_user(to.cast(), length as u32, from as *const _) == 0

@@ -8,15 +8,18 @@ use crate::{
     sampling::{Scan, Walk},
 };
 
+/// Room behind the bytes of a sample, for its tail or a size line.
+pub(crate) const BEHIND: usize = 64;
+
 /// Where a sample is put together, and what loops over a call's bytes remember
 /// from turn to turn: in a map, because the verifier then does not follow the
 /// values, and walks each loop's body once.
 #[repr(C)]
 pub(crate) struct Scratch {
     pub(crate) sample: Sample,
-    /// Twice the length, so that the verifier sees that a piece of at most
-    /// `SAMPLE_LEN` fits at any start up to `SAMPLE_LEN`.
-    pub(crate) data: [u8; 2 * SAMPLE_LEN],
+    /// A sample, [`BEHIND`] bytes, and so much that the verifier sees that a
+    /// piece of at most `SAMPLE_LEN` fits wherever one begins.
+    pub(crate) data: [u8; 2 * SAMPLE_LEN + BEHIND],
     pub(crate) gather: Gather,
     pub(crate) walk: Walk,
     pub(crate) scan: Scan,
