@@ -1,5 +1,6 @@
 //! truncwatch's chores, as `cargo xtask …`.
 
+mod apt;
 mod bench;
 mod demo;
 mod ebpf;

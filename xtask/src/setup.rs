@@ -10,7 +10,11 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use xshell::{Shell, cmd};
 
-use crate::{ebpf::LLVM, root};
+use crate::{
+    apt::{Apt, Suite},
+    ebpf::LLVM,
+    root,
+};
 
 /// What to install.
 #[derive(Args)]
@@ -180,46 +184,18 @@ fn rust_source(shell: &Shell) -> Result<()> {
     })
 }
 
-/// Takes the library folder out of Debian's package, with an apt configuration
-/// of its own: the machine's sources stay as they are.
+/// Takes the library folder out of Debian's package.
 fn debian_rust_source(shell: &Shell, library: &Path) -> Result<()> {
-    let mirror = debian_mirror().context("no Debian mirror in this machine's apt sources")?;
     let folder = root::target().join("setup");
-    for part in ["lists/partial", "cache/archives/partial", "unpacked"] {
-        fs::create_dir_all(folder.join(part))?;
-    }
-    fs::write(
-        folder.join("sources.list"),
-        format!(
-            "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} trixie-backports main\n"
-        ),
-    )?;
-    let option = |name: &str, value: &Path| format!("-o{name}={}", value.display());
-    let options = &[
-        option("Dir::Etc::SourceList", &folder.join("sources.list")),
-        option("Dir::Etc::SourceParts", Path::new("/dev/null")),
-        option("Dir::State::Lists", &folder.join("lists")),
-        option("Dir::Cache", &folder.join("cache")),
-        // The sandbox user cannot write here.
-        "-oAPT::Sandbox::User=".to_owned(),
-    ];
-    shell.change_dir(&folder);
-    cmd!(shell, "apt-get -qq {options...} update").run()?;
-    let versions = cmd!(shell, "apt-cache {options...} madison rust-src").read()?;
-    let version = versions
-        .lines()
-        .filter_map(|line| line.split('|').nth(1).map(str::trim))
-        .find(|version| version.starts_with(RUST))
+    let apt = Apt::new(&folder, &[Suite::Main("trixie-backports")])?;
+    let available = apt.available(&["rust-src".to_owned()])?;
+    let package = available
+        .iter()
+        .find(|package| package.version.starts_with(RUST))
         .with_context(|| format!("Debian's backports no longer have rust-src {RUST}"))?;
-    let package = format!("rust-src={version}");
-    cmd!(shell, "apt-get -qq {options...} download {package}").run()?;
-    let archive = fs::read_dir(&folder)?
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|ending| ending == "deb"))
-        .context("apt-get download left no package")?;
-    cmd!(shell, "dpkg -x {archive} unpacked").run()?;
-    let source = folder.join(format!("unpacked/usr/src/rustc-{RUST}/library"));
+    let unpacked = folder.join("unpacked");
+    apt.unpack(&package.package, &package.version, &unpacked)?;
+    let source = unpacked.join(format!("usr/src/rustc-{RUST}/library"));
     let parent = library.parent().context("no folder for the source")?;
     fs::create_dir_all(parent)?;
     if library.is_symlink() {
@@ -228,27 +204,6 @@ fn debian_rust_source(shell: &Shell, library: &Path) -> Result<()> {
     }
     cmd!(shell, "cp -r {source} {library}").run()?;
     Ok(())
-}
-
-/// The first Debian mirror that apt uses here.
-fn debian_mirror() -> Option<String> {
-    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
-    if let Ok(entries) = fs::read_dir("/etc/apt/sources.list.d") {
-        files.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
-    }
-    files.sort();
-    files
-        .iter()
-        .filter_map(|file| fs::read_to_string(file).ok())
-        .find_map(|text| {
-            text.lines()
-                .filter(|line| line.starts_with("URIs:") || line.starts_with("deb "))
-                .flat_map(str::split_whitespace)
-                .find(|word| {
-                    word.contains("://") && word.trim_end_matches('/').ends_with("/debian")
-                })
-                .map(str::to_owned)
-        })
 }
 
 fn llvm(shell: &Shell) -> Result<()> {
