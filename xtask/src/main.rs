@@ -7,6 +7,7 @@ mod ebpf;
 mod root;
 mod setup;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ enum Task {
     Test,
     /// Measure what watching costs, as ratios of interleaved runs
     Bench(bench::Arguments),
+    /// Run the tests of the live kernel on other kernels, in emulated machines
+    Vm(vm::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test => test::run(),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Vm(arguments) => vm::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,155 @@
+//! Runs one machine, and reads what its script (`init.sh`) says.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{fetch::Kernel, folder, qemu::Qemu};
+
+/// Seconds until a machine is ended: one that fails hangs.
+const LIMIT: u32 = 1800;
+
+/// Software emulation, always: a `/dev/kvm` that is there may still not work,
+/// and `-M microvm` hangs now and then.
+const MACHINE: &str = "-M q35 -cpu max -accel tcg,thread=multi -smp 2 -m 2G -nodefaults \
+                       -net none -no-reboot -display none -serial stdio";
+
+/// Nothing but a panic is printed beside the script's words.
+const COMMAND_LINE: &str = "console=ttyS0 quiet loglevel=1 panic=-1";
+
+/// What happened in one machine.
+#[derive(Default)]
+pub(super) struct Boot {
+    /// truncwatch alone, watching for a moment.
+    pub(super) load: Section,
+    /// The tests that ran.
+    pub(super) tests: Vec<Section>,
+    /// What the kernel complained of.
+    pub(super) warnings: Vec<String>,
+    /// The script came to its end.
+    pub(super) complete: bool,
+}
+
+/// One thing that ran.
+#[derive(Default)]
+pub(super) struct Section {
+    pub(super) name: String,
+    pub(super) status: i32,
+    /// What it printed.
+    pub(super) lines: Vec<String>,
+}
+
+impl Boot {
+    /// Everything was loaded and attached.
+    pub(super) fn loads(&self) -> bool {
+        self.load.name == "load" && self.load.status == 0
+    }
+
+    /// What truncwatch says that it will not see.
+    pub(super) fn unseen(&self) -> Vec<&str> {
+        self.said("truncwatch: not seen: ").collect()
+    }
+
+    /// How many instructions the verifier walked, by program.
+    pub(super) fn instructions(&self) -> BTreeMap<String, u64> {
+        self.said("truncwatch: instructions verified: ")
+            .find_map(|map| serde_json::from_str(map).ok())
+            .unwrap_or_default()
+    }
+
+    /// The rest of each line that begins so.
+    fn said(&self, start: &'static str) -> impl Iterator<Item = &str> {
+        let lines = self.load.lines.iter();
+        lines.filter_map(move |line| line.strip_prefix(start))
+    }
+}
+
+/// Boots it and waits for its end. What it said stays in a file.
+pub(super) fn run(qemu: &Qemu, kernel: &Kernel, image: &Path) -> Result<Boot> {
+    println!("Linux {}", kernel.version);
+    let mut child = command(qemu)
+        .arg("-kernel")
+        .arg(&kernel.image)
+        .arg("-initrd")
+        .arg(image)
+        .args(["-append", COMMAND_LINE])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start QEMU")?;
+    let output = child.stdout.take().context("no standard output")?;
+    let mut log = File::create(folder().join(format!("linux-{}.log", kernel.version)))?;
+    let mut reader = Reader::default();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).trim_end().to_owned();
+        writeln!(log, "{line}")?;
+        reader.line(&line);
+    }
+    child.wait()?;
+    Ok(reader.boot)
+}
+
+/// Ended if it takes too long, and out of the way of other work.
+fn command(qemu: &Qemu) -> Command {
+    let limit = LIMIT.to_string();
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "--kill-after=10", &limit]);
+    command.args(["nice", "-n", "10"]);
+    qemu.add_to(&mut command);
+    command.args(MACHINE.split_whitespace());
+    command
+}
+
+/// Puts the lines where they belong.
+#[derive(Default)]
+struct Reader {
+    boot: Boot,
+    open: Option<(Section, Instant)>,
+}
+
+impl Reader {
+    fn line(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("@@ begin ") {
+            let section = Section {
+                name: name.to_owned(),
+                ..Section::default()
+            };
+            self.open = Some((section, Instant::now()));
+        } else if let Some(status) = line.strip_prefix("@@ end ") {
+            if let Some((mut section, since)) = self.open.take() {
+                section.status = status.parse().unwrap_or(-1);
+                self.close(section, since);
+            }
+        } else if let Some((section, _)) = &mut self.open {
+            section.lines.push(line.to_owned());
+        }
+    }
+
+    fn close(&mut self, section: Section, since: Instant) {
+        if section.name == "warnings" {
+            self.boot.warnings = section.lines;
+            self.boot.complete = true;
+            return;
+        }
+        let seconds = since.elapsed().as_secs_f32();
+        let (status, name) = (section.status, &section.name);
+        println!("  {name}: status {status}, {seconds:.0} s");
+        if status != 0 {
+            for line in &section.lines {
+                println!("    {line}");
+            }
+        }
+        if section.name == "load" {
+            self.boot.load = section;
+        } else {
+            self.boot.tests.push(section);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What truncwatch is said to do on each kernel. Anything else is a
+//! difference, and fails.
+
+use super::{boot::Boot, fetch::Kernel};
+
+/// The kernels that are booted if none are named, as Debian has them today:
+/// of `oldstable`'s security support, of each release since, and of sid. None
+/// between 6.1 and 6.12 can be had from Debian any more.
+pub(super) const SERIES: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "newest"];
+
+/// The oldest kernel that truncwatch does not refuse.
+const FLOOR: [u64; 2] = [6, 5];
+
+/// What truncwatch says on standard error that it does not see, and from which
+/// kernel on it does.
+const REDUCED: [(&str, [u64; 2]); 3] = [
+    ("sched_prepare_exec", [6, 10]),
+    ("io_uring_submit_req", [6, 3]),
+    ("io_uring_queue_async_work", [6, 0]),
+];
+
+/// A quarter of the instructions that the verifier walks before it gives up.
+pub(super) const INSTRUCTIONS: u64 = 250_000;
+
+/// Tests that need what an emulated machine has not.
+pub(super) const LEFT_OUT: [(&str, &str); 5] = [
+    ("frameworks::", "servers that are not static binaries"),
+    ("uploads::", "Python"),
+    ("nginx", "nginx"),
+    ("head_by_head", "Python"),
+    ("children_are_followed", "Python"),
+];
+
+/// How this boot differs from what is declared of its kernel, in words.
+pub(super) fn differences(kernel: &Kernel, boot: &Boot, tests: usize) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut differ = |difference: String| differences.push(difference);
+    if !boot.complete {
+        differ("it did not come to its end".to_owned());
+    }
+    for warning in &boot.warnings {
+        differ(format!("the kernel says: {warning}"));
+    }
+    if kernel.is_older_than(FLOOR) {
+        // One line that says since when it would work, and exit status 2.
+        let clear = matches!(&boot.load.lines[..], [line] if line.contains(" and later"));
+        if boot.load.status != 2 || !clear {
+            differ("not refused by one clear line and status 2".to_owned());
+        }
+        return differences;
+    }
+    if !boot.loads() {
+        differ("truncwatch does not load".to_owned());
+        return differences;
+    }
+    let unseen = boot.unseen();
+    for (hook, since) in REDUCED {
+        let declared = kernel.is_older_than(since);
+        let said = unseen.iter().any(|line| line.contains(hook));
+        if declared != said {
+            let (declared, said) = (seen(declared), seen(said));
+            differ(format!("{hook} is declared {declared} and is {said}"));
+        }
+    }
+    if unseen
+        .iter()
+        .any(|line| !REDUCED.iter().any(|(hook, _)| line.contains(hook)))
+    {
+        differ(format!("not declared: {}", unseen.join("; ")));
+    }
+    for (program, count) in boot.instructions() {
+        if count > INSTRUCTIONS {
+            differ(format!(
+                "{program} is {count} instructions to the verifier, more than {INSTRUCTIONS}"
+            ));
+        }
+    }
+    for test in boot.tests.iter().filter(|test| test.status != 0) {
+        differ(format!("{} failed", test.name));
+    }
+    if boot.tests.len() != tests {
+        differ(format!("{} of {tests} tests ran", boot.tests.len()));
+    }
+    differences
+}
+
+fn seen(not: bool) -> &'static str {
+    if not { "not seen" } else { "seen" }
+}

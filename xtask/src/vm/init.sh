@@ -1,0 +1,40 @@
+#!/bin/busybox sh
+# The first process of the emulated machine, and its only one beside the tests.
+# What it says on lines that begin with @@ is read by boot.rs.
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tracefs tracefs /sys/kernel/tracing
+mount -t bpf bpf /sys/fs/bpf
+mount -t securityfs securityfs /sys/kernel/security
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+ip link set lo up
+
+# The tests ask cargo to build what they start, and look for it where cargo
+# puts it: it is there already.
+export CARGO=/bin/true CARGO_TARGET_DIR=/vm/target
+
+begin() { echo "@@ begin $1"; }
+end() { echo "@@ end $1"; }
+
+begin load
+/vm/truncwatch --verbose --pid 1 --duration 0.1 --output /tmp/report 2>&1
+loaded=$?
+end $loaded
+
+if [ $loaded = 0 ]; then
+    while read -r test; do
+        begin "$test"
+        timeout -s KILL 180 /vm/live --exact "$test" >/tmp/output 2>&1 </dev/null
+        status=$?
+        [ $status = 0 ] || cat /tmp/output
+        end $status
+    done </vm/tests
+fi
+
+begin warnings
+dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace'
+end 0
+poweroff -f
