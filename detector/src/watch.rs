@@ -106,6 +106,8 @@ struct Watch<'a> {
     /// Programs of processes, asked for while they run.
     programs: HashMap<u32, Option<String>>,
     unknown_records: u64,
+    /// Calls that the kernel did not show us.
+    missed: u64,
     /// When connections that make no progress are looked for again.
     stalls_due: u64,
     /// When sockets that are gone are looked for again, and those that may be.
@@ -170,6 +172,7 @@ impl<'a> Watch<'a> {
             started: Instant::now(),
             programs,
             unknown_records: 0,
+            missed: 0,
             stalls_due: 0,
             sweep_due: 0,
             idle_sweep_due: 0,
@@ -356,7 +359,16 @@ impl<'a> Watch<'a> {
     }
 
     fn report(&mut self) -> Result<()> {
-        for finding in self.judge.take_findings() {
+        let findings = self.judge.take_findings();
+        // Asked for only where it matters.
+        if !findings.is_empty() && self.missed == 0 {
+            self.missed = self.live.missed();
+        }
+        for finding in findings {
+            if self.missed > 0 {
+                self.judge.doubt();
+                continue;
+            }
             if finding.cause == Cause::PeerClosed && !self.cli.show_peer {
                 continue;
             }
@@ -413,6 +425,9 @@ impl<'a> Watch<'a> {
         let kernel = self.live.stats();
         self.summary.seconds = self.started.elapsed().as_secs_f64();
         self.summary.take(self.judge.tally(), &kernel);
+        let missed = self.live.missed();
+        self.summary.events_lost += missed;
+        self.summary.incomplete |= missed > 0;
         self.summary.incomplete |= self.unknown_records > 0;
         if self.cli.verbose {
             eprintln!(

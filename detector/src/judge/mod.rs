@@ -207,6 +207,13 @@ impl Judge {
         std::mem::take(&mut self.findings)
     }
 
+    /// A finding that cannot be relied on, because something that the kernel
+    /// did was not seen: it is counted as not judged.
+    pub fn doubt(&mut self) {
+        self.tally.messages_judged = self.tally.messages_judged.saturating_sub(1);
+        self.tally.miss(Unjudged::LostEvents);
+    }
+
     /// What was judged so far.
     #[must_use]
     pub fn tally(&self) -> &Tally {

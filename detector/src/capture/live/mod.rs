@@ -8,7 +8,10 @@ mod hooks;
 pub mod process;
 pub mod sockets;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
@@ -242,6 +245,24 @@ impl Live {
                 Some((name.to_owned(), count))
             })
             .collect()
+    }
+
+    /// How often the kernel left out a program because it was already running on
+    /// that CPU (`recursion_misses`, Linux 5.12): calls that were not counted.
+    /// Kernels in which tracepoints may be preempted do that under load.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.programs
+            .programs()
+            .filter_map(|(_, program)| {
+                let fd = program.fd().ok()?.as_fd().as_raw_fd();
+                let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+                let count = text
+                    .lines()
+                    .find_map(|line| line.strip_prefix("recursion_misses:"))?;
+                count.trim().parse::<u64>().ok()
+            })
+            .sum()
     }
 
     /// Watches a process, with all its threads.
