@@ -123,6 +123,24 @@ fn several_threads_write_one_socket() -> Result<()> {
     Ok(())
 }
 
+/// An event that the kernel does not tell must not become a finding: seen on
+/// Linux 7.2, where a program that interrupts itself is not run.
+#[test]
+fn whole_messages_that_several_threads_write_are_no_findings() -> Result<()> {
+    for tcp in [false, true] {
+        let server = Crowd::start("writers", tcp)?;
+        let watcher = watch(server.pid(), &["--show-peer"])?;
+        for _ in 0..300 {
+            let outcome = Conn::connect(server.addr())?.request(&Request::get("/40000/40000"));
+            assert_eq!(outcome.received, 40_000);
+        }
+        let report = watcher.stop()?;
+        assert_eq!(report.findings, Vec::<Value>::new());
+        assert_eq!(report.count("peer_endings"), Some(0), "{}", report.summary);
+    }
+    Ok(())
+}
+
 /// Its bytes count, though it returns after the shutdown.
 #[test]
 fn a_write_is_blocked_while_another_thread_shuts_down() -> Result<()> {
