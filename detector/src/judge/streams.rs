@@ -87,7 +87,7 @@ impl Streams {
             self.decide(false, tally);
             if both {
                 self.outgoing
-                    .give_up(Unjudged::Unaccounted, &mut self.requests, tally);
+                    .lose(Unjudged::Unaccounted, &mut self.requests, tally);
             }
         } else if !rival.answers_requests() {
             self.decide(false, tally);

@@ -255,11 +255,6 @@ impl Outgoing {
         }
     }
 
-    /// The place in the stream is not known any more, for this reason.
-    pub(super) fn give_up(&mut self, reason: Unjudged, requests: &mut Requests, tally: &mut Tally) {
-        self.lose(reason, requests, tally);
-    }
-
     /// Calls overlap: several threads wrote at once, and which bytes came first
     /// is not known.
     fn overlap(&mut self, requests: &mut Requests, tally: &mut Tally) {
@@ -303,7 +298,8 @@ impl Outgoing {
         }
     }
 
-    fn lose(&mut self, reason: Unjudged, requests: &mut Requests, tally: &mut Tally) {
+    /// The place in the stream is not known any more, for this reason.
+    pub(super) fn lose(&mut self, reason: Unjudged, requests: &mut Requests, tally: &mut Tally) {
         requests.response_missed();
         self.answered = requests.heads();
         // What was only provisional was not to be relied on in the first place.
