@@ -20,14 +20,6 @@ pub struct Fields {
     pub task_signal: u32,
     /// `task_struct.exit_code`
     pub task_exit_code: u32,
-    /// `task_struct.tgid`
-    pub task_tgid: u32,
-    /// `task_struct.pid`
-    pub task_pid: u32,
-    /// `task_struct.flags`
-    pub task_flags: u32,
-    /// `task_struct.io_uring`; [`NO_FIELD`] without io_uring
-    pub task_io_uring: u32,
     /// `signal_struct.live.counter`
     pub signal_live: u32,
     /// `signal_struct.nr_threads`
@@ -65,8 +57,6 @@ pub struct Fields {
     pub sock_family: u32,
     /// `sock_common.skc_state`
     pub sock_state: u32,
-    /// `sock_common.skc_cookie.counter`
-    pub sock_cookie: u32,
     /// `sock_common.skc_daddr`
     pub sock_daddr: u32,
     /// `sock_common.skc_rcv_saddr`
@@ -141,6 +131,17 @@ pub struct Fields {
     pub pid_number: u32,
     /// `socket_alloc.vfs_inode`
     pub socket_inode: u32,
+    // Read at every send and receive: next to each other and to what follows.
+    /// `task_struct.tgid`
+    pub task_tgid: u32,
+    /// `task_struct.pid`
+    pub task_pid: u32,
+    /// `task_struct.flags`
+    pub task_flags: u32,
+    /// `task_struct.io_uring`; [`NO_FIELD`] without io_uring
+    pub task_io_uring: u32,
+    /// `sock_common.skc_cookie.counter`
+    pub sock_cookie: u32,
 }
 
 /// Offsets in `struct pt_regs` of the running architecture.

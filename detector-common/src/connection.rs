@@ -26,6 +26,8 @@ pub mod flag {
     /// In both, two bits: the bytes looked at so far end with a line feed (1),
     /// or with a line feed and a carriage return (2).
     pub const LINE_SHIFT: u32 = 8;
+    /// In `send_flags`: the connection's [`crate::Open`] was sent.
+    pub const DESCRIBED: u32 = 1 << 5;
     /// In a sample's flags: it begins within its call, not with it.
     pub const WITHIN: u32 = 1 << 12;
     /// In `receive_flags`: a read returned 0, the peer's end of stream.
@@ -71,50 +73,50 @@ unsafe impl Plain for CallEntry {}
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// Bytes that sends have returned as accepted since tracking began.
-    pub sent: u64,
+    // What every call touches: 64 bytes, one cache line as a rule.
     /// Bytes that receives have returned since tracking began (a peek does
     /// not count).
     pub received: u64,
-    /// When tracking began.
-    pub born_ns: u64,
-    /// When a send last returned a positive count; 0 if never.
-    pub sent_ns: u64,
-    /// Offset of the last head sampled while sending.
-    pub send_head: u64,
     /// Offset of the last head sampled while receiving.
     pub receive_head: u64,
-    /// Bytes offered by the last send call; [`u64::MAX`] if not known.
-    pub last_offered: u64,
-    /// What the last send call returned: bytes, or a negative errno.
-    pub last_result: i64,
+    /// See [`flag`].
+    pub receive_flags: u32,
+    /// Last error of a receive that means the peer is gone, as a positive errno
+    /// (`ECONNRESET`, `ETIMEDOUT`); 0 if none.
+    pub receive_errno: u32,
+    /// Calls entered in the ring so far; the next goes to this number modulo
+    /// [`CALL_RING`].
+    pub call_count: u32,
+    /// The descriptor it was last used by, or -1.
+    pub fd: i32,
+    /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
+    pub family: u16,
+    /// Explicit padding.
+    pub pad: u16,
+    /// See [`flag`].
+    pub send_flags: u32,
+    /// Bytes that sends have returned as accepted since tracking began.
+    pub sent: u64,
+    /// Offset of the last head sampled while sending.
+    pub send_head: u64,
     /// Number of the next record.
     pub seq: u32,
     /// 1: seen from its beginning, its `accept` or `connect` was watched, so
     /// that offset 0 is the first byte of the stream.
     pub fresh: u32,
-    /// See [`flag`].
-    pub send_flags: u32,
-    /// See [`flag`].
-    pub receive_flags: u32,
+    // What sends and endings touch: 64 more.
+    /// When a send last returned a positive count; 0 if never.
+    pub sent_ns: u64,
+    /// Bytes offered by the last send call; [`u64::MAX`] if not known.
+    pub last_offered: u64,
+    /// What the last send call returned: bytes, or a negative errno.
+    pub last_result: i64,
+    /// Last error of a send, likewise (`EPIPE` too).
+    pub send_errno: u32,
     /// See [`flag`].
     pub end_flags: u32,
     /// The process that first used it while watched.
     pub tgid: u32,
-    /// The descriptor it was last used by, or -1.
-    pub fd: i32,
-    /// Last error of a send that means the peer is gone, as a positive errno
-    /// (`EPIPE`, `ECONNRESET`, `ETIMEDOUT`); 0 if none.
-    pub send_errno: u32,
-    /// Last error of a receive, likewise.
-    pub receive_errno: u32,
-    /// Calls entered in the ring so far; the next goes to this number modulo
-    /// [`CALL_RING`].
-    pub call_count: u32,
-    /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
-    pub family: u16,
-    /// Explicit padding.
-    pub pad: u16,
     /// Messages that the `sendmmsg` in progress has sent so far.
     pub mmsg_sent: u32,
     /// The thread that makes it.
@@ -127,9 +129,13 @@ pub struct Connection {
     pub first_received: [u8; FIRST_BYTES],
     /// The last calls, a ring.
     pub calls: [CallEntry; CALL_RING],
+    /// When tracking began.
+    pub born_ns: u64,
+    /// Inode number, as in `socket:[N]` of `/proc/PID/fd`.
+    pub inode: u64,
 }
 
-// SAFETY: repr(C), integers and arrays of them; 8*8 + 13*4 + 2*2 + 2*8 +
+// SAFETY: repr(C), integers and arrays of them; 9*8 + 13*4 + 2*2 + 2*8 +
 // 32*CALL_RING bytes, each field at a multiple of its size, without padding.
 unsafe impl Plain for Connection {}
 

@@ -10,7 +10,7 @@ pub enum Kind {
     Sample = 1,
     /// [`crate::End`]: this side ended a connection, or one descriptor of it.
     End = 2,
-    /// [`crate::Open`]: a connection moved its first bytes.
+    /// [`crate::Open`]: a connection sends its first bytes.
     Open = 3,
 }
 

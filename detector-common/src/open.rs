@@ -1,8 +1,8 @@
-//! A connection as it was when it was first used.
+//! A connection as it was when it first sent bytes.
 
 use crate::{Header, Plain, SocketInfo};
 
-/// The first record of a connection.
+/// What a connection is. One that sends nothing owes nothing: it has none.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Open {

@@ -6,7 +6,7 @@
 use aya_ebpf::{helpers::bpf_probe_read_user, macros::tracepoint, programs::TracePointContext};
 
 use crate::{
-    kernel::{Socket, descriptors},
+    kernel::{File, Socket, open_file},
     maps::{BIRTHS, watched},
     memory::SystemCall,
     ring::current,
@@ -21,20 +21,48 @@ const FIRST_ARGUMENT: usize = 16;
 /// `syscalls:sys_exit_accept`: `int accept(int, struct sockaddr *, socklen_t *)`.
 #[tracepoint]
 fn exit_accept(context: TracePointContext) -> u32 {
-    born(&context, RESULT, |_| true)
+    accepted(&context)
 }
 
 /// `syscalls:sys_exit_accept4`.
 #[tracepoint]
 fn exit_accept4(context: TracePointContext) -> u32 {
-    born(&context, RESULT, |_| true)
+    accepted(&context)
+}
+
+#[inline(always)]
+fn accepted(context: &TracePointContext) -> u32 {
+    // SAFETY: the field is within the tracepoint's record (see its format).
+    let Ok(fd) = (unsafe { context.read_at::<i64>(RESULT) }) else {
+        return 0;
+    };
+    let (tgid, _) = current();
+    if fd < 0 || !watched(tgid) {
+        return 0;
+    }
+    // What accept returned is a socket, if no other thread closed it yet: then
+    // the inode number is that of nothing that will be used.
+    let found = open_file(fd as i32).and_then(File::accepted);
+    if let Some((socket, inode)) = found {
+        remember(socket, inode);
+    }
+    0
 }
 
 /// `syscalls:sys_enter_connect`: before any byte can be sent. A socket that is
 /// connected already (a program may ask so whether it is) is no beginning.
 #[tracepoint]
 fn enter_connect(context: TracePointContext) -> u32 {
-    born(&context, FIRST_ARGUMENT, Socket::is_unconnected)
+    let (tgid, _) = current();
+    if !watched(tgid) {
+        return 0;
+    }
+    // SAFETY: the field is within the tracepoint's record (see its format).
+    if let Ok(fd) = unsafe { context.read_at::<u64>(FIRST_ARGUMENT) } {
+        // An int: the upper half of a register is anything.
+        is_born(fd as i32, Socket::is_unconnected);
+    }
+    0
 }
 
 /// `syscalls:sys_exit_socketpair`: `int socketpair(int, int, int, int sv[2])`.
@@ -46,7 +74,7 @@ fn exit_socketpair(context: TracePointContext) -> u32 {
     if !watched(tgid) || result != Ok(0) {
         return 0;
     }
-    let pair = SystemCall::ending().fourth();
+    let pair = SystemCall::fourth();
     // SAFETY: the helper checks the address.
     if let Ok([one, other]) = unsafe { bpf_probe_read_user(pair as *const [i32; 2]) } {
         is_born(one, |_| true);
@@ -56,46 +84,31 @@ fn exit_socketpair(context: TracePointContext) -> u32 {
 }
 
 #[inline(always)]
-fn born(context: &TracePointContext, field: usize, new: impl Fn(Socket) -> bool) -> u32 {
-    let (tgid, _) = current();
-    if !watched(tgid) {
-        return 0;
-    }
-    // SAFETY: the field is within the tracepoint's record (see its format).
-    let Ok(fd) = (unsafe { context.read_at::<i64>(field) }) else {
-        return 0;
-    };
-    if let Ok(fd) = i32::try_from(fd) {
-        is_born(fd, new);
-    }
-    0
-}
-
-#[inline(always)]
 fn is_born(fd: i32, new: impl Fn(Socket) -> bool) {
-    let Some(socket) = descriptors()
-        .and_then(|table| table.file(fd))
-        .and_then(|file| file.socket())
-    else {
+    let Some(socket) = open_file(fd).and_then(File::socket) else {
         return;
     };
     if new(socket) && socket.stream_family().is_some() {
-        // The map is LRU: an insert that fails leaves the connection unproved.
-        if BIRTHS.insert(&socket.0.0, &socket.inode(), 0).is_err() {}
+        remember(socket, socket.inode());
     }
 }
 
-/// Whether this socket's birth was seen; asked once, when it moves its first
+#[inline(always)]
+fn remember(socket: Socket, inode: u64) {
+    // The map is LRU: an insert that fails leaves the connection unproved.
+    if BIRTHS.insert(&socket.0.0, &inode, 0).is_err() {}
+}
+
+/// Whether this socket's birth was seen; `true` once, when it moves its first
 /// byte.
 #[inline(always)]
-pub(crate) fn take_birth(socket: Socket) -> bool {
-    let Some(inode) = BIRTHS.get_ptr(&socket.0.0) else {
+pub(crate) fn take_birth(socket: Socket, inode: u64) -> bool {
+    let Some(born) = BIRTHS.get_ptr_mut(&socket.0.0) else {
         return false;
     };
-    // SAFETY: a live map value.
-    let same = unsafe { *inode } == socket.inode();
-    forget_birth(socket);
-    same
+    // SAFETY: a live map value. It stays until the socket's end, or until it is
+    // pushed out: removing costs ten times as much.
+    unsafe { core::mem::replace(&mut *born, 0) == inode && inode != 0 }
 }
 
 /// The socket is gone: its address may become another's.

@@ -18,7 +18,7 @@ use detector_common::{Connection, End, EndKind, Kind, Stat, flag};
 use crate::{
     atomic::fetch_add_u32,
     births::forget_birth,
-    kernel::{File, Socket, copy, current_task, descriptors},
+    kernel::{File, Socket, copy, current_task, descriptors, open_file},
     maps::{CONNECTIONS, PROCESSES, RECORDS, WORDS, config, count, watched},
     ring::{Moment, current, header, wake},
 };
@@ -182,7 +182,7 @@ fn replaced(context: &TracePointContext) -> u32 {
         return 0;
     };
     let (old, new) = (old as i32, new as i32);
-    if old == new || descriptors().and_then(|table| table.file(old)).is_none() {
+    if old == new || open_file(old).is_none() {
         return 0;
     }
     if let Some((file, socket)) = socket_of(new) {
@@ -390,7 +390,7 @@ unsafe extern "C" fn walk_bit(
 
 #[inline(always)]
 pub(crate) fn socket_of(fd: i32) -> Option<(File, Socket)> {
-    let file = descriptors()?.file(fd)?;
+    let file = open_file(fd)?;
     Some((file, file.socket()?))
 }
 

@@ -63,6 +63,20 @@ pub(crate) fn descriptors() -> Option<DescriptorTable> {
     })
 }
 
+/// The open file behind a descriptor of the current process.
+#[inline(always)]
+pub(crate) fn open_file(fd: i32) -> Option<File> {
+    let number = u32::try_from(fd).ok()?;
+    let table = current_task()
+        .follow(config!(fields.task_files))?
+        .follow(config!(fields.files_fdt))?;
+    if number >= table.read(config!(fields.fdtable_max_fds))? {
+        return None;
+    }
+    let files = table.follow(config!(fields.fdtable_fd))?;
+    Address(files.0 + u64::from(number) * 8).follow(0).map(File)
+}
+
 impl DescriptorTable {
     /// The open file behind a descriptor.
     #[inline(always)]
@@ -121,6 +135,15 @@ impl File {
             .map(Socket)
     }
 
+    /// The socket and its inode number, of a file that is one.
+    #[inline(always)]
+    pub(crate) fn accepted(self) -> Option<(Socket, u64)> {
+        let socket = self.0.follow(config!(fields.file_private))?;
+        let inode = socket.read(config!(fields.socket_inode) + config!(fields.inode_number))?;
+        let sk = socket.follow(config!(fields.socket_sk))?;
+        Some((Socket(sk), inode))
+    }
+
     /// References to it: descriptors in any process, descriptors on their way
     /// through a Unix socket, calls in progress in multi-threaded processes.
     #[inline(always)]
@@ -141,9 +164,9 @@ impl File {
 pub(crate) struct Socket(pub(crate) Address);
 
 /// `SOCK_STREAM`, `IPPROTO_TCP`, `IPPROTO_MPTCP`.
-const STREAM: u16 = 1;
-const TCP: u16 = 6;
-const MPTCP: u16 = 262;
+pub(crate) const STREAM: u16 = 1;
+pub(crate) const TCP: u16 = 6;
+pub(crate) const MPTCP: u16 = 262;
 
 /// The TCP states in which the peer's FIN was received, a bit each: TIME_WAIT,
 /// CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING (include/net/tcp_states.h).
@@ -183,16 +206,6 @@ impl Socket {
             }
             _ => None,
         }
-    }
-
-    /// Whether a process has it as a descriptor: the kernel's own (network file
-    /// systems) have no file, and are nobody's here.
-    #[inline(always)]
-    pub(crate) fn has_file(self) -> bool {
-        self.0
-            .follow(config!(fields.sock_socket))
-            .and_then(|socket| socket.follow(config!(fields.socket_file)))
-            .is_some()
     }
 
     /// Not connected yet: `TCP_CLOSE`, which unconnected Unix sockets are in

@@ -18,7 +18,7 @@ use aya_ebpf::{
 use detector_common::{Arguments, NO_FIELD, OPERATION, RECEIVES, SAMPLE_LEN, SYSCALL_LIMIT};
 
 use crate::{
-    kernel::{Socket, descriptors},
+    kernel::{Socket, open_file},
     maps::config,
     ring::Moment,
     scratch::{BEHIND, Scratch, Way, scratch},
@@ -39,8 +39,6 @@ pub(crate) struct SystemCall {
     pointer: u64,
     /// Of the buffer in bytes, or of the vectors their number.
     length: u64,
-    /// The fourth argument.
-    fourth: u64,
     /// Of a `sendmmsg`: the number of the message being sent.
     message: u32,
 }
@@ -160,12 +158,10 @@ impl SystemCall {
             // SAFETY: as above.
             let context: u64 = unsafe { field(task.0, io_uring_at) };
             if context != 0 || kernel {
-                if let Some(operation) = uring::operation(sk, tid, sending, kernel) {
-                    return (operation, moment);
-                }
-                if !this.names(sk) {
-                    this.arguments = Arguments::Opaque.code();
-                }
+                // Of a copy: what has no address stays in registers.
+                let mut other = this;
+                other.or_operation(sk, tid, sending, kernel);
+                this = other;
             }
         }
         if this.is(Arguments::Opaque) {
@@ -184,7 +180,6 @@ impl SystemCall {
             fd: register!(registers, arg0) as i32,
             pointer: register!(registers, arg1),
             length: register!(registers, arg2),
-            fourth: register!(registers, arg3),
             message: 0,
         }
     }
@@ -198,16 +193,25 @@ impl SystemCall {
             fd,
             pointer: bytes.base,
             length: bytes.length,
-            fourth: 0,
             message: 0,
+        }
+    }
+
+    /// Becomes the operation of io_uring that is running, if one is; else stays
+    /// the system call only if that names the socket.
+    #[inline(never)]
+    fn or_operation(&mut self, sk: Socket, tid: u32, sending: bool, kernel: bool) {
+        if let Some(operation) = uring::operation(sk, tid, sending, kernel) {
+            *self = operation;
+        } else if !self.names(sk) {
+            self.arguments = Arguments::Opaque.code();
         }
     }
 
     /// Whether the call's descriptor is this socket.
     #[inline(always)]
     fn names(&self, sk: Socket) -> bool {
-        descriptors()
-            .and_then(|table| table.file(self.fd))
+        open_file(self.fd)
             .and_then(|file| file.socket())
             .is_some_and(|socket| socket.0.0 == sk.0.0)
     }
@@ -257,10 +261,10 @@ impl SystemCall {
         self.fd
     }
 
-    /// Its fourth argument.
+    /// The running call's fourth argument: few calls' matters.
     #[inline(always)]
-    pub(crate) fn fourth(&self) -> u64 {
-        self.fourth
+    pub(crate) fn fourth() -> u64 {
+        register!(Task::current().registers(), arg3)
     }
 
     /// Where the I/O vectors are, and how many.
@@ -301,20 +305,31 @@ impl SystemCall {
             return (self.length, piece);
         }
         if self.is(Arguments::File) {
-            return (self.fourth, NO_PIECE);
+            return (Self::fourth(), NO_PIECE);
         }
         if !self.has_memory() {
             return (UNKNOWN, NO_PIECE);
         }
-        let Some((vectors, count)) = self.vectors() else {
-            return (UNKNOWN, NO_PIECE);
-        };
         let mut sum = VectorSum {
-            vectors,
-            count,
-            total: 0,
+            vectors: 0,
+            count: 0,
+            total: UNKNOWN,
             first: NO_PIECE,
         };
+        let call = *self;
+        call.add_vectors(&mut sum);
+        (sum.total, sum.first)
+    }
+
+    /// Adds up the call's I/O vectors.
+    #[inline(never)]
+    fn add_vectors(&self, sum: &mut VectorSum) {
+        let Some((vectors, count)) = self.vectors() else {
+            return;
+        };
+        sum.vectors = vectors;
+        sum.count = count;
+        sum.total = 0;
         sum.add_batch(0);
         if count > VECTOR_BATCH as u64 {
             // SAFETY: a map of this program, a callback of the form that the
@@ -323,12 +338,11 @@ impl SystemCall {
                 bpf_for_each_map_elem(
                     (&raw const BATCHES).cast_mut().cast(),
                     add_batch as *mut c_void,
-                    (&raw mut sum).cast(),
+                    (&raw mut *sum).cast(),
                     0,
                 )
             };
         }
-        (sum.total, sum.first)
     }
 
     /// Copies bytes that the call moved into the scratch, `wanted` from the

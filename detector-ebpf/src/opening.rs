@@ -1,15 +1,15 @@
 //! Takes up connections: an entry when a watched process first uses one, and
-//! the record that says which it is.
+//! the record that says which it is when it first sends.
 
 use aya_ebpf::{
     helpers::{bpf_get_current_comm, bpf_get_socket_cookie},
     programs::BtfTracePointContext,
 };
-use detector_common::{Connection, Kind, Open, Stat};
+use detector_common::{Connection, Kind, Open, Stat, family, flag};
 
 use crate::{
     births::take_birth,
-    kernel::{Address, Socket},
+    kernel::{Address, MPTCP, STREAM, Socket, TCP},
     maps::{CONNECTIONS, RECORDS, config, count, watched},
     memory::{field, is_compat},
     ring::{Moment, current, header, wake},
@@ -26,13 +26,13 @@ static EMPTY: Connection = Connection::EMPTY;
 pub(crate) fn connection_of(
     context: &BtfTracePointContext,
 ) -> Option<(u64, Socket, *mut Connection)> {
-    let sk: *mut core::ffi::c_void = context.arg(0);
+    let sk: *const u8 = context.arg(0);
     let socket = Socket(Address(sk as u64));
     let cookie_at = config!(fields.sock_cookie);
     // Read directly, which costs a tenth of asking the helper.
     // SAFETY: a field of the tracepoint's argument; the verifier checks the
     // offset.
-    let cookie: u64 = unsafe { field(sk.cast(), cookie_at) };
+    let mut cookie: u64 = unsafe { field(sk, cookie_at) };
     if cookie != 0
         && let Some(found) = CONNECTIONS.get_ptr_mut(&cookie)
     {
@@ -42,41 +42,100 @@ pub(crate) fn connection_of(
     if !watched(tgid) {
         return None;
     }
-    let family = socket.stream_family()?;
-    if !socket.has_file() {
-        return None;
+    let found = take_up(context, &mut cookie);
+    (!found.is_null()).then_some((cookie, socket, found))
+}
+
+/// What is read of a socket through a pointer whose type the verifier knows:
+/// that costs no call.
+#[derive(Clone, Copy)]
+struct Stream {
+    family: u16,
+    inode: u64,
+}
+
+impl Stream {
+    /// The socket, if it is a byte stream that may carry HTTP: TCP over IPv4 or
+    /// IPv6 (also MPTCP), or a Unix stream socket; and if a process has it as a
+    /// descriptor: the kernel's own (network file systems) have no file, and are
+    /// nobody's here.
+    #[inline(always)]
+    fn of(sk: *const u8) -> Option<Self> {
+        let (family_at, type_at) = (config!(fields.sock_family), config!(fields.sock_type));
+        let (protocol_at, socket_at) = (config!(fields.sock_protocol), config!(fields.sock_socket));
+        let (file_at, inode_at) = (config!(fields.socket_file), config!(fields.file_inode));
+        let number_at = config!(fields.inode_number);
+        // SAFETY: fields of the tracepoint's argument; the verifier checks the
+        // offsets.
+        let (family, kind, protocol, socket) = unsafe {
+            (
+                field::<u16>(sk, family_at),
+                field::<u16>(sk, type_at),
+                field::<u16>(sk, protocol_at),
+                field::<*const u8>(sk, socket_at),
+            )
+        };
+        let tcp = protocol == TCP || protocol == MPTCP;
+        let internet = family == family::INET || family == family::INET6;
+        if kind != STREAM || !(family == family::UNIX || (internet && tcp)) || socket.is_null() {
+            return None;
+        }
+        // SAFETY: as above; reading through a null pointer gives 0.
+        let file: *const u8 = unsafe { field(socket, file_at) };
+        if file.is_null() {
+            return None;
+        }
+        // SAFETY: as above.
+        let inode = unsafe { field(field::<*const u8>(file, inode_at), number_at) };
+        Some(Self { family, inode })
     }
+}
+
+/// Makes the entry, and tells the socket's cookie; null if the socket is none
+/// of ours. A function of its own, as whatever is rare: the way that every call
+/// goes through is then short, and more often in the CPU's caches.
+#[inline(never)]
+fn take_up(context: &BtfTracePointContext, found_cookie: &mut u64) -> *mut Connection {
+    let nothing = core::ptr::null_mut();
+    let sk: *mut core::ffi::c_void = context.arg(0);
+    let Some(stream) = Stream::of(sk.cast()) else {
+        return nothing;
+    };
     if is_compat() {
         count(Stat::Compat);
-        return None;
+        return nothing;
     }
     // SAFETY: the tracepoint's argument is a live socket.
     let cookie = unsafe { bpf_get_socket_cookie(sk) };
-    let fresh = take_birth(socket);
+    *found_cookie = cookie;
+    let fresh = take_birth(Socket(Address(sk as u64)), stream.inode);
     // BPF_NOEXIST: another thread's entry, made meanwhile, stays.
     let made = CONNECTIONS.insert(&cookie, &EMPTY, 1).is_ok();
     let Some(found) = CONNECTIONS.get_ptr_mut(&cookie) else {
         count(Stat::ConnectionsFull);
-        return None;
+        return nothing;
     };
     if made {
         count(Stat::Connections);
+        let (tgid, _) = current();
         // SAFETY: a live map value.
         let connection = unsafe { &mut *found };
-        connection.family = family;
+        connection.family = stream.family;
+        connection.inode = stream.inode;
         connection.tgid = tgid;
         connection.fresh = u32::from(fresh);
-        let moment = Moment::now();
-        connection.born_ns = moment.time_ns;
-        announce(cookie, connection, socket, moment);
+        connection.born_ns = Moment::now().time_ns;
     }
-    Some((cookie, socket, found))
+    found
 }
 
-/// Sends the first record of a connection.
-#[inline(always)]
-fn announce(cookie: u64, connection: &mut Connection, socket: Socket, moment: Moment) {
-    let header = header(Kind::Open, cookie, connection, moment);
+/// Says which connection it is. When it sends its first bytes, not before: what
+/// sends nothing owes nothing, and a server that is slow to read its request
+/// loses other races than before.
+#[inline(never)]
+pub(crate) fn describe(cookie: u64, connection: &mut Connection, socket: Socket, moment: &Moment) {
+    connection.send_flags |= flag::DESCRIBED;
+    let header = header(Kind::Open, cookie, connection, *moment);
     let Some(mut entry) = RECORDS.reserve::<Open>(0) else {
         count(Stat::RingFull);
         return;
@@ -89,5 +148,5 @@ fn announce(cookie: u64, connection: &mut Connection, socket: Socket, moment: Mo
         (*open).comm = bpf_get_current_comm().unwrap_or([0; 16]);
         socket.describe(&mut (*open).socket);
     }
-    entry.submit(wake(moment));
+    entry.submit(wake(*moment));
 }

@@ -17,16 +17,20 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::{bpf_probe_read_user, generated::bpf_for_each_map_elem},
+    helpers::{
+        bpf_probe_read_user,
+        generated::{bpf_for_each_map_elem, bpf_probe_read_user as probe_read_user},
+    },
     macros::map,
     maps::Array,
 };
 use detector_common::{Connection, EDGE_END, EDGE_START, Kind, SAMPLE_LEN, Sample, Stat, flag};
 
 use crate::{
-    maps::{CONNECTIONS, boundary, count},
+    atomic::fetch_add_u32,
+    maps::{CONNECTIONS, RECORDS, boundary, count},
     memory::{Piece, SystemCall, forget},
-    ring::{Moment, header, output},
+    ring::{Moment, header, output, wake},
     scratch::{Scratch, Way, scratch},
 };
 
@@ -83,51 +87,171 @@ pub(crate) fn look<W: Way>(
     }
     let before = *flags::<W>(connection);
     let begins = may_begin_message::<W>(start, known);
-    let within = moved.offset.wrapping_sub(*head_offset::<W>(connection));
-    let Some(scratch) = scratch::<W>() else {
-        return;
-    };
-    // SAFETY: a field of this CPU's scratch, which loops over other fields do
-    // not touch; any bytes are a value of it.
-    let walk = unsafe { &mut (*scratch).walk };
-    walk.at = 0;
-    walk.line = 0;
-    walk.phase = Phase::HEAD;
-    if begins {
-        *head_offset::<W>(connection) = moved.offset;
-    } else if before & flag::HEAD_OPEN != 0 && within < HEAD_LIMIT {
-        walk.line = (before >> flag::LINE_SHIFT) & 3;
-    } else if !W::SENDS || before & flag::HEAD_SEEN == 0 {
-        return;
-    } else {
-        let next = boundary(moved.cookie);
+    let open = before & flag::HEAD_OPEN != 0
+        && moved.offset.wrapping_sub(*head_offset::<W>(connection)) < HEAD_LIMIT;
+    let mut next = 0;
+    if !begins && !open {
+        // Most calls end here, before the scratch is touched.
+        if !W::SENDS || before & flag::HEAD_SEEN == 0 {
+            return;
+        }
+        next = boundary(moved.cookie);
         if next >= moved.offset + u64::from(moved.bytes) {
             return;
         }
-        walk.phase = Phase::BODY;
-        if next > moved.offset {
-            // The judge's boundary is within: what is there may be a head.
-            walk.at = (next - moved.offset) as u32;
-            if head_at::<W>(call, moved, walk.at) {
-                *head_offset::<W>(connection) = next;
-                walk.phase = Phase::HEAD;
+    }
+    if begins {
+        *head_offset::<W>(connection) = moved.offset;
+        if known == moved.bytes && whole_head(first.base, known) {
+            let call = *call;
+            sample_head::<W>(connection, &call, &moved, &moment, first.base);
+            return;
+        }
+        next = Start::HEAD;
+    } else if open {
+        next = Start::MORE;
+    }
+    let start = Start {
+        call: *call,
+        moved,
+        moment,
+        next,
+    };
+    start.walk::<W>(connection);
+}
+
+/// Most bytes of a head that is sampled at once.
+const SHORT: usize = 512;
+
+/// A sample of a short head.
+#[repr(C)]
+struct Short {
+    sample: Sample,
+    data: [u8; SHORT],
+}
+
+/// Whether these bytes are few and end as a head does (RFC 9112 section 2.1):
+/// if they begin one, it ends with them or before.
+#[inline(always)]
+fn whole_head(base: u64, bytes: u32) -> bool {
+    if bytes < 4 || bytes > SHORT as u32 {
+        return false;
+    }
+    // SAFETY: the helper checks the address.
+    let end = unsafe { bpf_probe_read_user((base + u64::from(bytes) - 4) as *const [u8; 4]) };
+    end == Ok(*b"\r\n\r\n")
+}
+
+/// Samples a call that is a short head in one piece: most requests are. Without
+/// a walk, and right into the ring buffer.
+#[inline(never)]
+fn sample_head<W: Way>(
+    connection: &mut Connection,
+    call: &SystemCall,
+    moved: &Moved,
+    moment: &Moment,
+    base: u64,
+) {
+    let Some(mut entry) = RECORDS.reserve::<Short>(0) else {
+        count(Stat::RingFull);
+        // The next record's number says that this one is missing.
+        fetch_add_u32(&raw mut connection.seq, 1);
+        return;
+    };
+    let short = entry.as_mut_ptr();
+    let bytes = forget(moved.bytes);
+    // SAFETY: checked to be within the array; the helper checks the source.
+    let failed = bytes > SHORT as u64
+        || unsafe {
+            let to = (&raw mut (*short).data).cast();
+            probe_read_user(to, bytes as u32, base as *const _) != 0
+        };
+    if failed {
+        entry.discard(0);
+        unreadable::<W>(connection);
+        return;
+    }
+    let flags = flags::<W>(connection);
+    *flags &= !(flag::HEAD_OPEN | (3 << flag::LINE_SHIFT));
+    *flags |= flag::HEAD_SEEN;
+    let flags = *flags;
+    let sample = Sample {
+        header: header(Kind::Sample, moved.cookie, connection, *moment),
+        offset: moved.offset,
+        opposite: if W::SENDS {
+            connection.received
+        } else {
+            connection.sent
+        },
+        moved: moved.bytes,
+        len: moved.bytes,
+        sending: u32::from(W::SENDS),
+        flags,
+        fresh: connection.fresh,
+        tail: 0,
+        fd: call.fd(),
+        number: call.number,
+    };
+    // SAFETY: the entry is as large as a Short, which begins with a sample.
+    unsafe { (&raw mut (*short).sample).write(sample) };
+    entry.submit(wake(*moment));
+}
+
+/// Where a walk begins.
+struct Start {
+    call: SystemCall,
+    moved: Moved,
+    moment: Moment,
+    /// The offset that the judge asked for, or one of those below.
+    next: u64,
+}
+
+impl Start {
+    /// With a head at the first byte.
+    const HEAD: u64 = u64::MAX;
+    /// With more of a head at the first byte.
+    const MORE: u64 = u64::MAX - 1;
+
+    /// Samples what is wanted of the call's bytes.
+    #[inline(never)]
+    fn walk<W: Way>(&self, connection: &mut Connection) {
+        let Some(scratch) = scratch::<W>() else {
+            return;
+        };
+        // SAFETY: a field of this CPU's scratch, which loops over other fields
+        // do not touch; any bytes are a value of it.
+        let walk = unsafe { &mut (*scratch).walk };
+        walk.at = 0;
+        walk.line = 0;
+        walk.phase = Phase::HEAD;
+        if self.next == Self::MORE {
+            walk.line = (*flags::<W>(connection) >> flag::LINE_SHIFT) & 3;
+        } else if self.next != Self::HEAD {
+            walk.phase = Phase::BODY;
+            if self.next > self.moved.offset {
+                // The judge's boundary is within: what is there may be a head.
+                walk.at = (self.next - self.moved.offset) as u32;
+                if head_at::<W>(&self.call, self.moved, walk.at) {
+                    *head_offset::<W>(connection) = self.next;
+                    walk.phase = Phase::HEAD;
+                }
             }
         }
-    }
-    walk.body = walk.at;
-    walk.length = 0;
-    walk.call = *call;
-    walk.moved = moved;
-    walk.moment = moment;
-    // SAFETY: a map of this program and a callback of the form that the helper
-    // asks for.
-    unsafe {
-        bpf_for_each_map_elem(
-            (&raw const TURNS).cast_mut().cast(),
-            turn::<W> as *mut c_void,
-            core::ptr::null_mut(),
-            0,
-        );
+        walk.body = walk.at;
+        walk.length = 0;
+        walk.call = self.call;
+        walk.moved = self.moved;
+        walk.moment = self.moment;
+        // SAFETY: a map of this program and a callback of the form that the
+        // helper asks for.
+        unsafe {
+            bpf_for_each_map_elem(
+                (&raw const TURNS).cast_mut().cast(),
+                turn::<W> as *mut c_void,
+                core::ptr::null_mut(),
+                0,
+            );
+        }
     }
 }
 
@@ -584,6 +708,10 @@ fn start_of_bytes(first: Piece, known: u32) -> Option<u64> {
 fn may_begin_message<W: Way>(start: u64, known: u32) -> bool {
     let whole = start;
     let start = start as u32;
+    // Bodies end here as a rule.
+    if known > 0 && !may_be_first::<W>(start as u8) {
+        return false;
+    }
     // Heads written in small pieces: what is there has to fit.
     let mask = match known {
         0 => 0,
@@ -623,21 +751,47 @@ fn may_begin_message<W: Way>(start: u64, known: u32) -> bool {
         || begins(*b"PURG")
 }
 
+/// Whether one of the words that [`may_begin_message`] knows begins so, or any
+/// method.
+#[inline(always)]
+fn may_be_first<W: Way>(byte: u8) -> bool {
+    if !W::SENDS {
+        return byte.is_ascii_uppercase() || byte == b'-';
+    }
+    const CAPITALS: u32 = {
+        let mut capitals = 0;
+        let mut at = 0;
+        let words = b"CDGHLMOPQRSTU";
+        while at < words.len() {
+            capitals |= 1 << (words[at] & 31);
+            at += 1;
+        }
+        capitals
+    };
+    byte & 0xe0 == 0x40 && CAPITALS >> (byte & 31) & 1 != 0
+}
+
 /// Whether bytes may be a method and the space behind it. RFC 9110 section 9.1
 /// asks for a token; those that are registered are of capitals (and
 /// M-SEARCH's kind of a dash).
 #[inline(always)]
 fn may_be_method(start: u64, known: u32) -> bool {
-    for (place, byte) in (0u32..).zip(start.to_le_bytes()) {
-        if place >= known {
-            return true;
-        }
-        if byte == b' ' {
-            return place >= 3;
-        }
-        if !byte.is_ascii_uppercase() && byte != b'-' {
-            return false;
-        }
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let within = if known >= 8 {
+        u64::MAX
+    } else {
+        (1 << (known * 8)) - 1
+    };
+    let ascii = start & !HIGH;
+    let from = |least: u8| ascii.wrapping_add((0x80 - least as u64) * ONES);
+    let capital = from(b'A') & !from(b'Z' + 1);
+    let letters = (capital | equal(start, b'-')) & !start & HIGH;
+    // The first byte that is none has to be a space, behind three that are.
+    let others = !letters & HIGH & within;
+    if others == 0 {
+        return true;
     }
-    true
+    let first = others & others.wrapping_neg();
+    first & equal(start, b' ') != 0 && first > 0x80 << 16
 }

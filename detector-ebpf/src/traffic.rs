@@ -18,10 +18,10 @@ use detector_common::{CALL_RING, CallEntry, Connection, family, flag};
 
 use crate::{
     atomic::{fetch_add, fetch_add_u32},
-    kernel::descriptors,
+    kernel::open_file,
     maps::{CONNECTIONS, watched},
     memory::SystemCall,
-    opening::connection_of,
+    opening::{connection_of, describe},
     ring::{Moment, current},
     sampling::{Moved, look},
     scratch::{Receives, Sends},
@@ -69,6 +69,9 @@ fn send_length(context: BtfTracePointContext) -> i32 {
         enter_send(connection, &call, offered, result, moment);
         return 0;
     }
+    if connection.send_flags & flag::DESCRIBED == 0 {
+        describe(cookie, connection, sk, &moment);
+    }
     let moved = result as u32;
     let offset = fetch_add(&raw mut connection.sent, u64::from(moved));
     connection.sent_ns = moment.time_ns;
@@ -102,25 +105,22 @@ fn send_length(context: BtfTracePointContext) -> i32 {
 fn recv_length(context: BtfTracePointContext) -> i32 {
     let result: i32 = context.arg(1);
     let flags: i32 = context.arg(2);
+    // EAGAIN is how every non-blocking reader ends; not worth an entry.
+    if flags & (PEEK | ERRQUEUE) != 0 || (result < 0 && !gone(result)) {
+        return 0;
+    }
     let Some((cookie, sk, connection)) = connection_of(&context) else {
         return 0;
     };
     // SAFETY: as in send_length.
     let connection = unsafe { &mut *connection };
-    if flags & (PEEK | ERRQUEUE) != 0 {
-        return 0;
-    }
     let (call, moment) = SystemCall::of(sk, false);
     let (room, first) = call.offered();
+    enter(connection, &call, room, result, moment, false);
     if result < 0 {
-        if gone(result) {
-            connection.receive_errno = result.unsigned_abs();
-            enter(connection, &call, room, result, moment, false);
-        }
-        // EAGAIN is how every non-blocking reader ends; not worth an entry.
+        connection.receive_errno = result.unsigned_abs();
         return 0;
     }
-    enter(connection, &call, room, result, moment, false);
     if result == 0 {
         if room != 0 {
             connection.receive_flags |= flag::EOF;
@@ -164,7 +164,7 @@ fn exit_sendfile(context: TracePointContext) -> u32 {
     enter_send(
         connection,
         &call,
-        call.fourth(),
+        SystemCall::fourth(),
         result as i32,
         Moment::now(),
     );
@@ -187,7 +187,7 @@ fn exit_sendmmsg(_context: TracePointContext) -> u32 {
 /// may be another's by then; what rests on this must not decide a verdict.
 #[inline(always)]
 fn tracked_of(call: &SystemCall) -> Option<*mut Connection> {
-    let socket = descriptors()?.file(call.fd())?.socket()?;
+    let socket = open_file(call.fd())?.socket()?;
     CONNECTIONS.get_ptr_mut(&socket.cookie())
 }
 

@@ -329,10 +329,20 @@ impl<'a> Watch<'a> {
         let Some(existing) = sockets::existing() else {
             return;
         };
+        // The counters first: where there are none any more, the record of the
+        // end was made before.
+        let old: Vec<_> = old
+            .into_iter()
+            .map(|(cookie, _)| (cookie, self.live.connection(cookie)))
+            .collect();
         self.drain();
-        for (cookie, held) in old {
-            if held.inode != 0 && !existing.contains(&held.inode) {
-                let counters = self.live.connection(cookie);
+        let ending: HashSet<_> = self.judge.waiting().map(|(cookie, _)| cookie).collect();
+        for (cookie, counters) in old {
+            let exists = match &counters {
+                Some(counters) => counters.inode == 0 || existing.contains(&counters.inode),
+                None => ending.contains(&cookie),
+            };
+            if !exists {
                 self.judge.release(cookie, counters.as_ref());
                 self.live.forget(cookie);
             }

@@ -7,7 +7,7 @@ use detector_common::{End, Header, Kind, Open, Plain as _, Sample};
 pub enum Record {
     /// Bytes that may hold a message head, and behind them the call's last.
     Sample(Sample, Bytes),
-    /// A connection moved its first bytes.
+    /// A connection sends its first bytes.
     Open(Box<Open>),
     /// This side ended a connection, or one descriptor of it.
     End(Box<End>),

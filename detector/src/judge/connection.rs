@@ -24,8 +24,6 @@ const SETTLE_SHARED_NS: u64 = 2_000_000_000;
 /// A socket that is open, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Its inode number, as in `/proc/PID/fd`.
-    pub inode: u64,
     /// A descriptor of it was closed while others remained.
     pub shared: bool,
     /// When something was last recorded of it.
@@ -36,7 +34,7 @@ pub struct Held {
 #[derive(Debug, Default)]
 pub(super) struct Connection {
     sequence: Sequence,
-    /// What it was when it was first used.
+    /// What it was when it first sent bytes.
     open: Option<Box<Open>>,
     streams: Option<Streams>,
     /// The hint that was given last.
@@ -71,14 +69,12 @@ impl Connection {
         self.walks.iter().any(|(.., met)| *met > 1)
     }
 
-    /// The socket, if it is known.
-    pub(super) fn held(&self) -> Option<Held> {
-        let open = self.open.as_ref()?;
-        Some(Held {
-            inode: open.socket.inode,
+    /// What tells whether it is worth asking if the socket still exists.
+    pub(super) fn held(&self) -> Held {
+        Held {
             shared: self.shared,
             last_ns: self.last_ns,
-        })
+        }
     }
 
     /// When the wait of the connection is over, `CLOCK_MONOTONIC` nanoseconds.

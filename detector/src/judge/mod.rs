@@ -157,7 +157,7 @@ impl Judge {
     pub fn held(&self) -> impl Iterator<Item = (u64, Held)> {
         self.connections
             .iter()
-            .filter_map(|(cookie, connection)| Some((*cookie, connection.held()?)))
+            .map(|(cookie, connection)| (*cookie, connection.held()))
     }
 
     /// The socket does not exist any more, and its end was not seen. `counters`

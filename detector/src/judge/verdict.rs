@@ -113,7 +113,7 @@ pub(super) fn at_risk(end: &End, answered: bool) -> bool {
 }
 
 /// A message that is not what was promised, on a connection that goes on.
-/// `open` is what it was when it was first used; `now_ns` is the time.
+/// `open` is what it was when it first sent bytes; `now_ns` is the time.
 pub(super) fn noted(flawed: &Flawed, open: &Open, counters: &Counters, now_ns: u64) -> Finding {
     let (kind, time_ns) = match flawed.by {
         Some(by) => (EndingKind::Next { call: by.number }, by.time_ns),
