@@ -76,6 +76,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 fn build() -> Result<()> {
     let shell = root::shell()?;
+    // The folder is the same for all: one build at a time.
+    let lock = fs::File::create(format!("{BUILD_FOLDER}.lock"))
+        .with_context(|| format!("cannot write {BUILD_FOLDER}.lock"))?;
+    lock.lock().context("cannot wait for another build")?;
     let sysroot = cmd!(shell, "rustc --print sysroot")
         .read()
         .context("rustc does not run")?;
