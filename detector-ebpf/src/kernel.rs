@@ -40,10 +40,9 @@ pub(crate) fn current_task() -> Address {
     Address(unsafe { bpf_get_current_task() })
 }
 
-/// A process's descriptor table (`struct fdtable`).
+/// Which descriptors a process has (`struct fdtable`).
 #[derive(Clone, Copy)]
 pub(crate) struct DescriptorTable {
-    files: Address,
     open: Address,
     close_on_exec: Address,
     pub(crate) size: u32,
@@ -56,7 +55,6 @@ pub(crate) fn descriptors() -> Option<DescriptorTable> {
         .follow(config!(fields.task_files))?
         .follow(config!(fields.files_fdt))?;
     Some(DescriptorTable {
-        files: table.follow(config!(fields.fdtable_fd))?,
         open: table.follow(config!(fields.fdtable_open_fds))?,
         close_on_exec: table.follow(config!(fields.fdtable_close_on_exec))?,
         size: table.read(config!(fields.fdtable_max_fds))?,
@@ -78,18 +76,6 @@ pub(crate) fn open_file(fd: i32) -> Option<File> {
 }
 
 impl DescriptorTable {
-    /// The open file behind a descriptor.
-    #[inline(always)]
-    pub(crate) fn file(&self, fd: i32) -> Option<File> {
-        let number = u32::try_from(fd).ok()?;
-        if number >= self.size {
-            return None;
-        }
-        Address(self.files.0 + u64::from(number) * 8)
-            .follow(0)
-            .map(File)
-    }
-
     /// Which of the descriptors 64·`word` to 64·`word`+63 are open, a bit
     /// each.
     #[inline(always)]

@@ -96,8 +96,8 @@ pub(crate) const UNKNOWN: u64 = u64::MAX;
 
 /// I/O vectors read at once, and how many batches follow the first: together
 /// `UIO_MAXIOV` (1,024) vectors.
-const VECTOR_BATCH: usize = 8;
-const VECTOR_BATCHES: u32 = 127;
+const VECTOR_BATCH: usize = 4;
+const VECTOR_BATCHES: u32 = 255;
 const VECTORS: u32 = 1024;
 
 /// A piece of user memory, laid out as `struct iovec`.
@@ -175,7 +175,11 @@ impl SystemCall {
     fn in_registers(task: Task) -> Self {
         let registers = task.registers();
         Self {
-            number: register!(registers, number) as u32,
+            number: {
+                let at = config!(registers.number);
+                // SAFETY: as register! does; on arm64 the field has four bytes.
+                unsafe { field(registers, at) }
+            },
             arguments: Arguments::Opaque.code(),
             fd: register!(registers, arg0) as i32,
             pointer: register!(registers, arg1),
@@ -358,17 +362,17 @@ impl SystemCall {
         let Some((vectors, count)) = self.vectors() else {
             return false;
         };
-        let gather = Gather {
-            vectors,
-            count,
-            skip: u64::from(skip),
-            at,
-            wanted,
-        };
-        // SAFETY: a field of this CPU's scratch; a map of this program and a
-        // callback of the form that the helper asks for.
+        // Field by field: there is little stack.
+        // SAFETY: a field of this CPU's scratch, any bytes are a value of it; a
+        // map of this program and a callback of the form that the helper asks
+        // for.
         unsafe {
-            (&raw mut (*scratch).gather).write_volatile(gather);
+            let gather = &raw mut (*scratch).gather;
+            (&raw mut (*gather).vectors).write_volatile(vectors);
+            (&raw mut (*gather).count).write_volatile(count);
+            (&raw mut (*gather).skip).write_volatile(u64::from(skip));
+            (&raw mut (*gather).at).write_volatile(at);
+            (&raw mut (*gather).wanted).write_volatile(wanted);
             bpf_for_each_map_elem(
                 (&raw const PIECES).cast_mut().cast(),
                 gather_piece::<W> as *mut c_void,
@@ -465,7 +469,7 @@ impl VectorSum {
         let failed = unsafe {
             probe_read_user(
                 (&raw mut batch).cast(),
-                (left & 15) * 16,
+                (left & 7) * 16,
                 (self.vectors + done * 16) as *const _,
             )
         };

@@ -100,13 +100,9 @@ pub(crate) fn look<W: Way>(
             return;
         }
     }
+    let short = begins && known == moved.bytes && whole_head(first.base, known);
     if begins {
         *head_offset::<W>(connection) = moved.offset;
-        if known == moved.bytes && whole_head(first.base, known) {
-            let call = *call;
-            sample_head::<W>(connection, &call, &moved, &moment, first.base);
-            return;
-        }
         next = Start::HEAD;
     } else if open {
         next = Start::MORE;
@@ -117,6 +113,10 @@ pub(crate) fn look<W: Way>(
         moment,
         next,
     };
+    if short {
+        start.sample_head::<W>(connection, first.base);
+        return;
+    }
     start.walk::<W>(connection);
 }
 
@@ -142,61 +142,6 @@ fn whole_head(base: u64, bytes: u32) -> bool {
     end == Ok(*b"\r\n\r\n")
 }
 
-/// Samples a call that is a short head in one piece: most requests are. Without
-/// a walk, and right into the ring buffer.
-#[inline(never)]
-fn sample_head<W: Way>(
-    connection: &mut Connection,
-    call: &SystemCall,
-    moved: &Moved,
-    moment: &Moment,
-    base: u64,
-) {
-    let Some(mut entry) = RECORDS.reserve::<Short>(0) else {
-        count(Stat::RingFull);
-        // The next record's number says that this one is missing.
-        fetch_add_u32(&raw mut connection.seq, 1);
-        return;
-    };
-    let short = entry.as_mut_ptr();
-    let bytes = forget(moved.bytes);
-    // SAFETY: checked to be within the array; the helper checks the source.
-    let failed = bytes > SHORT as u64
-        || unsafe {
-            let to = (&raw mut (*short).data).cast();
-            probe_read_user(to, bytes as u32, base as *const _) != 0
-        };
-    if failed {
-        entry.discard(0);
-        unreadable::<W>(connection);
-        return;
-    }
-    let flags = flags::<W>(connection);
-    *flags &= !(flag::HEAD_OPEN | (3 << flag::LINE_SHIFT));
-    *flags |= flag::HEAD_SEEN;
-    let flags = *flags;
-    let sample = Sample {
-        header: header(Kind::Sample, moved.cookie, connection, *moment),
-        offset: moved.offset,
-        opposite: if W::SENDS {
-            connection.received
-        } else {
-            connection.sent
-        },
-        moved: moved.bytes,
-        len: moved.bytes,
-        sending: u32::from(W::SENDS),
-        flags,
-        fresh: connection.fresh,
-        tail: 0,
-        fd: call.fd(),
-        number: call.number,
-    };
-    // SAFETY: the entry is as large as a Short, which begins with a sample.
-    unsafe { (&raw mut (*short).sample).write(sample) };
-    entry.submit(wake(*moment));
-}
-
 /// Where a walk begins.
 struct Start {
     call: SystemCall,
@@ -211,6 +156,61 @@ impl Start {
     const HEAD: u64 = u64::MAX;
     /// With more of a head at the first byte.
     const MORE: u64 = u64::MAX - 1;
+
+    /// Samples a call that is a short head in one piece: most requests are. Without
+    /// a walk, and right into the ring buffer.
+    #[inline(never)]
+    fn sample_head<W: Way>(&self, connection: &mut Connection, base: u64) {
+        let Self {
+            call,
+            moved,
+            moment,
+            ..
+        } = self;
+        let Some(mut entry) = RECORDS.reserve::<Short>(0) else {
+            count(Stat::RingFull);
+            // The next record's number says that this one is missing.
+            fetch_add_u32(&raw mut connection.seq, 1);
+            return;
+        };
+        let short = entry.as_mut_ptr();
+        let bytes = forget(moved.bytes);
+        // SAFETY: checked to be within the array; the helper checks the source.
+        let failed = bytes > SHORT as u64
+            || unsafe {
+                let to = (&raw mut (*short).data).cast();
+                probe_read_user(to, bytes as u32, base as *const _) != 0
+            };
+        if failed {
+            entry.discard(0);
+            unreadable::<W>(connection);
+            return;
+        }
+        let flags = flags::<W>(connection);
+        *flags &= !(flag::HEAD_OPEN | (3 << flag::LINE_SHIFT));
+        *flags |= flag::HEAD_SEEN;
+        let flags = *flags;
+        let sample = Sample {
+            header: header(Kind::Sample, moved.cookie, connection, *moment),
+            offset: moved.offset,
+            opposite: if W::SENDS {
+                connection.received
+            } else {
+                connection.sent
+            },
+            moved: moved.bytes,
+            len: moved.bytes,
+            sending: u32::from(W::SENDS),
+            flags,
+            fresh: connection.fresh,
+            tail: 0,
+            fd: call.fd(),
+            number: call.number,
+        };
+        // SAFETY: the entry is as large as a Short, which begins with a sample.
+        unsafe { (&raw mut (*short).sample).write(sample) };
+        entry.submit(wake(*moment));
+    }
 
     /// Samples what is wanted of the call's bytes.
     #[inline(never)]
@@ -458,25 +458,25 @@ impl Walk {
             return;
         };
         let within = if self.at > 0 { flag::WITHIN } else { 0 };
-        let sample = Sample {
-            header: header(Kind::Sample, self.moved.cookie, connection, self.moment),
-            offset: self.moved.offset + u64::from(self.at),
-            opposite: if W::SENDS {
-                connection.received
-            } else {
-                connection.sent
-            },
-            moved: tells,
-            len: self.length,
-            sending: u32::from(W::SENDS),
-            flags: *flags::<W>(connection) | within,
-            fresh: connection.fresh,
-            tail,
-            fd: self.call.fd(),
-            number: self.call.number,
+        // Field by field: there is little stack.
+        // SAFETY: this CPU's scratch, of the program that runs; any bytes are a
+        // value of a sample.
+        let sample = unsafe { &mut (*scratch).sample };
+        sample.header = header(Kind::Sample, self.moved.cookie, connection, self.moment);
+        sample.offset = self.moved.offset + u64::from(self.at);
+        sample.opposite = if W::SENDS {
+            connection.received
+        } else {
+            connection.sent
         };
-        // SAFETY: this CPU's scratch, of the program that runs.
-        unsafe { (&raw mut (*scratch).sample).write_volatile(sample) };
+        sample.moved = tells;
+        sample.len = self.length;
+        sample.sending = u32::from(W::SENDS);
+        sample.flags = *flags::<W>(connection) | within;
+        sample.fresh = connection.fresh;
+        sample.tail = tail;
+        sample.fd = self.call.fd();
+        sample.number = self.call.number;
         let bytes = forget(self.length.wrapping_add(tail)) as usize;
         if bytes > SAMPLE_LEN + EDGE_END {
             return;

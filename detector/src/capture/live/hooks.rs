@@ -4,6 +4,7 @@ use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, Program, ProgramError, TracePoint},
 };
+use aya_obj::btf::BtfKind;
 
 use super::CaptureError;
 
@@ -48,6 +49,14 @@ const fn row(program: &'static str, hook: Hook, purpose: &'static str, since: &'
 }
 
 impl Row {
+    fn missing(&self) -> CaptureError {
+        CaptureError::NoHook {
+            hook: self.hook.name(),
+            purpose: self.purpose,
+            since: self.since,
+        }
+    }
+
     const fn optional(mut self) -> Self {
         self.need = Need::Optional;
         self
@@ -194,6 +203,13 @@ const BIRTHS: &[Row] = &[
 /// Loads and attaches every program. Returns what will not be seen, because
 /// this kernel lacks an optional hook.
 pub(super) fn attach(programs: &mut Ebpf, btf: &Btf) -> Result<Vec<String>, CaptureError> {
+    // Before anything is loaded: a kernel that is too old may refuse a program
+    // for other reasons, which say less.
+    for row in COUNTING.iter().chain(FRAMING) {
+        if row.need == Need::Required && !row.hook.may_exist(btf) {
+            return Err(row.missing());
+        }
+    }
     let mut reduced = attach_all(FRAMING, programs, btf)?;
     reduced.append(&mut attach_all(COUNTING, programs, btf)?);
     reduced.append(&mut attach_all(BIRTHS, programs, btf)?);
@@ -239,11 +255,7 @@ impl Row {
     fn refused(&self, error: ProgramError) -> CaptureError {
         match error {
             // The kernel has no such tracepoint.
-            ProgramError::Btf(_) | ProgramError::TracePointError(_) => CaptureError::NoHook {
-                hook: self.hook.name(),
-                purpose: self.purpose,
-                since: self.since,
-            },
+            ProgramError::Btf(_) | ProgramError::TracePointError(_) => self.missing(),
             source => CaptureError::Program {
                 program: self.program,
                 source,
@@ -253,6 +265,16 @@ impl Row {
 }
 
 impl Hook {
+    /// Whether the kernel's types speak of it; `true` where they cannot tell.
+    fn may_exist(&self, btf: &Btf) -> bool {
+        match self {
+            Self::Typed(name) => btf
+                .id_by_type_name_kind(&format!("btf_trace_{name}"), BtfKind::Typedef)
+                .is_ok(),
+            Self::Syscall(_) => true,
+        }
+    }
+
     fn attach(&self, program: &mut Program, btf: &Btf) -> Result<(), ProgramError> {
         match self {
             Self::Typed(tracepoint) => {
