@@ -19,7 +19,7 @@ use crate::{
     capture::live::{self, Live, process, sockets},
     cli::{Cli, ColorChoice},
     judge::{Cause, Finding, Judge},
-    report::{Format, Printer, Reported, Summary},
+    report::{Format, Printer, Reported, Summary, When},
 };
 
 /// How often the records are read where the kernel does not ask for it.
@@ -395,7 +395,7 @@ impl<'a> Watch<'a> {
                 .or_else(|| self.programs.get(&finding.pid).cloned().flatten());
             let reported = Reported {
                 finding: &finding,
-                time: wall_time(&finding),
+                time: When::At(wall_time(&finding)),
                 exe: exe.as_deref(),
                 show_query: self.cli.show_query,
             };

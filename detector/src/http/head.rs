@@ -101,6 +101,19 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     }
 }
 
+/// Parses what is seen of a head whose end is not: its whole lines, as if it
+/// had no more. `len` of the head is then too small.
+#[must_use]
+pub fn parse_seen(bytes: &[u8]) -> Option<Head> {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n')? + 1;
+    let mut seen = bytes.get(..end)?.to_vec();
+    seen.extend_from_slice(b"\r\n");
+    match parse(&seen) {
+        Parsed::Complete(head) => Some(head),
+        _ => None,
+    }
+}
+
 /// The bytes behind the empty lines at their start, which are to be ignored
 /// (RFC 9112 section 2.2).
 pub fn after_empty_lines(bytes: &[u8]) -> &[u8] {

@@ -9,4 +9,6 @@ mod head;
 
 pub use chunked::{ChunkDecoder, Chunks};
 pub use framing::{Framing, framing};
-pub use head::{Head, Lengths, MAX_HEADERS, Parsed, StartLine, after_empty_lines, parse};
+pub use head::{
+    Head, Lengths, MAX_HEADERS, Parsed, StartLine, after_empty_lines, parse, parse_seen,
+};

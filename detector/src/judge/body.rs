@@ -32,6 +32,7 @@ impl Body {
             message: self.message.clone(),
             promised: Some(self.end - self.start),
             sent: Some(sent.saturating_sub(self.start)),
+            sent_with_head: None,
             received: self.received,
             by,
         }

@@ -124,8 +124,9 @@ pub struct Message {
     pub target: Option<String>,
     /// Offset of its head among the bytes sent on the connection.
     pub head_offset: u64,
-    /// Bytes of its head, the empty line included.
-    pub head_bytes: u64,
+    /// Bytes of its head, the empty line included; `None` where its end was not
+    /// seen.
+    pub head_bytes: Option<u64>,
 }
 
 /// One end of the socket.
@@ -247,6 +248,9 @@ pub struct Finding {
     pub promised: Option<u64>,
     /// Body bytes that the kernel accepted; `None` for a chunked body.
     pub sent: Option<u64>,
+    /// Bytes accepted of head and body together, where it is not known how many
+    /// of them are the body's.
+    pub sent_with_head: Option<u64>,
     /// Bytes that the last send call offered and the kernel did not take;
     /// `None` if it is not known how many it offered.
     pub stranded: Option<u64>,

@@ -39,6 +39,8 @@ pub(super) struct Flawed {
     pub(super) promised: Option<u64>,
     /// Body bytes sent, where they can be counted.
     pub(super) sent: Option<u64>,
+    /// Bytes of head and body, where they cannot be told apart.
+    pub(super) sent_with_head: Option<u64>,
     /// Bytes received when its head was sent.
     pub(super) received: u64,
     pub(super) by: Option<By>,

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::chunks::{Followed, Seen, follow};
-use crate::http::{ChunkDecoder, Framing, Parsed, StartLine, framing, parse};
+use crate::http::{ChunkDecoder, Framing, Parsed, StartLine, framing, parse, parse_seen};
 
 /// Most requests that are kept unanswered; a client that pipelines more has
 /// its further methods unknown.
@@ -21,6 +21,9 @@ pub(super) const HEAD_LIMIT: usize = 128 << 10;
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) target: String,
+    /// No request was missed before it: it is the one that is answered in its
+    /// turn.
+    pub(super) certain: bool,
 }
 
 /// Where the next request begins.
@@ -66,7 +69,7 @@ impl Requests {
         }
     }
 
-    /// Whether [`Self::answer`] cannot be mistaken.
+    /// Whether no request was missed so far.
     pub(super) fn certain(&self) -> bool {
         self.exact && !self.doubtful
     }
@@ -199,6 +202,22 @@ impl Requests {
         }
     }
 
+    fn push(&mut self, line: StartLine, certain: bool) {
+        let StartLine::Request { method, target } = line else {
+            return;
+        };
+        self.heads += 1;
+        if self.unanswered.len() < PIPELINE {
+            self.unanswered.push_back(Request {
+                method,
+                target,
+                certain,
+            });
+        } else {
+            self.doubtful = true;
+        }
+    }
+
     fn lose(&mut self) {
         self.place = Place::Unknown;
         self.exact = false;
@@ -211,6 +230,7 @@ impl Requests {
         match parse(&bytes) {
             Parsed::Complete(head) => {
                 self.parsed += 1;
+                let certain = self.certain();
                 let after = start + head.len;
                 self.place = match framing(&head, None) {
                     Framing::NoBody => Place::At(after),
@@ -221,18 +241,21 @@ impl Requests {
                     _ => Place::Unknown,
                 };
                 self.exact &= !matches!(self.place, Place::Unknown);
-                if let StartLine::Request { method, target } = head.start {
-                    self.heads += 1;
-                    if self.unanswered.len() < PIPELINE {
-                        self.unanswered.push_back(Request { method, target });
-                    } else {
-                        self.doubtful = true;
-                    }
-                }
+                self.push(head.start, certain);
                 !matches!(self.place, Place::Unknown)
             }
             Parsed::Partial if seen_whole => {
                 self.place = Place::Head(start, bytes);
+                false
+            }
+            Parsed::Partial
+                if self.certain()
+                    && let Some(head) = parse_seen(&bytes) =>
+            {
+                // Its first line was seen, its end not.
+                self.parsed += 1;
+                self.push(head.start, true);
+                self.lose();
                 false
             }
             Parsed::Partial | Parsed::Invalid => {

@@ -106,7 +106,7 @@ pub(super) fn at_risk(end: &End, answered: bool) -> bool {
     let resets = (socket.unread > 0 || socket.reset != 0) && !asked_again;
     let lately =
         idle(end.header.time_ns, end.connection.sent_ns).is_some_and(|idle| idle < UNREAD_NS);
-    socket.family != family::UNIX
+    [family::INET, family::INET6].contains(&socket.family)
         && resets
         && (socket.unacknowledged > 0 || lately)
         && peer(end) != Peer::Gone
@@ -258,6 +258,7 @@ fn unplaced(
         message: flawed.message.clone(),
         promised: flawed.promised,
         sent,
+        sent_with_head: flawed.sent_with_head,
         stranded: known.then(|| counters.last_offered.saturating_sub(taken)),
         timeline: Vec::new(),
         ending,
@@ -283,7 +284,7 @@ fn timeline(counters: &Counters, tid: u32, ending: &Ending, peer: Peer) -> Vec<T
         });
     }
     entries.push(TimelineEntry {
-        time_ns: Some(ending.time_ns),
+        time_ns: known_time(ending.time_ns),
         call: ending.kind.name().to_owned(),
         offered: None,
         result: None,
@@ -294,9 +295,14 @@ fn timeline(counters: &Counters, tid: u32, ending: &Ending, peer: Peer) -> Vec<T
     entries
 }
 
+/// The time, if there is one: a log may have none.
+fn known_time(time_ns: u64) -> Option<u64> {
+    (time_ns > 0).then_some(time_ns)
+}
+
 fn entry(call: &CallEntry) -> TimelineEntry {
     TimelineEntry {
-        time_ns: Some(call.time_ns),
+        time_ns: known_time(call.time_ns),
         call: call_name(call.number)
             .map_or_else(|| format!("syscall {}", call.number), str::to_owned),
         offered: (call.offered != u64::MAX).then_some(call.offered),

@@ -116,6 +116,24 @@ impl Wire {
         self
     }
 
+    /// One send of so many bytes, of which a log shows these first ones.
+    pub(super) fn send_seen(&mut self, seen: &[u8], moved: u64) -> &mut Self {
+        let offset = self.counters.sent;
+        self.counters.sent += moved;
+        self.announce();
+        self.emit(seen, &[], offset, moved, true, false);
+        self
+    }
+
+    /// One receive of so many bytes, likewise.
+    pub(super) fn receive_seen(&mut self, seen: &[u8], moved: u64) -> &mut Self {
+        let offset = self.counters.received;
+        self.counters.received += moved;
+        self.announce();
+        self.emit(seen, &[], offset, moved, false, false);
+        self
+    }
+
     pub(super) fn receive(&mut self, bytes: &[u8]) -> &mut Self {
         let moved = bytes.len() as u64;
         let offset = self.counters.received;

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, io};
 use detector_common::call_name;
 use serde::Serialize;
 
-use super::{Reported, Summary, errno, milliseconds};
+use super::{LogSummary, Reported, Summary, errno, milliseconds};
 use crate::judge::{Address, EndingKind, Finding, TimelineEntry};
 
 /// Version of the contract, in every object.
@@ -22,8 +22,12 @@ struct FindingObject<'a> {
     /// `"finding"`.
     r#type: &'static str,
     schema: u32,
-    /// When this side ended the connection, RFC 3339, UTC, microseconds.
-    time: String,
+    /// When this side ended the connection, RFC 3339, UTC, microseconds; null
+    /// of a log without dates.
+    time: Option<String>,
+    /// The time of day of that, as a log without dates has it; else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_time: Option<String>,
     /// [`crate::judge::Cause::name`].
     cause: &'static str,
     /// `local` (this process), `peer`, `unknown`.
@@ -35,6 +39,10 @@ struct FindingObject<'a> {
     promised_bytes: Option<u64>,
     /// Body bytes that the kernel accepted; the head is not among them.
     sent_bytes: Option<u64>,
+    /// Bytes of head and body together, where it is not known how many of them
+    /// are the body's: a log that shows a part of the head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_with_head_bytes: Option<u64>,
     /// `promised_bytes` less `sent_bytes`, or 0.
     missing_bytes: Option<u64>,
     /// Bytes that the last send call offered and the kernel did not take; 0
@@ -47,22 +55,22 @@ struct FindingObject<'a> {
     stack: Option<()>,
 }
 
-/// The process that ended it.
+/// The process that ended it. Null where a log does not tell.
 #[derive(Serialize)]
 struct Process<'a> {
-    pid: u32,
+    pid: Option<u32>,
     /// The thread that made the call.
-    tid: u32,
+    tid: Option<u32>,
     /// That thread's name.
-    comm: &'a str,
+    comm: Option<&'a str>,
     exe: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 struct Socket {
     fd: Option<u32>,
-    /// `unix`, `inet` or `inet6`.
-    family: &'static str,
+    /// `unix`, `inet` or `inet6`; null where a log does not tell.
+    family: Option<&'static str>,
     /// `address:port`, or a Unix path; an abstract one begins with `@`.
     local: Option<String>,
     peer: Option<String>,
@@ -90,7 +98,8 @@ struct Message<'a> {
     target: Option<&'a str>,
     /// Where its head begins among the bytes sent on the connection.
     head_offset: u64,
-    head_bytes: u64,
+    /// Null where its end was not seen.
+    head_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -121,16 +130,17 @@ struct Call<'a> {
     offered: Option<u64>,
     /// Bytes, or a negative errno.
     result: Option<i64>,
+    /// Null where a log does not tell.
     tid: Option<u32>,
 }
 
-/// The end of a watch.
+/// The end of a watch, or of a log.
 #[derive(Serialize)]
 struct SummaryObject<'a> {
     /// `"summary"`.
     r#type: &'static str,
     schema: u32,
-    /// Length of the watch.
+    /// Length of the watch, or of what the log covers.
     seconds: f64,
     /// Connections that moved bytes.
     connections: u64,
@@ -142,8 +152,12 @@ struct SummaryObject<'a> {
     peer_endings: u64,
     /// What was not judged, by reason.
     unjudged: &'a BTreeMap<&'static str, u64>,
-    /// Records that found the ring buffer full.
+    /// Records that found the ring buffer full; lines of a log that could not
+    /// be read or were left out.
     events_lost: u64,
+    /// Of a log; else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<&'a LogSummary>,
     /// Status of the command that was run; not used by this version.
     command_status: Option<i32>,
 }
@@ -159,13 +173,14 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
     let object = FindingObject {
         r#type: "finding",
         schema: SCHEMA,
-        time: format!("{:.6}", reported.time),
+        time: reported.time.rfc3339(),
+        log_time: reported.time.of_day(),
         cause: finding.cause.name(),
         fault: finding.fault.name(),
         process: Process {
-            pid: finding.pid,
-            tid: finding.tid,
-            comm: &finding.comm,
+            pid: (finding.pid != 0).then_some(finding.pid),
+            tid: (finding.tid != 0).then_some(finding.tid),
+            comm: (!finding.comm.is_empty()).then_some(finding.comm.as_str()),
             exe: reported.exe,
         },
         socket: Socket {
@@ -189,6 +204,7 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
         },
         promised_bytes: finding.promised,
         sent_bytes: finding.sent,
+        sent_with_head_bytes: finding.sent_with_head,
         missing_bytes: finding.missing(),
         stranded_bytes: finding.stranded,
         ending: ending(finding),
@@ -218,6 +234,7 @@ pub fn summary(summary: &Summary) -> io::Result<String> {
         peer_endings: summary.peer_endings,
         unjudged: &summary.unjudged,
         events_lost: summary.events_lost,
+        log: summary.log.as_ref(),
         command_status: None,
     })?)
 }
@@ -229,7 +246,7 @@ fn call(entry: &TimelineEntry, start: Option<u64>) -> Call<'_> {
         call: &entry.call,
         offered: entry.offered,
         result: entry.result,
-        tid: entry.tid,
+        tid: entry.tid.filter(|tid| *tid != 0),
     }
 }
 
@@ -291,11 +308,12 @@ fn rounded(milliseconds: f64) -> f64 {
     (milliseconds * 1000.0).round() / 1000.0
 }
 
-pub(super) fn family(number: u16) -> &'static str {
+pub(super) fn family(number: u16) -> Option<&'static str> {
     match number {
-        detector_common::family::INET => "inet",
-        detector_common::family::INET6 => "inet6",
-        _ => "unix",
+        detector_common::family::UNIX => Some("unix"),
+        detector_common::family::INET => Some("inet"),
+        detector_common::family::INET6 => Some("inet6"),
+        _ => None,
     }
 }
 

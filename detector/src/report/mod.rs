@@ -5,15 +5,15 @@ mod errno;
 mod json;
 mod summary;
 mod table;
+mod when;
 
 use std::io::{self, Write};
 
-use jiff::Timestamp;
-
 pub use self::{
     json::{SCHEMA, finding as finding_json, summary as summary_json},
-    summary::Summary,
+    summary::{LogSummary, Summary},
     table::finding as finding_table,
+    when::When,
 };
 use crate::judge::Finding;
 
@@ -32,7 +32,7 @@ pub struct Reported<'a> {
     /// The finding.
     pub finding: &'a Finding,
     /// When the connection was ended.
-    pub time: Timestamp,
+    pub time: When,
     /// The program of the process that ended it.
     pub exe: Option<&'a str>,
     /// Print the whole target, not only what is before the first `?`.

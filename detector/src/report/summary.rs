@@ -5,6 +5,19 @@ use std::{collections::BTreeMap, fmt};
 use super::grouped;
 use crate::judge::{Cause, Fault, Finding, Tally, Unjudged};
 
+/// What was read of a log.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct LogSummary {
+    /// Lines in all.
+    pub lines: u64,
+    /// Lines that could not be read: none of strace's, or torn.
+    pub unreadable_lines: u64,
+    /// Lines in whose place others were left out.
+    pub elided_lines: u64,
+    /// Calls of which strace, or somebody after it, left bytes out.
+    pub cut_calls: u64,
+}
+
 /// What a watch came to.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -24,6 +37,8 @@ pub struct Summary {
     pub unjudged: BTreeMap<&'static str, u64>,
     /// Records that found the ring buffer full.
     pub events_lost: u64,
+    /// What was read, if it was a log.
+    pub log: Option<LogSummary>,
     /// Something that should have been seen was not: losses, full maps.
     pub incomplete: bool,
 }
@@ -95,10 +110,13 @@ impl fmt::Display for Summary {
                 text
             }
         };
+        match &self.log {
+            Some(log) => write!(f, "read {} lines", grouped(log.lines))?,
+            None => write!(f, "watched {:.1} s", self.seconds)?,
+        }
         writeln!(
             f,
-            "watched {:.1} s: {} connections, {} messages judged",
-            self.seconds,
+            ": {} connections, {} messages judged",
             grouped(self.connections),
             grouped(self.messages_judged)
         )?;
@@ -113,6 +131,11 @@ impl fmt::Display for Summary {
             )?;
         }
         writeln!(f, "  not judged    {}", or_none(named(&self.unjudged)))?;
-        writeln!(f, "  events lost   {}", grouped(self.events_lost))
+        let lost = if self.log.is_some() {
+            "lines lost "
+        } else {
+            "events lost"
+        };
+        writeln!(f, "  {lost}   {}", grouped(self.events_lost))
     }
 }

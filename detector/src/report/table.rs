@@ -24,7 +24,7 @@ pub fn finding(reported: &Reported<'_>, color: bool) -> String {
             .add_attribute(Attribute::Bold),
     ]);
     for (name, value) in [
-        ("when", format!("{:.6}", reported.time)),
+        ("when", reported.time.to_string()),
         ("message", message(reported)),
         ("promised", promised(finding)),
         ("accepted", accepted(finding)),
@@ -98,9 +98,13 @@ fn promised(finding: &Finding) -> String {
 }
 
 fn accepted(finding: &Finding) -> String {
-    match finding.sent {
-        Some(bytes) => format!("{} bytes by the kernel", grouped(bytes)),
-        None => "no last chunk".to_owned(),
+    match (finding.sent, finding.sent_with_head) {
+        (Some(bytes), _) => format!("{} bytes by the kernel", grouped(bytes)),
+        (None, Some(bytes)) => format!(
+            "fewer than {} bytes by the kernel: so many with the head, whose end the log does not show",
+            grouped(bytes)
+        ),
+        (None, None) => "no last chunk".to_owned(),
     }
 }
 
@@ -143,6 +147,14 @@ fn missing(finding: &Finding) -> String {
             format!("none: {} bytes too many", grouped(extra))
         }
         (_, Some(bytes)) => format!("{} bytes{stranded}", grouped(bytes)),
+        (_, None)
+            if let (Some(promised), Some(sent)) = (finding.promised, finding.sent_with_head) =>
+        {
+            format!(
+                "more than {} bytes{stranded}",
+                grouped(promised.saturating_sub(sent))
+            )
+        }
         (_, None) => format!("the end of the body{stranded}"),
     }
 }
@@ -161,7 +173,8 @@ fn reset(finding: &Finding) -> String {
 fn ended_by(finding: &Finding) -> String {
     let idle = match (finding.ending.idle_ns, finding.ending.kind) {
         (_, EndingKind::Next { .. }) => String::new(),
-        (None, _) => ", nothing was ever accepted".to_owned(),
+        // A log without times.
+        (None, _) => String::new(),
         (Some(idle), _) => format!(", {:.2} ms after the last byte", milliseconds(idle)),
     };
     let thread = if finding.tid == finding.pid {
@@ -170,11 +183,18 @@ fn ended_by(finding: &Finding) -> String {
         format!(" thread {}", finding.tid)
     };
     let call = json::ending_call(finding).unwrap_or_else(|| "still open".to_owned());
-    format!("{}[{}]{thread}: {call}{idle}", finding.comm, finding.pid)
+    let process = match (finding.comm.as_str(), finding.pid) {
+        ("", 0) => "a process that the log does not name".to_owned(),
+        ("", pid) => format!("process {pid}"),
+        (comm, pid) => format!("{comm}[{pid}]"),
+    };
+    format!("{process}{thread}: {call}{idle}")
 }
 
 fn socket(finding: &Finding) -> String {
-    let mut text = json::family(finding.family).to_owned();
+    let mut text = json::family(finding.family)
+        .unwrap_or("not known which")
+        .to_owned();
     if let Some(local) = &finding.local {
         text.push_str(&format!(" {}", json::address(local)));
     }

@@ -26,7 +26,6 @@ impl Outgoing {
     ) -> Turn {
         let body_start = start + head.len;
         let interim = framing(head, None) == Framing::Interim;
-        let certain = requests.certain();
         let (role, status, request) = match &head.start {
             StartLine::Request { method, target } => (
                 Role::Request,
@@ -34,6 +33,7 @@ impl Outgoing {
                 Some(Request {
                     method: method.clone(),
                     target: target.clone(),
+                    certain: true,
                 }),
             ),
             StartLine::Response { status } => (
@@ -44,7 +44,7 @@ impl Outgoing {
         };
         let method = request.as_ref().map(|request| request.method.as_str());
         let framing = framing(head, method);
-        let method_known = role == Role::Request || (certain && request.is_some());
+        let method_known = request.as_ref().is_some_and(|request| request.certain);
         self.messages += 1;
         self.role = Some(role);
         if let Trust::Provisional { requests: seen } = &mut self.trust {
@@ -63,7 +63,7 @@ impl Outgoing {
             method,
             target,
             head_offset: start,
-            head_bytes: head.len,
+            head_bytes: Some(head.len),
         };
         match framing {
             Framing::Interim => self.place = Place::Boundary(body_start),

@@ -68,6 +68,10 @@ impl Outgoing {
                 return Some(body.flawed(Flaw::Short, sent, None));
             }
             Place::Body(_) => self.miss(Unjudged::MethodUnknown, tally),
+            Place::Cut(cut) if cut.has_body && !cut.may_be_whole(sent) => {
+                return Some(cut.flawed(sent));
+            }
+            Place::Cut(_) => self.miss(Unjudged::HeadCut, tally),
             // Empty lines between messages are to be ignored (RFC 9112 section
             // 2.2).
             Place::Head(_, bytes) if after_empty_lines(&bytes).is_empty() => {}
@@ -132,7 +136,9 @@ impl Outgoing {
             Place::Unknown | Place::Over => {}
             _ if self.trust != Trust::Proven => self.miss(Unjudged::MidStream, tally),
             Place::Head(_, bytes) if after_empty_lines(&bytes).is_empty() => {}
-            Place::Body(_) | Place::Head(..) | Place::Chunks(_) => self.miss(reason, tally),
+            Place::Body(_) | Place::Cut(_) | Place::Head(..) | Place::Chunks(_) => {
+                self.miss(reason, tally);
+            }
             Place::Overrun(body) => self.flaws.push(body.flawed(Flaw::Overrun, sent, None)),
             Place::Boundary(at) if sent > at && self.messages > 0 => {
                 self.miss(Unjudged::Unaccounted, tally);

@@ -10,13 +10,16 @@
 //! | `sent.rs`  | a call that sent bytes, as far as it was seen |
 //! | `turn.rs`  | takes a call, from one place in the stream to the next |
 //! | `begin.rs` | begins a message by its head |
+//! | `cut.rs`   | a message of whose head a part was seen |
 //! | `end.rs`   | what is left when the stream ends, or stops |
 
 mod begin;
+mod cut;
 mod end;
 mod sent;
 mod turn;
 
+use self::cut::Cut;
 pub(super) use self::sent::Sent;
 use super::{
     body::Body,
@@ -47,6 +50,8 @@ enum Place {
     Head(u64, Vec<u8>),
     /// In a message with a promised length.
     Body(Body),
+    /// The same, but it is not known where its head ends.
+    Cut(Cut),
     /// In a chunked message.
     Chunks(Box<Chunked>),
     /// Behind this message came bytes that are no message.
@@ -189,6 +194,7 @@ impl Outgoing {
             Place::Boundary(at) => *at,
             Place::Head(..) => 0,
             Place::Body(body) => body.end,
+            Place::Cut(_) => u64::MAX,
             Place::Chunks(chunked) => chunked
                 .exact
                 .map_or(0, |(at, decoder)| at + decoder.data_left()),
@@ -208,7 +214,7 @@ impl Outgoing {
     /// Whether the place in the stream was known all the time.
     pub(super) fn knows_its_place(&self) -> bool {
         let followed = match &self.place {
-            Place::Unknown | Place::Over | Place::Overrun(_) => false,
+            Place::Unknown | Place::Over | Place::Overrun(_) | Place::Cut(_) => false,
             Place::Chunks(chunked) => chunked.exact.is_some(),
             _ => true,
         };
@@ -330,6 +336,7 @@ fn flawed(chunked: &Chunked, flaw: Flaw) -> Flawed {
         message: chunked.message.clone(),
         promised: None,
         sent: None,
+        sent_with_head: None,
         received: chunked.received,
         by: None,
     }

@@ -113,6 +113,12 @@ impl Outgoing {
                 };
                 Turn::More
             }
+            Place::Cut(cut) => {
+                if cut.may_be_whole(sent.end()) {
+                    self.lose(Unjudged::HeadCut, requests, tally);
+                }
+                Turn::Done
+            }
             Place::Unknown => {
                 let response = matches!(parse(sent.data), Parsed::Complete(head)
                     if matches!(head.start, StartLine::Response { .. }));
@@ -185,7 +191,7 @@ impl Outgoing {
                 Turn::Done
             }
             Parsed::Partial => {
-                self.lose(Unjudged::HeadCut, requests, tally);
+                self.cut_head(start, &bytes, sent, requests, tally);
                 Turn::Done
             }
             Parsed::Invalid => {
