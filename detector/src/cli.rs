@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::report::Format;
+use crate::{analyze, report::Format};
 
 /// Report HTTP messages that were cut short, from what the kernel accepted.
 ///
@@ -12,8 +12,12 @@ use crate::report::Format;
 /// connection, compares them with the Content-Length that the process
 /// promised, and reports every shutdown, close or exit that comes too early.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "truncwatch", version, after_help = EXAMPLES)]
+#[command(name = "truncwatch", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Cli {
+    /// What to do instead of watching
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Watch this process, with all its threads; may be repeated. Without it
     /// every process on the host is watched
     #[arg(short, long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
@@ -82,6 +86,13 @@ pub struct Cli {
     pub bpf_object: Option<PathBuf>,
 }
 
+/// What else there is to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Judge a log of strace instead of watching; needs no root
+    Analyze(analyze::Options),
+}
+
 const EXAMPLES: &str = "\
 Examples:
   sudo truncwatch --pid 4242
@@ -90,12 +101,15 @@ Examples:
       Watch a master process and its workers.
   sudo truncwatch --json --duration 60 -o findings.jsonl
       Watch the whole host for a minute, for a script.
+  truncwatch analyze trace.log
+      Judge a log that strace wrote.
 
 Exit status:
-  0  watched to the end, no finding whose fault is local
+  0  watched or read to the end, no finding whose fault is local
   1  at least one such finding
   2  could not do the work
-  3  no such finding, but something was missed (events lost, map full)";
+  3  no such finding, but something was missed (events lost, map full,
+     a log that shows too little)";
 
 /// See [`Format`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

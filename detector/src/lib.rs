@@ -9,7 +9,9 @@
 //! | [`judge`] and [`http`] | records in, findings out; pure | I/O, clocks, async |
 //! | [`report`] | findings for people and for scripts | know kernels |
 //! | [`watch`] | joins them for a live watch | decide anything |
+//! | [`analyze`] | joins them for a log of strace | decide anything |
 
+pub mod analyze;
 pub mod capture;
 pub mod cli;
 pub mod http;

@@ -3,11 +3,19 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use truncwatch::{cli::Cli, watch};
+use truncwatch::{
+    analyze,
+    cli::{Cli, Command},
+    watch,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match watch::run(&cli) {
+    let outcome = match &cli.command {
+        Some(Command::Analyze(options)) => analyze::run(options),
+        None => watch::run(&cli),
+    };
+    match outcome {
         Ok(summary) => ExitCode::from(summary.exit_status()),
         Err(error) => {
             // One line, whatever the causes hold.

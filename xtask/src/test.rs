@@ -74,6 +74,14 @@ fn missing_servers(left_out: &mut Vec<String>) -> Vec<String> {
     if !root::has("nginx") {
         skip("nginx", &["nginx"], "it is not installed");
     }
+    // Both at once: programs in Python, under strace.
+    if !root::has("strace") || !root::has("python3") {
+        skip(
+            "strace and python3",
+            &["strace::"],
+            "one of them is not installed",
+        );
+    }
     for framework in Framework::ALL {
         let name = framework.name();
         let result = match framework {

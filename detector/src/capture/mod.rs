@@ -3,5 +3,6 @@
 
 pub mod live;
 mod record;
+pub mod strace;
 
 pub use record::{Bytes, DecodeError, Record};

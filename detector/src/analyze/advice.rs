@@ -1,0 +1,85 @@
+//! What to run when a log shows too little.
+
+use crate::{
+    capture::strace::Counts,
+    judge::{Tally, Unjudged},
+};
+
+/// Bytes of each call that hold the head of nearly every message.
+const HEADS: u32 = 8192;
+
+/// Bytes of each call that hold nearly every call whole, as it takes to find
+/// the end of a chunked body.
+const BODIES: u32 = 1 << 20;
+
+fn command(bytes: u32) -> String {
+    format!(
+        "strace -f -tt -yy -s {bytes} -e trace=%net,%desc,%process -o trace.log -p PID (or a command in place of -p PID)"
+    )
+}
+
+/// What to do without a log.
+pub(super) fn make_one() -> String {
+    format!("make one with: {}", command(HEADS))
+}
+
+/// What the log did not show, each with what to do about it.
+pub(super) fn advice(counts: &Counts, tally: &Tally) -> Vec<String> {
+    let mut advice = Vec::new();
+    let missed = |reasons: &[Unjudged]| reasons.iter().any(|reason| tally.missed(*reason) > 0);
+    if counts.unreadable > 0 {
+        advice.push(format!(
+            "{} lines could not be read, the first is line {}: what they may tell of was not judged; write the log with -o, so that nothing else is in it",
+            counts.unreadable, counts.first_unreadable
+        ));
+    }
+    if counts.elided > 0 {
+        advice.push(
+            "the log says that lines were left out: sums over them prove nothing; analyze the log as strace wrote it".to_owned(),
+        );
+    }
+    if counts.cut + counts.by_hand > 0 {
+        let ask = if missed(&[Unjudged::Chunked, Unjudged::Unaccounted]) {
+            Some(("the ends of messages", BODIES))
+        } else if missed(&[
+            Unjudged::HeadCut,
+            Unjudged::NotObserved,
+            Unjudged::MethodUnknown,
+            Unjudged::Malformed,
+        ]) {
+            Some(("the heads of messages", HEADS))
+        } else {
+            None
+        };
+        if let Some((what, bytes)) = ask {
+            advice.push(format!(
+                "the log shows too little of each call (-s) to tell {what}; run: {}",
+                command(bytes)
+            ));
+        }
+    }
+    if counts.unknown_descriptors + counts.ambiguous > 0 {
+        advice.push(format!(
+            "the log does not tell which descriptors are sockets, or whose they are; run: {}",
+            command(HEADS)
+        ));
+    }
+    if counts.untraced > 0 {
+        advice.push(format!(
+            "{} threads were not traced: what they sent is not known; run: {}",
+            counts.untraced,
+            command(HEADS)
+        ));
+    }
+    if counts.unseen_calls > 0 {
+        advice.push(
+            "the log has io_uring or asynchronous calls, whose bytes strace does not see; watch with: sudo truncwatch --pid PID".to_owned(),
+        );
+    }
+    if counts.interrupted > 0 {
+        advice.push(
+            "sends were in progress when their process or the log ended: how much of them was accepted is not known".to_owned(),
+        );
+    }
+    advice
+}

@@ -1,0 +1,301 @@
+//! Judges a log of strace: joins capture, judge and report, as
+//! [`crate::watch`] does for live ones.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `options.rs` | the command line |
+//! | `input.rs`   | opens the log, compressed or not |
+//! | `joined.rs`  | connections that were open before the log began |
+//! | `advice.rs`  | what to run when the log shows too little |
+
+mod advice;
+mod input;
+mod joined;
+mod options;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, IsTerminal as _, Read, Write},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
+
+pub use self::options::Options;
+use self::{input::Input, joined::Joined};
+use crate::{
+    capture::strace::{Lines, Meaning, Replay, Step},
+    cli::ColorChoice,
+    judge::{Cause, Finding, Judge, Unjudged},
+    report::{Format, LogSummary, Printer, Reported, Summary, When},
+};
+
+/// Lines of which none is strace's before a file is refused.
+const PATIENCE: u64 = 10_000;
+
+/// How often the progress is shown, in lines.
+const PROGRESS: u64 = 1 << 14;
+
+/// Reads the log to its end, prints what was found and the summary.
+///
+/// # Errors
+///
+/// If the log cannot be read or is none, or the report cannot be written. Each
+/// error's text says what to do next.
+pub fn run(options: &Options) -> Result<Summary> {
+    let input = Input::open(&options.log)?;
+    let (name, progress, read) = (input.name.clone(), input.progress(), input.bytes_read());
+    let out: Box<dyn Write> = match &options.output {
+        Some(path) => Box::new(
+            File::create(path)
+                .with_context(|| format!("cannot write the report to {}", path.display()))?,
+        ),
+        None => Box::new(io::stdout()),
+    };
+    let advance = |over: bool| {
+        if over {
+            progress.finish_and_clear();
+        } else {
+            progress.set_position(read.get());
+        }
+    };
+    let (summary, advice) = judge(options, &name, input, out, advance)?;
+    for line in advice {
+        eprintln!("truncwatch: {line}");
+    }
+    Ok(summary)
+}
+
+/// Judges the log that `input` gives, and writes the report to `out`; gives
+/// also what to do about what the log does not show. `name` is what to call the
+/// log; `advance` is called now and then, and with `true` at the end.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn judge<'a>(
+    options: &'a Options,
+    name: &str,
+    input: impl Read,
+    out: Box<dyn Write + 'a>,
+    advance: impl Fn(bool),
+) -> Result<(Summary, Vec<String>)> {
+    let printer = Printer::new(out, options.format(), color(options));
+    let mut analysis = Analysis {
+        options,
+        replay: Replay::default(),
+        joined: Joined::default(),
+        judge: Judge::new(),
+        printer,
+        summary: Summary::default(),
+        closed: false,
+    };
+    let read = analysis.read(name, input, &advance);
+    advance(true);
+    read?;
+    analysis.finish()
+}
+
+fn color(options: &Options) -> bool {
+    match options.color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            options.output.is_none()
+                && options.format() == Format::Table
+                && io::stdout().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    }
+}
+
+struct Analysis<'a> {
+    options: &'a Options,
+    replay: Replay,
+    joined: Joined,
+    judge: Judge,
+    printer: Printer<'a>,
+    summary: Summary,
+    /// Nobody reads the report any more.
+    closed: bool,
+}
+
+impl Analysis<'_> {
+    fn read(&mut self, name: &str, input: impl Read, advance: &impl Fn(bool)) -> Result<()> {
+        let mut lines = Lines::new(input);
+        loop {
+            let line = match lines.next_line() {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                // A compressed log that was cut off is a log all the same.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.replay.torn();
+                    break;
+                }
+                Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
+            };
+            self.replay.line(line);
+            if self.replay.has_steps() {
+                self.steps()?;
+                if self.closed {
+                    break;
+                }
+            }
+            let counts = self.replay.counts();
+            if counts.lines.is_multiple_of(PROGRESS) {
+                advance(false);
+            }
+            if counts.lines == PATIENCE && counts.understood == 0 {
+                break;
+            }
+        }
+        let counts = self.replay.counts();
+        if counts.lines == 0 {
+            bail!("{name} is empty; {}", advice::make_one());
+        }
+        if counts.understood == 0 && !self.closed {
+            bail!(
+                "{name} is no log of strace: none of its first {} lines is a system call; {}",
+                counts.lines,
+                advice::make_one()
+            );
+        }
+        Ok(())
+    }
+
+    /// Lets the judge have what the last line came to.
+    fn steps(&mut self) -> Result<()> {
+        let Self {
+            replay,
+            joined,
+            judge,
+            ..
+        } = self;
+        for step in replay.take_steps() {
+            joined.take(step, |step| match step {
+                Step::Record(seen) => judge.take(seen.record),
+                Step::Settle(cookie, counters) => judge.settle(cookie, Some(&counters)),
+                Step::Lost(cookie) => judge.release(cookie, None),
+                Step::Unseen(cookie, counters) => judge.release(cookie, Some(&counters)),
+            });
+        }
+        for (cookie, boundary) in judge.take_hints() {
+            replay.hint(cookie, boundary);
+        }
+        for cookie in judge.take_flawed() {
+            if let Some(counters) = replay.counters(cookie) {
+                judge.note(cookie, counters, replay.now());
+            }
+        }
+        // Sockets are let go of by the log itself.
+        judge.take_released().clear();
+        self.report()
+    }
+
+    fn report(&mut self) -> Result<()> {
+        for finding in self.judge.take_findings() {
+            if finding.cause == Cause::PeerClosed && !self.options.show_peer {
+                continue;
+            }
+            self.summary.count(&finding);
+            let reported = Reported {
+                finding: &finding,
+                time: when(&finding, self.replay.meaning()),
+                exe: None,
+                show_query: self.options.show_query,
+            };
+            let written = self.printer.finding(&reported);
+            self.written(written)?;
+        }
+        Ok(())
+    }
+
+    /// A reader that went away ends the analysis quietly.
+    fn written(&mut self, result: io::Result<()>) -> Result<()> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
+            result => result.context("cannot write the report")?,
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(Summary, Vec<String>)> {
+        let open = self.replay.finish();
+        self.steps()?;
+        self.joined.finish(|seen| self.judge.take(seen.record));
+        self.judge.finish(open);
+        self.report()?;
+        self.summarize();
+        if !self.closed {
+            let written = self.printer.summary(&self.summary);
+            self.written(written)?;
+        }
+        let advice = advice::advice(self.replay.counts(), self.judge.tally());
+        Ok((self.summary, advice))
+    }
+
+    fn summarize(&mut self) {
+        let counts = *self.replay.counts();
+        let kernel = BTreeMap::from([
+            ("connections", counts.connections),
+            ("ring-full", counts.unreadable + counts.elided),
+        ]);
+        let tally = self.judge.tally();
+        let summary = &mut self.summary;
+        summary.take(tally, &kernel);
+        summary.seconds = Duration::from_nanos(self.replay.covered()).as_secs_f64();
+        for (name, count) in [
+            ("unreadable-lines", counts.unreadable),
+            ("elided-lines", counts.elided),
+            ("unknown-descriptors", counts.unknown_descriptors),
+            ("ambiguous-descriptors", counts.ambiguous),
+            ("untraced-threads", counts.untraced),
+            ("unseen-calls", counts.unseen_calls),
+            ("interrupted-calls", counts.interrupted),
+        ] {
+            if count > 0 {
+                summary.unjudged.insert(name, count);
+                summary.incomplete = true;
+            }
+        }
+        // What more of each call would have told.
+        if counts.cut + counts.by_hand > 0 {
+            summary.incomplete |= CUT.iter().any(|reason| tally.missed(*reason) > 0);
+        }
+        summary.log = Some(LogSummary {
+            lines: counts.lines,
+            unreadable_lines: counts.unreadable,
+            elided_lines: counts.elided,
+            cut_calls: counts.cut,
+        });
+    }
+}
+
+/// What is not judged where a log shows too few of the bytes.
+const CUT: [Unjudged; 6] = [
+    Unjudged::HeadCut,
+    Unjudged::Chunked,
+    Unjudged::Unaccounted,
+    Unjudged::MethodUnknown,
+    Unjudged::NotObserved,
+    Unjudged::Malformed,
+];
+
+/// When a finding was, by the log's clock.
+fn when(finding: &Finding, meaning: Meaning) -> When {
+    let time = Duration::from_nanos(finding.ending.time_ns);
+    if time.is_zero() {
+        return When::Unknown;
+    }
+    match meaning {
+        Meaning::Nothing => When::Unknown,
+        Meaning::OfDay => When::OfDay(time),
+        Meaning::Since => When::Since(time.saturating_sub(Duration::from_nanos(1))),
+        Meaning::Epoch => {
+            let nanoseconds = i128::from(finding.ending.time_ns);
+            Timestamp::from_nanosecond(nanoseconds).map_or(When::Unknown, When::At)
+        }
+    }
+}

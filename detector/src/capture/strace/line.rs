@@ -1,0 +1,389 @@
+//! One line of a log: whose it is, when, and what it tells (strace(1), section
+//! DESCRIPTION and the options `-f`, `-i`, `-k`, `-n`, `-r`, `-t`, `-Y`).
+
+use memchr::{memchr, memmem, memrchr};
+
+use super::{
+    clock::{Stamp, stamp},
+    result::signal,
+};
+
+/// Highest process number that Linux gives out (`PID_MAX_LIMIT`,
+/// include/linux/threads.h). A larger number is a time.
+const HIGHEST_PID: u32 = 4 << 20;
+
+/// What a line tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event<'a> {
+    /// A call, whole: its name, and what is behind the opening parenthesis.
+    Call(&'a [u8], &'a [u8]),
+    /// The beginning of a call: its name and the arguments so far.
+    Unfinished(&'a [u8], &'a [u8]),
+    /// The end of one: its name, and what is behind `resumed>`.
+    Resumed(&'a [u8], &'a [u8]),
+    /// A process or thread ended with this wait status (wait(2)).
+    Ended(u32),
+    /// A thread's process number went to this other thread of it, which made
+    /// an exec.
+    Superseded(u32),
+    /// Signals, strace's own messages, and what has no bearing.
+    Nothing,
+    /// Whoever shortened the log left lines out here.
+    Elision,
+    /// None of strace's.
+    Unreadable,
+}
+
+/// A line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// The thread, where the log tells.
+    pub(super) pid: Option<u32>,
+    /// Its name (`-Y`).
+    pub(super) comm: &'a [u8],
+    pub(super) time: Stamp,
+    pub(super) event: Event<'a>,
+}
+
+/// Reads a line, without its end.
+pub(super) fn line(text: &[u8]) -> Line<'_> {
+    let text = text.trim_ascii_end();
+    let mut line = Line {
+        pid: None,
+        comm: &[],
+        time: Stamp::Absent,
+        event: Event::Nothing,
+    };
+    let mut rest = text.trim_ascii_start();
+    if rest.first() == Some(&b'[')
+        && let Some((pid, comm, behind)) = bracketed_pid(rest)
+    {
+        (line.pid, line.comm, rest) = (Some(pid), comm, behind);
+    } else if rest.first().is_some_and(u8::is_ascii_digit)
+        && let Some((pid, comm, behind)) = column_pid(rest)
+    {
+        (line.pid, line.comm, rest) = (Some(pid), comm, behind);
+    }
+    if rest.first().is_some_and(u8::is_ascii_digit) {
+        let end = memchr(b' ', rest).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
+        match stamp(word) {
+            Some(time) => (line.time, rest) = (time, behind.trim_ascii_start()),
+            None => {
+                line.event = Event::Unreadable;
+                return line;
+            }
+        }
+        // `-r` besides another time.
+        if let Some(behind) = rest.strip_prefix(b"(+")
+            && let Some(end) = memchr(b')', behind)
+        {
+            rest = behind.get(end + 1..).unwrap_or_default().trim_ascii_start();
+        }
+    }
+    // The call's number (`-n`), the instruction pointer (`-i`).
+    while rest.first() == Some(&b'[')
+        && let Some(end) = memchr(b']', rest)
+        && rest.get(1..end).is_some_and(|inside| {
+            inside
+                .iter()
+                .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b' ' | b'?'))
+                && inside.iter().any(|byte| *byte != b' ')
+        })
+    {
+        rest = rest.get(end + 1..).unwrap_or_default().trim_ascii_start();
+    }
+    line.event = match event(rest) {
+        // Of a line that has a number or a time, the rest is missing.
+        Event::Nothing if rest.is_empty() && !text.is_empty() => Event::Unreadable,
+        event => event,
+    };
+    line
+}
+
+fn event(text: &[u8]) -> Event<'_> {
+    match text.first() {
+        None => Event::Nothing,
+        Some(b'<') => resumed(text).unwrap_or(Event::Unreadable),
+        Some(b'+') => ending(text).unwrap_or(Event::Unreadable),
+        Some(b'-') if text.starts_with(b"--- ") && text.ends_with(b" ---") => Event::Nothing,
+        // A frame of `-k`.
+        Some(b'>') if text.starts_with(b"> ") => Event::Nothing,
+        Some(b'/' | b'#' | b'.' | b'[' | b'(' | 0xe2) if elides(text) => Event::Elision,
+        Some(b's') if text.starts_with(b"strace: ") => Event::Nothing,
+        Some(b'P') if message(text) => Event::Nothing,
+        _ => call(text).unwrap_or(Event::Unreadable),
+    }
+}
+
+/// `[pid 7599] ` or `[pid 7599<images>] `.
+fn bracketed_pid(text: &[u8]) -> Option<(u32, &[u8], &[u8])> {
+    let rest = text.strip_prefix(b"[pid ")?.trim_ascii_start();
+    let (pid, rest) = digits(rest)?;
+    let (comm, rest) = comm(rest)?;
+    let rest = rest.trim_ascii_start().strip_prefix(b"]")?;
+    Some((pid, comm, rest.trim_ascii_start()))
+}
+
+/// `7599  `, the column that `-f` with `-o` makes.
+fn column_pid(text: &[u8]) -> Option<(u32, &[u8], &[u8])> {
+    let (pid, rest) = digits(text)?;
+    let (comm, rest) = comm(rest)?;
+    (rest.first() == Some(&b' ') && pid <= HIGHEST_PID)
+        .then(|| (pid, comm, rest.trim_ascii_start()))
+}
+
+/// A name in `<…>`, if there is one (`-Y`).
+fn comm(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    if text.first() != Some(&b'<') {
+        return Some((&[], text));
+    }
+    let end = memchr(b'>', text)?;
+    Some((text.get(1..end)?, text.get(end + 1..)?))
+}
+
+fn digits(text: &[u8]) -> Option<(u32, &[u8])> {
+    let mut value = 0_u32;
+    let mut count = 0;
+    for byte in text.iter().take_while(|byte| byte.is_ascii_digit()) {
+        value = value.checked_mul(10)?.checked_add(u32::from(byte - b'0'))?;
+        count += 1;
+    }
+    (count > 0).then(|| text.get(count..).map(|rest| (value, rest)))?
+}
+
+/// `<... recvfrom resumed>"GET", 8192, 0, NULL, NULL) = 3`.
+fn resumed(text: &[u8]) -> Option<Event<'_>> {
+    let rest = text.strip_prefix(b"<... ")?;
+    let name = rest.get(..memchr(b' ', rest)?)?;
+    let rest = rest.get(name.len()..)?.strip_prefix(b" resumed>")?;
+    is_name(name).then_some(Event::Resumed(name, rest))
+}
+
+/// `+++ exited with 0 +++`, `+++ killed by SIGKILL +++`.
+fn ending(text: &[u8]) -> Option<Event<'_>> {
+    let inside = text.strip_prefix(b"+++ ")?.strip_suffix(b" +++")?;
+    if let Some(status) = inside.strip_prefix(b"exited with ") {
+        let (status, rest) = digits(status)?;
+        return (rest.is_empty() && status < 256).then_some(Event::Ended(status << 8));
+    }
+    if let Some(pid) = inside.strip_prefix(b"superseded by execve in pid ") {
+        return Some(Event::Superseded(digits(pid)?.0));
+    }
+    let killed = inside.strip_prefix(b"killed by ")?;
+    let (name, core) = match killed.strip_suffix(b" (core dumped)") {
+        Some(name) => (name, 0x80),
+        None => (killed, 0),
+    };
+    Some(Event::Ended(signal(name)? | core))
+}
+
+/// Older messages of strace's own.
+fn message(text: &[u8]) -> bool {
+    text.strip_prefix(b"Process ")
+        .and_then(digits)
+        .is_some_and(|(_, rest)| {
+            [&b" attached"[..], b" detached", b" suspended", b" resumed"]
+                .iter()
+                .any(|word| rest.starts_with(word))
+        })
+}
+
+/// Comments and dots of whoever shortened the log.
+fn elides(text: &[u8]) -> bool {
+    text.starts_with(b"//")
+        || text.starts_with(b"#")
+        || text.starts_with(b"/*")
+        || text.starts_with(b"...")
+        || text.starts_with(b"[...")
+        || text.starts_with(b"(...")
+        || text.starts_with(b"\xe2\x80\xa6")
+}
+
+fn is_name(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
+}
+
+/// `sendto(7, …) = 5` or its beginning.
+fn call(text: &[u8]) -> Option<Event<'_>> {
+    // The longest name has 28 letters.
+    let head = text.get(..text.len().min(40))?;
+    let parenthesis = memchr(b'(', head)?;
+    let name = text.get(..parenthesis)?;
+    if !is_name(name) && !name.starts_with(b"syscall_0x") {
+        return None;
+    }
+    let rest = text.get(parenthesis + 1..)?;
+    if let Some(arguments) = rest.strip_suffix(b"<unfinished ...>") {
+        return Some(Event::Unfinished(name, arguments));
+    }
+    returns(rest).then_some(Event::Call(name, rest))
+}
+
+/// Whether the text has a result at its end, so far as that is told without
+/// reading the arguments.
+fn returns(rest: &[u8]) -> bool {
+    let equals = |at: usize| {
+        let (before, after) = (rest.get(..at), rest.get(at + 1..));
+        before
+            .is_some_and(|before| before.ends_with(b" ") && before.trim_ascii_end().ends_with(b")"))
+            && after.is_some_and(|after| {
+                matches!(
+                    after,
+                    [b' ', b'?' | b'0'..=b'9', ..] | [b' ', b'-', b'0'..=b'9', ..]
+                )
+            })
+    };
+    if memrchr(b'=', rest).is_some_and(equals) {
+        return true;
+    }
+    // There may be others behind it: `= 1 ([{fd=7, …}])`.
+    memmem::rfind_iter(rest, b" = ").any(|at| equals(at + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Option<u32>, Stamp, Event<'_>) {
+        let line = line(text.as_bytes());
+        (line.pid, line.time, line.event)
+    }
+
+    #[test]
+    fn whose_and_when() {
+        let close = Event::Call(b"close", b"7) = 0");
+        let cases = [
+            ("close(7) = 0", None, Stamp::Absent),
+            ("7599  close(7) = 0", Some(7599), Stamp::Absent),
+            ("[pid  7599] close(7) = 0", Some(7599), Stamp::Absent),
+            ("[pid 7599<a b>] close(7) = 0", Some(7599), Stamp::Absent),
+            ("7599<images> close(7) = 0", Some(7599), Stamp::Absent),
+            ("00:00:01 close(7) = 0", None, Stamp::Second(1_000_000_000)),
+            (
+                "7599  00:00:01.000002 close(7) = 0",
+                Some(7599),
+                Stamp::OfDay(1_000_002_000),
+            ),
+            (
+                "1795249180.488238 close(7) = 0",
+                None,
+                Stamp::Epoch(1_795_249_180_488_238_000),
+            ),
+            ("     0.000118 close(7) = 0", None, Stamp::Since(118_000)),
+            (
+                "7599       0.000118 close(7) = 0",
+                Some(7599),
+                Stamp::Since(118_000),
+            ),
+            (
+                "00:00:01 (+     0.000094) close(7) = 0",
+                None,
+                Stamp::Second(1_000_000_000),
+            ),
+            ("[00007f1c5388a310] close(7) = 0", None, Stamp::Absent),
+            (
+                "[   3] [00007f1c5388a310] close(7) = 0",
+                None,
+                Stamp::Absent,
+            ),
+            (
+                "[pid 5] 1795249180 close(7) = 0",
+                Some(5),
+                Stamp::Epoch(1_795_249_180_000_000_000),
+            ),
+            (
+                "1795249180 close(7) = 0",
+                None,
+                Stamp::Epoch(1_795_249_180_000_000_000),
+            ),
+            ("  close(7) = 0 \r", None, Stamp::Absent),
+        ];
+        for (text, pid, time) in cases {
+            assert_eq!(read(text), (pid, time, close), "{text}");
+        }
+        assert_eq!(line(b"7599<images> close(7) = 0").comm, b"images");
+    }
+
+    #[test]
+    fn what_happened() {
+        let cases: [(&str, Event<'_>); 16] = [
+            (
+                "recvfrom(7,  <unfinished ...>",
+                Event::Unfinished(b"recvfrom", b"7,  "),
+            ),
+            (
+                "<... recvfrom resumed>\"\", 5) = 0",
+                Event::Resumed(b"recvfrom", b"\"\", 5) = 0"),
+            ),
+            (
+                "<... exit_group resumed>) = ?",
+                Event::Resumed(b"exit_group", b") = ?"),
+            ),
+            ("+++ exited with 3 +++", Event::Ended(3 << 8)),
+            ("+++ killed by SIGKILL +++", Event::Ended(9)),
+            (
+                "+++ killed by SIGSEGV (core dumped) +++",
+                Event::Ended(11 | 0x80),
+            ),
+            (
+                "+++ superseded by execve in pid 12 +++",
+                Event::Superseded(12),
+            ),
+            ("--- SIGCHLD {si_signo=SIGCHLD} ---", Event::Nothing),
+            ("--- stopped by SIGSTOP ---", Event::Nothing),
+            ("strace: Process 5 attached", Event::Nothing),
+            ("Process 5 attached", Event::Nothing),
+            ("", Event::Nothing),
+            (" > /lib/libc.so.6(write+0x10) [0xf0]", Event::Nothing),
+            (
+                "// ... keeps writing until buffer drains ...",
+                Event::Elision,
+            ),
+            ("[...]", Event::Elision),
+            ("\u{2026}", Event::Elision),
+        ];
+        for (text, event) in cases {
+            assert_eq!(read(text).2, event, "{text}");
+        }
+    }
+
+    #[test]
+    fn results_may_have_more_behind_them() {
+        for text in [
+            "poll([{fd=7}], 1, -1) = 1 ([{fd=7, revents=POLLHUP}])",
+            "read(7, \"a = b\", 5)           = 5",
+            "exit_group(0)                           = ?",
+            "read(7, 0x1, 5) = ? ERESTARTSYS (To be restarted)",
+            "open(\"/\") = 3</> <0.000010>",
+            "syscall_0x1f4(1, 2) = -1 ENOSYS (Function not implemented)",
+        ] {
+            assert!(matches!(read(text).2, Event::Call(..)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_none_of_straces_is_unreadable() {
+        for text in [
+            "hello",
+            "listening on port 80",
+            "sendto(7, \"abc",
+            "sendto(7, \"abc\", 3, 0, NULL, 0) = ",
+            "sendto(7, \"abc\", 3, 0, NULL, 0) = -",
+            "12:00:0",
+            "12:00:01",
+            "7",
+            "7599  ",
+            "[pid 7]",
+            "<... recvfrom resu",
+            "+++ exited with",
+            "Hello(7) = 0",
+            "\u{0}\u{0}\u{0}",
+        ] {
+            assert_eq!(read(text).2, Event::Unreadable, "{text}");
+        }
+    }
+}

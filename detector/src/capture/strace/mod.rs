@@ -1,0 +1,39 @@
+//! Records from a log of strace(1): the same that live capture gives, as far as
+//! the log shows what the kernel did.
+//!
+//! What a line does not show is not made up. A line that cannot be read may
+//! have been anything: from then on nothing is told of the connections that
+//! there are, for a lost line might refute it.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `lines.rs` | lines of a file of any size |
+//! | `line.rs`, `clock.rs` | whose line it is, when, and what it tells |
+//! | `arguments.rs`, `unquote.rs`, `result.rs` | the parts of a call |
+//! | `calls.rs` | the calls that matter: a row each |
+//! | `payload.rs` | the bytes that a call moved, as far as they are shown |
+//! | `socket_name.rs` | what `-y` and `-yy` say of a descriptor |
+//! | `descriptors.rs` | which thread has which descriptors |
+//! | `socket.rs` | counters and records of one socket |
+//! | `replay.rs`, `act.rs` | line by line: from a call to what it does |
+
+mod act;
+mod arguments;
+mod calls;
+mod clock;
+mod descriptors;
+mod line;
+mod lines;
+mod payload;
+mod replay;
+mod result;
+mod socket;
+mod socket_name;
+mod unquote;
+
+pub use self::{
+    clock::Meaning,
+    lines::{LineText, Lines},
+    replay::{Counts, Replay},
+    socket::{Seen, Step},
+};

@@ -1,0 +1,436 @@
+//! A socket of the log: what the kernel side would keep of it, and the records
+//! that it would send.
+
+use std::net::{IpAddr, SocketAddr};
+
+use detector_common::{
+    CALL_RING, CallEntry, Connection as Counters, End, EndKind, Header, Kind, Open, Plain as _,
+    Sample, SocketInfo, UNIX_PATH_LEN, family, flag, tcp_state,
+};
+
+use super::{payload::Payload, socket_name::SocketName};
+use crate::capture::{Bytes, Record};
+
+/// What a line comes to.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A record, as live capture gives them.
+    Record(Box<Seen>),
+    /// This side shut the connection down and no call is in progress: with its
+    /// counters.
+    Settle(u64, Box<Counters>),
+    /// Nothing more that the log tells of the connection can be relied on.
+    Lost(u64),
+    /// The connection's end is in no line; with its last counters.
+    Unseen(u64, Box<Counters>),
+}
+
+/// A record, and what only a log tells.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The record.
+    pub record: Record,
+    /// Bytes that its call offered, where a line tells.
+    pub offered: Option<u64>,
+    /// The line was shortened by hand.
+    pub by_hand: bool,
+}
+
+/// Who makes a call, and when.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moment {
+    pub(super) pid: u32,
+    pub(super) tid: u32,
+    /// The log's time, nanoseconds; 0 if there is none.
+    pub(super) time_ns: u64,
+    /// The same where it is good for intervals, else 0.
+    pub(super) fine_ns: u64,
+    pub(super) comm: [u8; 16],
+}
+
+/// A call on a socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    pub(super) number: u16,
+    pub(super) fd: i32,
+    /// Bytes that it moved, or a negative errno; `None` if that is not known.
+    pub(super) result: Option<i32>,
+}
+
+/// Errors that say that the peer is gone (errno(3)).
+const GONE: [i32; 3] = [-32, -104, -110];
+
+#[derive(Clone, Debug)]
+pub(super) struct Socket {
+    pub(super) cookie: u64,
+    pub(super) counters: Counters,
+    pub(super) name: SocketName,
+    /// Descriptors that refer to it, as far as the log tells.
+    pub(super) references: u32,
+    /// There may be others.
+    pub(super) shared: bool,
+    /// The line it was opened in.
+    pub(super) born: u64,
+    /// Sends that have begun and not returned.
+    pub(super) sending: u32,
+    /// Where the next bytes are that matter ([`detector_common::hint`]).
+    pub(super) boundary: u64,
+    /// Nothing that is told of it can be relied on.
+    pub(super) lost: bool,
+    /// How often the log was in doubt when it was opened.
+    pub(super) doubts: u64,
+    /// What would be told if it is a socket; `None` once it is known to be.
+    pub(super) maybe: Option<Vec<Step>>,
+    announced: bool,
+    reset: bool,
+    peer_gone: bool,
+    peer_half_closed: bool,
+}
+
+impl Socket {
+    pub(super) fn new(cookie: u64, born: u64, doubts: u64) -> Self {
+        Self {
+            cookie,
+            counters: Counters::EMPTY,
+            name: SocketName::default(),
+            references: 1,
+            shared: false,
+            born,
+            sending: 0,
+            boundary: 0,
+            lost: false,
+            doubts,
+            maybe: None,
+            announced: false,
+            reset: false,
+            peer_gone: false,
+            peer_half_closed: false,
+        }
+    }
+
+    /// Whether bytes were moved.
+    pub(super) fn announced(&self) -> bool {
+        self.announced
+    }
+
+    pub(super) fn was_shut(&self) -> bool {
+        self.counters.end_flags & flag::SHUT_WR != 0
+    }
+
+    /// The peer cannot receive any more.
+    pub(super) fn peer_is_gone(&mut self) {
+        if self.announced {
+            self.peer_gone = true;
+        }
+    }
+
+    /// The peer will send no more.
+    pub(super) fn peer_has_half_closed(&mut self) {
+        self.peer_half_closed = true;
+    }
+
+    pub(super) fn set_reset(&mut self, reset: bool) {
+        self.reset = reset;
+    }
+
+    /// A call that sent bytes, or tried to.
+    pub(super) fn send(
+        &mut self,
+        call: Call,
+        mut payload: Payload,
+        moment: Moment,
+        steps: &mut Vec<Step>,
+    ) {
+        let Some(result) = call.result else { return };
+        let offered = payload.offered.unwrap_or(u64::MAX);
+        self.counters.last_offered = offered;
+        self.counters.last_result = i64::from(result);
+        self.enter(call, offered, result, moment, true);
+        let Ok(moved) = u32::try_from(result) else {
+            if GONE.contains(&result) {
+                self.counters.send_errno = result.unsigned_abs();
+            }
+            return;
+        };
+        if moved == 0 {
+            return;
+        }
+        self.announce(moment, steps);
+        let offset = self.counters.sent;
+        self.counters.sent += u64::from(moved);
+        self.counters.sent_ns = moment.fine_ns;
+        payload.keep(u64::from(moved));
+        if offset == 0 {
+            first(&mut self.counters.first_sent, &payload);
+        }
+        if payload.seen.first().is_none_or(|(start, _)| *start > 0) {
+            self.counters.send_flags |= flag::OPAQUE;
+        }
+        let begins = payload
+            .seen
+            .first()
+            .is_some_and(|(start, bytes)| *start == 0 && begins_message(bytes));
+        if begins || self.boundary < self.counters.sent {
+            self.sample(call, payload, offset, moved, true, moment, steps);
+        }
+    }
+
+    /// A call that received bytes, or tried to. `peeks`: they stay where they
+    /// are.
+    pub(super) fn receive(
+        &mut self,
+        call: Call,
+        mut payload: Payload,
+        moment: Moment,
+        steps: &mut Vec<Step>,
+    ) {
+        let Some(result) = call.result else { return };
+        let room = payload.offered.unwrap_or(u64::MAX);
+        let Ok(moved) = u32::try_from(result) else {
+            if GONE.contains(&result) {
+                self.counters.receive_errno = result.unsigned_abs();
+                self.enter(call, room, result, moment, false);
+            }
+            return;
+        };
+        self.enter(call, room, result, moment, false);
+        if moved == 0 {
+            if room != 0 && self.counters.end_flags & flag::SHUT_RD == 0 {
+                self.counters.receive_flags |= flag::EOF;
+                self.peer_half_closed = true;
+            }
+            return;
+        }
+        self.announce(moment, steps);
+        let offset = self.counters.received;
+        self.counters.received += u64::from(moved);
+        payload.keep(u64::from(moved));
+        if offset == 0 {
+            first(&mut self.counters.first_received, &payload);
+        }
+        if payload.seen.is_empty() {
+            self.counters.receive_flags |= flag::OPAQUE;
+        }
+        self.sample(call, payload, offset, moved, false, moment, steps);
+    }
+
+    /// This side ends it, or one descriptor of it.
+    pub(super) fn end(
+        &mut self,
+        kind: EndKind,
+        (how, wait_status, walk): (u32, u32, u32),
+        fd: i32,
+        moment: Moment,
+        steps: &mut Vec<Step>,
+    ) {
+        if !self.announced {
+            return;
+        }
+        let mut end = End::zeroed();
+        end.header = self.header(Kind::End, moment);
+        end.kind = kind as u32;
+        end.how = how;
+        end.references = self.references + u32::from(self.shared);
+        end.wait_status = wait_status;
+        end.fd = fd;
+        end.walk = walk;
+        end.comm = moment.comm;
+        end.connection = self.counters;
+        end.socket = self.info();
+        self.give(Record::End(Box::new(end)), None, false, steps);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a sample tells of")]
+    fn sample(
+        &mut self,
+        call: Call,
+        payload: Payload,
+        offset: u64,
+        moved: u32,
+        sending: bool,
+        moment: Moment,
+        steps: &mut Vec<Step>,
+    ) {
+        let mut pieces = payload.seen.into_iter().peekable();
+        while let Some((start, bytes)) = pieces.next() {
+            let until = pieces.peek().map_or(u64::from(moved), |(next, _)| *next);
+            let mut sample = Sample::zeroed();
+            sample.header = self.header(Kind::Sample, moment);
+            sample.offset = offset + start;
+            sample.opposite = if sending {
+                self.counters.received
+            } else {
+                self.counters.sent
+            };
+            sample.moved = u32::try_from(until.saturating_sub(start)).unwrap_or(moved);
+            sample.len = u32::try_from(bytes.len()).unwrap_or(moved);
+            sample.sending = u32::from(sending);
+            sample.flags = if sending {
+                self.counters.send_flags
+            } else {
+                self.counters.receive_flags
+            } | if start > 0 { flag::WITHIN } else { 0 };
+            sample.fresh = self.counters.fresh;
+            sample.fd = call.fd;
+            sample.number = u32::from(call.number);
+            let bytes = Bytes {
+                start: bytes,
+                tail: Vec::new(),
+            };
+            self.give(
+                Record::Sample(sample, bytes),
+                payload.offered,
+                payload.by_hand,
+                steps,
+            );
+        }
+    }
+
+    /// The first record, before the first bytes.
+    fn announce(&mut self, moment: Moment, steps: &mut Vec<Step>) {
+        if std::mem::replace(&mut self.announced, true) {
+            return;
+        }
+        self.counters.born_ns = moment.time_ns;
+        self.counters.tgid = moment.pid;
+        self.counters.family = self.name.family;
+        let lost = std::mem::replace(&mut self.lost, false);
+        let mut open = Open::zeroed();
+        open.header = self.header(Kind::Open, moment);
+        open.comm = moment.comm;
+        open.socket = self.info();
+        self.give(Record::Open(Box::new(open)), None, false, steps);
+        self.lost = lost;
+        if lost && self.maybe.is_none() {
+            steps.push(Step::Lost(self.cookie));
+        }
+    }
+
+    fn header(&mut self, kind: Kind, moment: Moment) -> Header {
+        let seq = self.counters.seq;
+        if !self.lost {
+            self.counters.seq = seq.wrapping_add(1);
+        }
+        Header {
+            kind: kind as u32,
+            seq,
+            cookie: self.cookie,
+            time_ns: moment.time_ns,
+            tgid: moment.pid,
+            tid: moment.tid,
+        }
+    }
+
+    fn give(&mut self, record: Record, offered: Option<u64>, by_hand: bool, steps: &mut Vec<Step>) {
+        if self.lost {
+            return;
+        }
+        let step = Step::Record(Box::new(Seen {
+            record,
+            offered,
+            by_hand,
+        }));
+        match &mut self.maybe {
+            Some(held) => held.push(step),
+            None => steps.push(step),
+        }
+    }
+
+    /// What the log tells of the socket now, as far as it goes.
+    fn info(&self) -> SocketInfo {
+        let mut info = SocketInfo::EMPTY;
+        info.inode = self.name.inode.unwrap_or(0);
+        info.family = self.name.family;
+        (info.local, info.local_port) = address(self.name.local);
+        (info.peer, info.peer_port) = address(self.name.peer);
+        let length = self.name.path.len().min(UNIX_PATH_LEN);
+        for (to, from) in info.unix_path.iter_mut().zip(&self.name.path) {
+            *to = *from;
+        }
+        info.unix_path_len = u16::try_from(length).unwrap_or(0);
+        info.reset = u16::from(self.reset);
+        // sk_shutdown's bits: 1 the peer sends no more, 2 we cannot send.
+        if self.peer_gone {
+            info.state = tcp_state::CLOSE;
+            info.shutdown = 3;
+        } else if self.peer_half_closed {
+            info.state = tcp_state::CLOSE_WAIT;
+            info.shutdown = 1;
+        }
+        info
+    }
+
+    fn enter(&mut self, call: Call, offered: u64, result: i32, moment: Moment, sending: bool) {
+        self.counters.fd = call.fd;
+        // Errors whose names are not known here have no number.
+        if result == i32::MIN {
+            return;
+        }
+        let slot = self.counters.call_count as usize % CALL_RING;
+        self.counters.call_count = self.counters.call_count.wrapping_add(1);
+        if let Some(entry) = self.counters.calls.get_mut(slot) {
+            *entry = CallEntry {
+                time_ns: moment.fine_ns,
+                offered,
+                result,
+                tid: moment.tid,
+                number: call.number,
+                sending: u8::from(sending),
+                used: 1,
+                fd: call.fd,
+            };
+        }
+    }
+}
+
+fn first(kept: &mut [u8], payload: &Payload) {
+    if let Some((0, bytes)) = payload.seen.first() {
+        for (to, from) in kept.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+    }
+}
+
+fn address(address: Option<SocketAddr>) -> ([u8; 16], u16) {
+    let mut bytes = [0; 16];
+    let Some(address) = address else {
+        return (bytes, 0);
+    };
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            for (to, from) in bytes.iter_mut().zip(ip.octets()) {
+                *to = from;
+            }
+        }
+        IpAddr::V6(ip) => bytes = ip.octets(),
+    }
+    (bytes, address.port())
+}
+
+/// Whether bytes may be the first of a message: a response's, or a method and
+/// the blank behind it (RFC 9110 section 9.1; as in the kernel side).
+pub(super) fn begins_message(bytes: &[u8]) -> bool {
+    let start = bytes.get(..bytes.len().min(5)).unwrap_or_default();
+    if !start.is_empty() && b"HTTP/".starts_with(start) {
+        return true;
+    }
+    for (place, byte) in bytes.iter().take(20).enumerate() {
+        match byte {
+            b' ' => return place >= 3,
+            b'A'..=b'Z' | b'-' => {}
+            _ => return false,
+        }
+    }
+    !bytes.is_empty()
+}
+
+/// `AF_INET` and its like, as the kernel numbers those that carry HTTP; 0 for
+/// others.
+pub(super) fn family_of(name: &[u8]) -> u16 {
+    match name {
+        b"AF_UNIX" | b"AF_LOCAL" | b"PF_UNIX" | b"PF_LOCAL" => family::UNIX,
+        b"AF_INET" | b"PF_INET" => family::INET,
+        b"AF_INET6" | b"PF_INET6" => family::INET6,
+        _ => 0,
+    }
+}

@@ -1,0 +1,142 @@
+//! Logs that are files: those of the bug, packed ones, and what is none.
+
+use std::{fs, io::Write as _, path::PathBuf};
+
+use crate::program::{file, log};
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/strace")
+        .join(name)
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(path(name)).expect("a log")
+}
+
+/// Promised and accepted bytes of hyper's bug, whose head has 101 bytes.
+const SENDTO: (&str, Option<u64>, Option<u64>) =
+    ("premature-shutdown", Some(14_991_808), Some(219_163));
+
+#[test]
+fn hypers_bug_is_found() {
+    let sendto = file(&path("hyper-1.8.1-bad-sendto.log"));
+    assert_eq!((sendto.one(), sendto.status), (SENDTO, 1));
+    let finding = &sendto.findings[0];
+    assert_eq!(finding["fault"], "local");
+    assert_eq!(finding["stranded_bytes"], 14_772_645);
+    assert_eq!(finding["message"]["method"], "POST");
+    assert_eq!(finding["log_time"], "00:46:07.658081");
+    assert_eq!(finding["time"], serde_json::Value::Null);
+    let writev = file(&path("hyper-1.8.1-bad-writev.log"));
+    assert_eq!(
+        writev.one(),
+        ("premature-shutdown", Some(14_991_808), Some(219_182))
+    );
+}
+
+#[test]
+fn a_whole_response_is_none() {
+    let good = file(&path("hyper-1.8.1-good-sendto.log"));
+    assert_eq!((good.findings.len(), good.status), (0, 0));
+    assert_eq!(good.summary["messages_judged"], 1);
+}
+
+#[test]
+fn the_published_form_is_judged_as_far_as_it_goes() {
+    let bad = file(&path("published-bad.log"));
+    assert_eq!(bad.one(), ("premature-shutdown", Some(14_991_808), None));
+    assert_eq!(bad.findings[0]["sent_with_head_bytes"], 219_264);
+    assert_eq!(bad.status, 1);
+    let good = file(&path("published-good.log"));
+    assert_eq!((good.findings.len(), good.status), (0, 3));
+    assert_eq!(good.unjudged("elided-lines"), 1);
+    assert!(good.said.contains("left out"), "{}", good.said);
+    // One after the other, on the same descriptor.
+    let both = log(text("published-bad.log") + &text("published-good.log"));
+    assert_eq!((both.findings.len(), both.status), (1, 1));
+}
+
+#[test]
+fn gzip_is_unpacked_and_a_packed_log_may_be_cut_off() {
+    let packed = |length: Option<usize>| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer
+            .write_all(text("hyper-1.8.1-bad-sendto.log").as_bytes())
+            .expect("packed");
+        let mut bytes = packer.finish().expect("packed");
+        bytes.truncate(length.unwrap_or(bytes.len()));
+        bytes
+    };
+    assert_eq!(log(packed(None)).one(), SENDTO);
+    let length = packed(None).len();
+    let cut = log(packed(Some(length - 20)));
+    assert!(cut.status == 3 || cut.status == 1, "{}", cut.said);
+    assert_eq!(cut.unjudged("unreadable-lines"), 1);
+}
+
+#[test]
+fn a_line_that_cannot_be_read_takes_back_what_it_might_refute() {
+    let good = text("hyper-1.8.1-good-sendto.log");
+    let lines: Vec<_> = good.lines().collect();
+    for (at, garbage) in [
+        (5, "@@ garbage @@"),
+        (40, "\u{0}\u{0}\u{0}"),
+        (60, "7599  00:46:0"),
+        (70, "listening"),
+    ] {
+        let mut torn = lines.clone();
+        torn[at] = garbage;
+        let analyzed = log(torn.join("\n"));
+        assert_eq!(
+            (analyzed.findings.len(), analyzed.status),
+            (0, 3),
+            "{garbage}"
+        );
+        assert_eq!(analyzed.unjudged("unreadable-lines"), 1);
+        assert!(
+            analyzed.said.contains(&format!("line {}", at + 1)),
+            "{}",
+            analyzed.said
+        );
+    }
+}
+
+#[test]
+fn a_log_may_end_anywhere() {
+    let good = text("hyper-1.8.1-good-sendto.log");
+    for length in (0..good.len()).step_by(97) {
+        let Some(start) = good.get(..length) else {
+            continue;
+        };
+        let analyzed = log(start);
+        assert_eq!(analyzed.findings.len(), 0, "after {length} bytes");
+    }
+    let bad = text("hyper-1.8.1-bad-sendto.log");
+    let torn = log(&bad[..bad.len() - 30]);
+    assert_eq!(torn.status, 1, "the shutdown is whole: {}", torn.summary);
+}
+
+#[test]
+fn what_is_no_log_is_refused_with_what_to_do() {
+    let none = log("hello\nworld\n");
+    assert_eq!(none.status, 2);
+    assert!(
+        none.said.contains("no log of strace") && none.said.contains("strace -f"),
+        "{}",
+        none.said
+    );
+    assert_eq!(log("").status, 2);
+    assert_eq!(log(vec![0_u8; 100_000]).status, 2);
+    let missing = file(&path("there-is-none.log"));
+    assert_eq!(missing.status, 2);
+    assert!(missing.said.contains("No such file"), "{}", missing.said);
+    assert_eq!(missing.said.lines().count(), 1);
+    assert_eq!(file(&path("")).status, 2, "a folder");
+    let zstd = log(b"\x28\xb5\x2f\xfd abc");
+    assert!(
+        zstd.status == 2 && zstd.said.contains("zstd -dc"),
+        "{}",
+        zstd.said
+    );
+}

@@ -1,0 +1,13 @@
+//! `truncwatch analyze`, run as a user would, on logs from files and from the
+//! strace that is installed.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in tests a failure is a panic"
+)]
+
+mod files;
+mod forms;
+mod mutations;
+mod program;
+mod strace;
