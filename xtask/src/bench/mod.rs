@@ -8,11 +8,13 @@
 //! | `probe_effect.rs` | whether a watch changes how often a race is lost |
 //! | `startup.rs` | milliseconds until a watch begins |
 //! | `healthy.rs` | what is found among healthy messages: nothing |
+//! | `analyze.rs` | how fast a log of strace is judged, and with how much memory |
 //! | `observer.rs` | starts and ends truncwatch and strace |
 //! | `worker.rs` | the process whose calls are timed |
 //! | `lines.rs` | waits for a line, but not forever |
 //! | `statistics.rs` | medians and their like |
 
+mod analyze;
 mod healthy;
 mod lines;
 mod observer;
@@ -45,13 +47,17 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
 
-    /// Rounds of per-call, runs of startup
+    /// Rounds of per-call and analyze, runs of startup
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 
     /// Messages of healthy, over all servers together
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     messages: u64,
+
+    /// Size of the log of analyze, in millions of bytes
+    #[arg(long, value_name = "MB", default_value_t = 1074, value_parser = clap::value_parser!(u64).range(1..))]
+    megabytes: u64,
 
     /// Be the process that is measured
     #[arg(long, hide = true)]
@@ -68,6 +74,8 @@ enum Name {
     Startup,
     /// Findings among healthy messages
     Healthy,
+    /// Seconds to judge a log of strace, against grep
+    Analyze,
 }
 
 /// A measurement, with its name.
@@ -96,6 +104,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if wanted(Name::Startup) {
         let result = startup::measure(&truncwatch, arguments.rounds)?;
         print(arguments, "startup", result)?;
+    }
+    if wanted(Name::Analyze) {
+        let result = analyze::measure(&truncwatch, arguments.rounds, arguments.megabytes)?;
+        print(arguments, "analyze", result)?;
     }
     if wanted(Name::Healthy) {
         let result = healthy::measure(&truncwatch, arguments.messages)?;
