@@ -66,7 +66,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally) -> Vec<String> {
     }
     if counts.untraced > 0 {
         advice.push(format!(
-            "{} threads were not traced: what they sent is not known; run: {}",
+            "{} threads were not traced, or are in other files of strace -ff (join them with strace-log-merge): what they sent is not known; run: {}",
             counts.untraced,
             command(HEADS)
         ));

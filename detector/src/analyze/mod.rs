@@ -92,6 +92,14 @@ pub fn judge<'a>(
         summary: Summary::default(),
         closed: false,
     };
+    // strace -ff adds a thread's number to the name.
+    let thread = options
+        .log
+        .extension()
+        .is_some_and(|extension| extension.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    if thread {
+        analysis.replay.is_one_of_several();
+    }
     let read = analysis.read(name, input, &advance);
     advance(true);
     read?;

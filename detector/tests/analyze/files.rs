@@ -140,3 +140,18 @@ fn what_is_no_log_is_refused_with_what_to_do() {
         zstd.said
     );
 }
+
+#[test]
+fn a_file_of_one_thread_of_several_is_not_judged() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let log = folder.join("trace.7599");
+    let one: String = text("hyper-1.8.1-bad-writev.log")
+        .lines()
+        .filter_map(|line| Some(format!("{}\n", line.split_once(' ')?.1)))
+        .collect();
+    fs::write(&log, &one).expect("written");
+    let apart = file(&log);
+    assert_eq!((apart.findings.len(), apart.status), (0, 3));
+    assert!(apart.said.contains("strace-log-merge"), "{}", apart.said);
+    assert_eq!(crate::program::log(one).status, 1);
+}

@@ -589,6 +589,10 @@ impl Replay {
         {
             self.lose(cookie);
         }
+        if self.apart {
+            self.counts.untraced = self.counts.untraced.max(1);
+            self.lose(cookie);
+        }
         // Without `-y` a number says nothing about whose it is.
         let named = self.sockets.get(&cookie).is_some_and(|socket| {
             socket.name.inode.is_some()

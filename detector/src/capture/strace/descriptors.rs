@@ -1,7 +1,7 @@
 //! Who has which descriptors: tables, shared by the threads of a process and
 //! copied by fork(2).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// What a descriptor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +63,8 @@ pub(super) struct Thread {
 /// All of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Descriptors {
-    pub(super) tables: HashMap<u32, Table>,
-    pub(super) threads: HashMap<u32, Thread>,
+    pub(super) tables: BTreeMap<u32, Table>,
+    pub(super) threads: BTreeMap<u32, Thread>,
     next: u32,
 }
 

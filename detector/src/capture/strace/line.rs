@@ -109,6 +109,13 @@ fn event(text: &[u8]) -> Event<'_> {
         Some(b'-') if text.starts_with(b"--- ") && text.ends_with(b" ---") => Event::Nothing,
         // A frame of `-k`.
         Some(b'>') if text.starts_with(b"> ") => Event::Nothing,
+        // Bytes of `-e read` and `-e write`.
+        Some(b'|') if text.starts_with(b"| 0") => Event::Nothing,
+        Some(b'*')
+            if text.starts_with(b"* ") && memmem::find(text, b" bytes in buffer ").is_some() =>
+        {
+            Event::Nothing
+        }
         Some(b'/' | b'#' | b'.' | b'[' | b'(' | 0xe2) if elides(text) => Event::Elision,
         Some(b's') if text.starts_with(b"strace: ") => Event::Nothing,
         Some(b'P') if message(text) => Event::Nothing,
@@ -157,7 +164,7 @@ fn resumed(text: &[u8]) -> Option<Event<'_>> {
     let rest = text.strip_prefix(b"<... ")?;
     let name = rest.get(..memchr(b' ', rest)?)?;
     let rest = rest.get(name.len()..)?.strip_prefix(b" resumed>")?;
-    is_name(name).then_some(Event::Resumed(name, rest))
+    (is_name(name) || name == b"????").then_some(Event::Resumed(name, rest))
 }
 
 /// `+++ exited with 0 +++`, `+++ killed by SIGKILL +++`.
@@ -213,7 +220,8 @@ fn call(text: &[u8]) -> Option<Event<'_>> {
     let head = text.get(..text.len().min(40))?;
     let parenthesis = memchr(b'(', head)?;
     let name = text.get(..parenthesis)?;
-    if !is_name(name) && !name.starts_with(b"syscall_0x") {
+    // Those without a name, and those that strace came too late for.
+    if !is_name(name) && !name.starts_with(b"syscall_0x") && name != b"????" {
         return None;
     }
     let rest = text.get(parenthesis + 1..)?;
@@ -310,7 +318,7 @@ mod tests {
 
     #[test]
     fn what_happened() {
-        let cases: [(&str, Event<'_>); 16] = [
+        let cases: [(&str, Event<'_>); 20] = [
             (
                 "recvfrom(7,  <unfinished ...>",
                 Event::Unfinished(b"recvfrom", b"7,  "),
@@ -338,6 +346,10 @@ mod tests {
             ("strace: Process 5 attached", Event::Nothing),
             ("Process 5 attached", Event::Nothing),
             ("", Event::Nothing),
+            (" | 00000  48 54 54 50  HTTP |", Event::Nothing),
+            (" * 100 bytes in buffer 0", Event::Nothing),
+            ("????( <unfinished ...>", Event::Unfinished(b"????", b" ")),
+            ("<... ???? resumed>) = ?", Event::Resumed(b"????", b") = ?")),
             (" > /lib/libc.so.6(write+0x10) [0xf0]", Event::Nothing),
             (
                 "// ... keeps writing until buffer drains ...",

@@ -69,9 +69,17 @@ pub struct Replay {
     carried: Vec<u8>,
     /// The thread whose lines have no number, once it is known.
     nameless: Option<u32>,
+    /// The log is one of several (`-ff`): other threads are in others.
+    pub(super) apart: bool,
 }
 
 impl Replay {
+    /// The log is one thread's of several (`-ff`): what the others did is not
+    /// in it.
+    pub fn is_one_of_several(&mut self) {
+        self.apart = true;
+    }
+
     /// Takes the next line; what it comes to is in [`Self::take_steps`].
     pub fn line(&mut self, text: LineText<'_>) {
         self.counts.lines += 1;
@@ -255,6 +263,8 @@ impl Replay {
         let line = self.counts.lines;
         let tid = match pid {
             Some(pid) => {
+                // It was joined with the others.
+                self.apart = false;
                 if !self.descriptors.threads.contains_key(&pid) {
                     self.new_thread(pid);
                 }
