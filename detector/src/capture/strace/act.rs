@@ -808,6 +808,7 @@ impl Replay {
             Returned::Value(0) | Returned::Unknown | Returned::Error(ENOTCONN) => {}
             _ => return Some(()),
         }
+        self.hear_threads(tid);
         let Some(cookie) = self.resolve(tid, fd, annotation, true) else {
             return Some(());
         };
@@ -835,6 +836,7 @@ impl Replay {
 
     /// A descriptor goes away.
     fn closes(&mut self, tid: u32, fd: i32, annotation: &[u8], kind: EndKind, walk: u32) {
+        self.hear_threads(tid);
         if !annotation.is_empty() && glance(annotation) {
             // It may be known by its name, from another thread.
             if let Named::Socket(name) = named(annotation)
@@ -862,6 +864,7 @@ impl Replay {
     }
 
     fn closes_range(&mut self, tid: u32, first: i32, last: i32, flags: &[u8]) {
+        self.hear_threads(tid);
         let marks = has_flag(flags, "CLOSE_RANGE_CLOEXEC");
         let apart = has_flag(flags, "CLOSE_RANGE_UNSHARE");
         let Some(table) = self.descriptors.table_of(tid) else {
@@ -997,8 +1000,16 @@ impl Replay {
         }
     }
 
+    /// The same for a thread's table.
+    fn hear_threads(&mut self, tid: u32) {
+        if let Some(thread) = self.descriptors.threads.get(&tid) {
+            self.hear_all(thread.table);
+        }
+    }
+
     /// An exec: what it closes, and the process is its own from then on.
     fn executes(&mut self, tid: u32) {
+        self.hear_threads(tid);
         let line = self.counts.lines;
         let first = self
             .descriptors

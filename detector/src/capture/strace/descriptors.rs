@@ -31,6 +31,8 @@ pub(super) struct Table {
     pub(super) exiting: Option<u32>,
     /// Threads of which the log has no line yet.
     pub(super) unheard: HashSet<u32>,
+    /// A line without a thread's number came while there were such threads.
+    pub(super) nameless: bool,
     /// Bytes may be moved that no line tells of.
     pub(super) blind: bool,
 }

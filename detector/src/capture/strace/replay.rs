@@ -288,25 +288,36 @@ impl Replay {
             && !table.unheard.is_empty()
         {
             table.unheard.remove(&tid);
-            // Lines have numbers as soon as two are traced.
-            if pid.is_none() && !table.unheard.is_empty() {
-                self.counts.untraced += table.unheard.len() as u64;
-                table.unheard.clear();
-                table.blind = true;
-                let cookies: Vec<_> = table
-                    .slots
-                    .values()
-                    .filter_map(|slot| match slot.what {
-                        What::Socket(cookie) => Some(cookie),
-                        What::File => None,
-                    })
-                    .collect();
-                for cookie in cookies {
-                    self.lose(cookie);
-                }
-            }
+            // Lines have numbers as soon as two are traced: some time after the
+            // second was made.
+            table.nameless |= pid.is_none();
         }
         tid
+    }
+
+    /// A descriptor of this table is about to go away: threads that are not
+    /// traced, as it seems, may be writing.
+    pub(super) fn hear_all(&mut self, table: u32) {
+        let Some(table) = self.descriptors.tables.get_mut(&table) else {
+            return;
+        };
+        if !table.nameless || table.unheard.is_empty() {
+            return;
+        }
+        self.counts.untraced += table.unheard.len() as u64;
+        table.unheard.clear();
+        table.blind = true;
+        let cookies: Vec<_> = table
+            .slots
+            .values()
+            .filter_map(|slot| match slot.what {
+                What::Socket(cookie) => Some(cookie),
+                What::File => None,
+            })
+            .collect();
+        for cookie in cookies {
+            self.lose(cookie);
+        }
     }
 
     /// A thread of which the log had no line before.
@@ -507,6 +518,7 @@ impl Replay {
 
     /// A process ended, and its descriptors with it.
     fn end_table(&mut self, table: u32, status: u32, moment: Moment) {
+        self.hear_all(table);
         let Some(table) = self.descriptors.tables.remove(&table) else {
             return;
         };
