@@ -18,7 +18,8 @@ use aya_ebpf::{
     maps::Array,
 };
 use detector_common::{
-    Connection, Hint, REGISTER_WORDS, STACK_PIECE, STACK_PIECES, StackCopy, StackPiece, Stat, flag,
+    Connection, Hint, REGISTER_WORDS, STACK_HOLE, STACK_PIECE, STACK_PIECES, StackCopy, StackPiece,
+    Stat, flag,
 };
 
 use crate::{
@@ -101,6 +102,9 @@ struct Copying {
     registers: Address,
     /// The page of the stack pointer.
     start: u64,
+    /// Pieces in a row that could not be read.
+    unreadable: u32,
+    pad: u32,
 }
 
 /// Copies the stack of the current thread, which made a system call.
@@ -116,6 +120,8 @@ pub(crate) fn copy_stack(moment: Moment) {
         moment,
         registers,
         start: pointer & !(STACK_PIECE as u64 - 1),
+        unreadable: 0,
+        pad: 0,
     };
     // SAFETY: a map of this program, a callback of the form that the helper
     // asks for, and a context that outlives the call.
@@ -129,20 +135,28 @@ pub(crate) fn copy_stack(moment: Moment) {
     };
 }
 
-/// One piece; the first that cannot be read is behind the stack's end.
+/// One piece.
 unsafe extern "C" fn copy_piece(
     _map: *mut c_void,
     key: *const u32,
     _value: *mut c_void,
-    copying: *const Copying,
+    copying: *mut Copying,
 ) -> i64 {
     // SAFETY: the helper passes the key of the element and our context.
-    let (index, copying) = unsafe { (*key, &*copying) };
+    let (index, copying) = unsafe { (*key, &mut *copying) };
     let address = copying.start + u64::from(index) * STACK_PIECE as u64;
     let length = config!(registers.length);
     if length > (REGISTER_WORDS * 8) as u32 {
         return 1;
     }
+    // Before room is taken for it: a look at whether the page is there.
+    let mut word = 0_u64;
+    // SAFETY: room for the eight bytes; the helper checks the address.
+    if unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, address as *const c_void) } != 0 {
+        copying.unreadable += 1;
+        return i64::from(copying.unreadable >= STACK_HOLE);
+    }
+    copying.unreadable = 0;
     let Some(mut entry) = STACKS.reserve::<StackPiece>(0) else {
         count(Stat::StacksFull);
         return 1;

@@ -17,9 +17,6 @@ const KEPT_NS: u64 = 10_000_000_000;
 /// Most that are kept, 64 KiB each at most.
 const KEPT: usize = 512;
 
-/// How long what a process has mapped is taken to be as it was, nanoseconds.
-const FRESH_NS: u64 = 250_000_000;
-
 /// Most processes of which it is remembered.
 const PROCESSES: usize = 256;
 
@@ -76,10 +73,11 @@ impl Copies {
             return;
         }
         self.forget(now_ns);
+        // Once for all stacks that were read together.
         let fresh = self
             .maps
             .get(&piece.tgid)
-            .is_some_and(|known| now_ns.saturating_sub(known.time_ns) < FRESH_NS);
+            .is_some_and(|known| known.time_ns >= piece.time_ns);
         if !fresh {
             self.know(piece.tgid, now_ns);
         }
@@ -131,7 +129,7 @@ mod tests {
         copies.take(&piece(2, 50, 0x9000), 60);
         copies.take(&piece(1, 50, 0x2000), 60);
         let one = copies.remove(1, 50);
-        assert_eq!(one.as_ref().map(|copied| copied.memory.len()), Some(8192));
+        assert_eq!(one.as_ref().map(|copied| copied.memory.span()), Some(8192));
         assert!(one.is_some_and(|copied| copied.maps.is_some()));
         assert!(copies.remove(1, 50).is_none());
         assert!(copies.remove(2, 50).is_some());

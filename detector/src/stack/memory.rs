@@ -2,42 +2,45 @@
 
 use detector_common::STACK_PIECE;
 
-/// Stack memory, from the page of the stack pointer on.
+/// Stack memory, from the page of the stack pointer on; without the pages that
+/// were not in memory, as those of a large buffer that is not used yet.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memory {
-    start: u64,
-    bytes: Vec<u8>,
-}
+pub(super) struct Memory(Vec<(u64, Box<[u8; STACK_PIECE]>)>);
 
 impl Memory {
-    /// Takes the next piece; one that does not follow the last is left.
+    /// Takes a piece, the ones before it first.
     pub(super) fn push(&mut self, address: u64, piece: &[u8; STACK_PIECE]) {
-        if self.bytes.is_empty() {
-            self.start = address;
-        }
-        if self.end() == address {
-            self.bytes.extend_from_slice(piece);
+        if address >= self.end() {
+            self.0.push((address, Box::new(*piece)));
         }
     }
 
-    fn end(&self) -> u64 {
-        self.start.wrapping_add(self.bytes.len() as u64)
+    /// The address behind the last piece.
+    pub(super) fn end(&self) -> u64 {
+        self.0
+            .last()
+            .map_or(0, |(address, _)| address.saturating_add(STACK_PIECE as u64))
     }
 
-    /// Bytes there are.
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+    /// Bytes from the first piece to the last.
+    pub(super) fn span(&self) -> u64 {
+        let start = self.0.first().map_or(0, |(address, _)| *address);
+        self.end().saturating_sub(start)
     }
 
-    /// `N` bytes.
-    pub(super) fn read<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
-        let at = usize::try_from(address.checked_sub(self.start)?).ok()?;
-        self.bytes.get(at..)?.first_chunk().copied()
+    fn byte(&self, address: u64) -> Option<u8> {
+        let next = self.0.partition_point(|(start, _)| *start <= address);
+        let (start, bytes) = self.0.get(next.checked_sub(1)?)?;
+        bytes.get(usize::try_from(address - start).ok()?).copied()
     }
 
     /// A word.
     pub(super) fn word(&self, address: u64) -> Option<u64> {
-        self.read(address).map(u64::from_le_bytes)
+        let mut bytes = [0; 8];
+        for (at, byte) in (0..).zip(&mut bytes) {
+            *byte = self.byte(address.checked_add(at)?)?;
+        }
+        Some(u64::from_le_bytes(bytes))
     }
 }
 
@@ -46,18 +49,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_within_what_was_copied_and_nothing_else() {
+    fn reads_what_was_copied_and_nothing_else() {
         let mut memory = Memory::default();
         assert_eq!(memory.word(0), None);
         memory.push(0x5000, &[1; STACK_PIECE]);
-        memory.push(0x7000, &[3; STACK_PIECE]);
         memory.push(0x6000, &[2; STACK_PIECE]);
-        assert_eq!(memory.len(), 2 * STACK_PIECE);
+        memory.push(0x6000, &[9; STACK_PIECE]);
+        memory.push(0x8000, &[3; STACK_PIECE]);
+        assert_eq!(memory.span(), 4 * STACK_PIECE as u64);
         assert_eq!(memory.word(0x4fff), None);
         assert_eq!(memory.word(0x5000), Some(0x0101_0101_0101_0101));
         assert_eq!(memory.word(0x5ffc), Some(0x0202_0202_0101_0101));
         assert_eq!(memory.word(0x6ff8), Some(0x0202_0202_0202_0202));
         assert_eq!(memory.word(0x6ff9), None);
+        assert_eq!(memory.word(0x8ff8), Some(0x0303_0303_0303_0303));
+        assert_eq!(memory.word(0x9000), None);
         assert_eq!(memory.word(u64::MAX), None);
     }
 }

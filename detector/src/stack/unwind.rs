@@ -7,7 +7,6 @@
 
 use std::rc::Rc;
 
-use detector_common::STACK_PIECE;
 use gimli::{
     BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameHdr, EndianSlice, EvaluationResult,
     Expression, FrameDescriptionEntry, LittleEndian, Location, RegisterRule, UnwindContext,
@@ -25,6 +24,9 @@ use super::{
 
 /// Most frames that are followed.
 const FRAMES: usize = 256;
+
+/// What lies further from the stack pointer is not on the same stack.
+const STACK_LIMIT: u64 = 1 << 30;
 
 /// Most steps of an expression; those of compilers have a dozen.
 const EXPRESSION_STEPS: u32 = 1000;
@@ -75,7 +77,10 @@ pub(super) enum Incomplete {
     },
     /// It goes on.
     #[error("it goes on beyond the {} KiB that were copied", .0 / 1024)]
-    Memory(usize),
+    Memory(u64),
+    /// A page of it was swapped out.
+    #[error("{0:#x} of it was not in memory")]
+    Hole(u64),
     /// It is not what ran, or not what is there.
     #[error("{address:#x} of {path} is not behind a call")]
     NotCalled {
@@ -347,13 +352,14 @@ impl Frame<'_> {
 
     fn word(&self, address: u64) -> Result<u64, Incomplete> {
         self.memory.word(address).ok_or_else(|| {
-            // Below the stack pointer, or nowhere near: not a matter of size.
             let pointer = self.registers.get(STACK_POINTER).unwrap_or(0);
-            let near = address >= pointer && address - pointer < (1 << 30);
-            if near || self.memory.len() < STACK_PIECE {
-                Incomplete::Memory(self.memory.len())
-            } else {
-                self.unknown()
+            match address.checked_sub(pointer) {
+                Some(above) if above < STACK_LIMIT && address < self.memory.end() => {
+                    Incomplete::Hole(address)
+                }
+                Some(above) if above < STACK_LIMIT => Incomplete::Memory(self.memory.span()),
+                // Below the stack pointer, or nowhere near: not a matter of size.
+                _ => self.unknown(),
             }
         })
     }
