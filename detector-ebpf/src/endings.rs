@@ -485,7 +485,7 @@ impl Ending {
             socket.describe(&mut (*end).socket);
         }
         // SAFETY: described above.
-        let stack = self.stack(cookie, connection, unsafe { &(*end).socket });
+        let (stack, pieces) = self.stack(cookie, connection, unsafe { &(*end).socket });
         // SAFETY: as above.
         unsafe {
             (*end).stack = stack as u32;
@@ -493,17 +493,17 @@ impl Ending {
         }
         entry.submit(wake(moment));
         if stack == StackCopy::Taken {
-            copy_stack(moment);
+            copy_stack(moment, pieces);
         }
     }
 
     /// Whether the stack is copied. Of one of several descriptors it is not:
     /// its close ends nothing.
     #[inline(always)]
-    fn stack(&self, cookie: u64, connection: &Connection, socket: &SocketInfo) -> StackCopy {
+    fn stack(&self, cookie: u64, connection: &Connection, socket: &SocketInfo) -> (StackCopy, u32) {
         let shutdown = matches!(self.kind, EndKind::Shutdown);
         if !self.by_call || (!shutdown && self.references > 1) {
-            return StackCopy::None;
+            return (StackCopy::None, 0);
         }
         let discards = socket.unread > 0 || socket.reset != 0;
         let circumstances = Circumstances {

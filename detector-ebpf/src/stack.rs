@@ -33,9 +33,13 @@ const AVAILABLE: u64 = 0;
 
 /// Bytes that may wait in the ring buffer before no stack is copied any more
 /// where nothing but its youth speaks against a connection. It is read twenty
-/// times a second: so no more than some 300 such copies are made in one, and
+/// times a second: so no more than some 200 such copies are made in one, and
 /// those with a reason always find room.
-const GUESSES: u64 = STACK_BYTES as u64 / 4;
+const GUESSES: u64 = STACK_BYTES as u64 / 16;
+
+/// Pieces that are copied then: 24 KiB, of which few servers use more. Most such
+/// connections are in order.
+const GUESS_PIECES: u32 = 6;
 
 /// One entry per piece, for its length only: a loop, as in `maps::WORDS`.
 #[map]
@@ -49,7 +53,7 @@ pub(crate) struct Circumstances {
     pub(crate) resets: bool,
 }
 
-/// Whether the stack is copied at an ending.
+/// Whether the stack is copied at an ending, and how many pieces of it at most.
 ///
 /// | what the kernel side knows | is it copied |
 /// | --- | --- |
@@ -58,41 +62,39 @@ pub(crate) struct Circumstances {
 /// | the judge's hint: the message is owed bytes | yes |
 /// | the ending makes the kernel send a reset | yes |
 /// | the last send took less than it was offered, or failed | yes |
-/// | nothing yet: the judge has not read the head (it reads twenty times a second) | if few stacks wait |
+/// | nothing yet: the judge has not read the head (it reads twenty times a second) | some of it, if few stacks wait |
 #[inline(always)]
 pub(crate) fn wanted(
     cookie: u64,
     connection: &Connection,
     circumstances: &Circumstances,
-) -> StackCopy {
+) -> (StackCopy, u32) {
     if config!(stacks) == 0 {
-        return StackCopy::None;
+        return (StackCopy::None, 0);
     }
     if connection.send_flags & flag::HEAD_SEEN == 0 {
-        return StackCopy::Unsuspected;
+        return (StackCopy::Unsuspected, 0);
     }
     if circumstances.resets {
-        return StackCopy::Taken;
+        return (StackCopy::Taken, STACK_PIECES);
     }
     if !circumstances.shutdown && connection.end_flags & flag::SHUT_WR != 0 {
         // That was its end.
-        return StackCopy::Unsuspected;
+        return (StackCopy::Unsuspected, 0);
     }
     let Hint { next, whole } = hint(cookie);
     if next >= Hint::NEVER || (whole && next == connection.sent) {
-        return StackCopy::Unsuspected;
-    }
-    if next >= connection.sent {
-        return StackCopy::Taken;
+        return (StackCopy::Unsuspected, 0);
     }
     let known = connection.last_offered != u64::MAX;
-    if known && connection.last_result < connection.last_offered as i64 {
-        return StackCopy::Taken;
+    let stranded = known && connection.last_result < connection.last_offered as i64;
+    if next >= connection.sent || stranded {
+        return (StackCopy::Taken, STACK_PIECES);
     }
     if STACKS.query(AVAILABLE) < GUESSES {
-        StackCopy::Taken
+        (StackCopy::Taken, GUESS_PIECES)
     } else {
-        StackCopy::Crowded
+        (StackCopy::Crowded, 0)
     }
 }
 
@@ -104,12 +106,13 @@ struct Copying {
     start: u64,
     /// Pieces in a row that could not be read.
     unreadable: u32,
-    pad: u32,
+    /// Pieces that may still be copied.
+    left: u32,
 }
 
 /// Copies the stack of the current thread, which made a system call.
 #[inline(always)]
-pub(crate) fn copy_stack(moment: Moment) {
+pub(crate) fn copy_stack(moment: Moment, pieces: u32) {
     // SAFETY: neither can fail for the current task. bpf_task_pt_regs: Linux
     // 5.15.
     let registers = Address(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf().cast()) } as u64);
@@ -121,7 +124,7 @@ pub(crate) fn copy_stack(moment: Moment) {
         registers,
         start: pointer & !(STACK_PIECE as u64 - 1),
         unreadable: 0,
-        pad: 0,
+        left: pieces,
     };
     // SAFETY: a map of this program, a callback of the form that the helper
     // asks for, and a context that outlives the call.
@@ -146,7 +149,7 @@ unsafe extern "C" fn copy_piece(
     let (index, copying) = unsafe { (*key, &mut *copying) };
     let address = copying.start + u64::from(index) * STACK_PIECE as u64;
     let length = config!(registers.length);
-    if length > (REGISTER_WORDS * 8) as u32 {
+    if copying.left == 0 || length > (REGISTER_WORDS * 8) as u32 {
         return 1;
     }
     // Before room is taken for it: a look at whether the page is there.
@@ -185,5 +188,6 @@ unsafe extern "C" fn copy_piece(
         return 1;
     }
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    copying.left -= 1;
     0
 }

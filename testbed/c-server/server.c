@@ -7,8 +7,8 @@
  *   /close      give_up() calls close()
  *   /thread     the same in a thread
  *   /signal     a signal handler calls it
- *   /deep       behind a function with 100,000 bytes on the stack
- *   /buffer     behind a function with 12,000 bytes that are not used
+ *   /deep       behind a function with 100,000 bytes on the stack, after a while
+ *   /buffer     behind a function with 24,000 bytes that are not used
  *   /generated  behind code made at run time
  *   /whole      all of the 100,000 bytes, then close()
  */
@@ -64,13 +64,14 @@ NOINLINE static int deep(void)
 	volatile char room[100000];
 	for (size_t at = 0; at < sizeof room; at++)
 		room[at] = 1;
+	usleep(200000);
 	int result = handle();
 	return result + room[0];
 }
 
 NOINLINE static int buffer(void)
 {
-	volatile char room[12000];
+	volatile char room[24000];
 	int result = handle();
 	room[0] = 1;
 	return result + room[0];

@@ -78,7 +78,7 @@ fn name(symbol: &str) -> Cow<'_, str> {
         match letter {
             '<' if depth > 0 => depth += 1,
             // Behind a name; elsewhere a path begins with it: `<A as B>::f`.
-            '<' if before.is_alphanumeric() || before == '_' => {
+            '<' if before.is_alphanumeric() || "_}".contains(before) => {
                 depth = 1;
                 text.push_str("<…>");
             }
@@ -119,6 +119,7 @@ mod tests {
         for (whole, short) in [
             ("main", "main"),
             ("poll<A<B>, fn() -> C>", "poll<…>"),
+            ("{closure#0}<A>", "{closure#0}<…>"),
             ("<a::B<C> as d::E<F>>::f<G>", "<a::B<…> as d::E<…>>::f<…>"),
             (
                 "std::vector<int>::push_back(int)",
