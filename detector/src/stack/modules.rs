@@ -6,16 +6,20 @@ use std::{
     fs::{self, File},
     io,
     os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::Path,
     rc::Rc,
 };
 
 use object::{Object as _, ObjectSection as _, ObjectSegment as _, ReadCache};
-use rustix::fs::{major, minor};
+use rustix::fs::{Mode, OFlags, major, minor};
 
 use super::maps::Mapping;
 
 /// Most files that are kept open.
 const OPEN: usize = 128;
+
+/// Most bytes of a table; browsers' have 30 million.
+const TABLE: u64 = 256 << 20;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +88,9 @@ impl Module {
             .collect();
         let section = |name| {
             let section = object.section_by_name(name)?;
+            if section.size() > TABLE {
+                return None;
+            }
             let bytes = section.uncompressed_data().ok()?.into_owned();
             let address = section.address();
             (!bytes.is_empty()).then_some(Section { address, bytes })
@@ -170,6 +177,12 @@ impl Modules {
     }
 }
 
+/// Without waiting, whatever is there: another may have put a pipe at the path.
+fn open_file(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
 /// The file itself while the process has it mapped, whatever its path means here
 /// and now (a container, an upgrade); after that what is at its path, if that is
 /// the same file.
@@ -181,12 +194,14 @@ fn open(pid: u32, mapping: &Mapping) -> Result<File, ModuleError> {
     );
     // The process may have begun another program meanwhile.
     let same = fs::read_link(&link).is_ok_and(|path| path.to_str() == Some(&mapping.path));
-    if same && let Ok(file) = File::open(&link) {
+    if same && let Ok(file) = open_file(Path::new(&link)) {
         return Ok(file);
     }
     let mut other = false;
     for path in [format!("/proc/{pid}/root{name}"), name.to_owned()] {
-        let Ok(file) = File::open(path) else { continue };
+        let Ok(file) = open_file(Path::new(&path)) else {
+            continue;
+        };
         let metadata = file
             .metadata()
             .map_err(|error| ModuleError::Unreadable(name.to_owned(), error))?;
@@ -201,4 +216,52 @@ fn open(pid: u32, mapping: &Mapping) -> Result<File, ModuleError> {
     } else {
         ModuleError::Gone(name.to_owned())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::maps::Maps;
+
+    /// This test's own code.
+    fn own() -> Option<Mapping> {
+        let here = own as fn() -> Option<Mapping> as usize as u64;
+        Maps::of(std::process::id())?.at(here).cloned()
+    }
+
+    #[test]
+    fn the_running_program_has_tables_and_addresses() -> Result<(), ModuleError> {
+        let mapping = own().expect("this code is mapped");
+        let mut modules = Modules::default();
+        let module = modules.get(std::process::id(), &mapping)?;
+        assert!(module.eh_frame.is_some() && module.eh_frame_hdr.is_some());
+        assert!(module.address_of(&mapping, mapping.start).is_some());
+        assert_eq!(module.address_of(&mapping, mapping.start - 1), None);
+        assert_eq!(module.code_before(&mapping, mapping.start + 64, 7).len(), 7);
+        let again = modules.get(std::process::id(), &mapping)?;
+        assert!(Rc::ptr_eq(&module, &again));
+        Ok(())
+    }
+
+    #[test]
+    fn another_file_at_the_path_is_not_taken() {
+        let mut mapping = own().expect("this code is mapped");
+        // Of a process that is gone.
+        let get = |mapping: &Mapping| Modules::default().get(4_194_305, mapping).map(drop);
+        assert!(get(&mapping).is_ok(), "by its path");
+        mapping.inode += 1;
+        assert!(matches!(get(&mapping), Err(ModuleError::Replaced(_))));
+        mapping.path = "/nonexistent/program".to_owned();
+        assert!(matches!(get(&mapping), Err(ModuleError::Gone(_))));
+    }
+
+    #[test]
+    fn what_is_no_program_is_refused() {
+        let file = File::open(file!()).or_else(|_| File::open(format!("../{}", file!())));
+        let file = file.expect("this source is there");
+        assert!(matches!(
+            Module::read("modules.rs".to_owned(), file),
+            Err(ModuleError::Malformed(..))
+        ));
+    }
 }

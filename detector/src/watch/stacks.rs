@@ -14,6 +14,9 @@ use crate::{
 /// after its ending, nanoseconds.
 const LATE_NS: u64 = 100_000_000;
 
+/// Most stacks that are being resolved at a time; each takes some 64 KiB.
+const RESOLVING: usize = 256;
+
 /// How long the end of a watch waits for a stack.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -87,6 +90,12 @@ impl Stacks {
 
     /// Goes on with what has come meanwhile.
     fn advance(&mut self, now_ns: u64) {
+        let is_resolving = |state: &State| matches!(state, State::Resolving(_));
+        let mut resolving = self
+            .queue
+            .iter()
+            .filter(|(_, state)| is_resolving(state))
+            .count();
         for (waiting, state) in &mut self.queue {
             let State::Late(until) = *state else { continue };
             let finding = &waiting.finding;
@@ -98,6 +107,10 @@ impl Stacks {
                 }
                 continue;
             };
+            if resolving >= RESOLVING {
+                *state = State::Done(Stack::none("too many findings came at once"));
+                continue;
+            }
             if self.resolver.is_none() {
                 match Resolver::start() {
                     Ok(resolver) => self.resolver = Some(resolver),
@@ -111,6 +124,7 @@ impl Stacks {
                 resolver.give(self.next, copied);
                 *state = State::Resolving(self.next);
                 self.next += 1;
+                resolving += 1;
             }
         }
     }

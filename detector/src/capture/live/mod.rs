@@ -199,6 +199,9 @@ impl Live {
         if let Some(entries) = options.max_connections {
             loader.map_max_entries("CONNECTIONS", entries);
         }
+        if !options.stacks {
+            loader.map_max_entries("STACKS", 4096);
+        }
         let mut programs = loader.load(options.object.as_deref().unwrap_or(OBJECT))?;
         let map = |programs: &mut Ebpf, name: &'static str| {
             programs.take_map(name).ok_or(CaptureError::Object(name))
