@@ -33,7 +33,7 @@ pub use header::{Header, Kind};
 pub use hint::{HINT_SLOTS, Hint, hint_slot};
 pub use open::Open;
 pub use sample::{EDGE_END, EDGE_START, SAMPLE_LEN, Sample};
-pub use stack::{REGISTER_WORDS, STACK_HOLE, STACK_PIECE, STACK_PIECES, StackCopy, StackPiece};
+pub use stack::{REGISTER_WORDS, STACK_PIECE, STACK_PIECES, StackCopy, StackPiece};
 pub use stats::Stat;
 
 /// A type whose every bit pattern is a value and that has no padding, so that

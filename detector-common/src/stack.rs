@@ -10,10 +10,6 @@ pub const STACK_PIECE: usize = 4096;
 /// Most pieces of a stack: 64 KiB from the page of the stack pointer on.
 pub const STACK_PIECES: u32 = 16;
 
-/// So many in a row that cannot be read lie beyond the stack; fewer are a large
-/// buffer on it that was not used yet.
-pub const STACK_HOLE: u32 = 8;
-
 /// Room for registers: as many as arm64's `struct user_pt_regs` has (x0 to x30,
 /// sp, pc, pstate); x86-64 has 21.
 pub const REGISTER_WORDS: usize = 34;

@@ -21,7 +21,7 @@ use crate::{
     kernel::{File, Socket, copy, current_task, descriptors},
     maps::{CONNECTIONS, PROCESSES, RECORDS, WORDS, config, count, watched},
     ring::{Moment, current, header, wake},
-    stack::{Circumstances, copy_stack, wanted},
+    stack::{Amount, Circumstances, copy_stack, wanted},
 };
 
 /// Arguments in a `sys_enter_*` tracepoint's record, eight bytes each
@@ -485,7 +485,7 @@ impl Ending {
             socket.describe(&mut (*end).socket);
         }
         // SAFETY: described above.
-        let (stack, pieces) = self.stack(cookie, connection, unsafe { &(*end).socket });
+        let (stack, amount) = self.stack(cookie, connection, unsafe { &(*end).socket });
         // SAFETY: as above.
         unsafe {
             (*end).stack = stack as u32;
@@ -493,17 +493,22 @@ impl Ending {
         }
         entry.submit(wake(moment));
         if stack == StackCopy::Taken {
-            copy_stack(moment, pieces);
+            copy_stack(moment, amount);
         }
     }
 
     /// Whether the stack is copied. Of one of several descriptors it is not:
     /// its close ends nothing.
     #[inline(always)]
-    fn stack(&self, cookie: u64, connection: &Connection, socket: &SocketInfo) -> (StackCopy, u32) {
+    fn stack(
+        &self,
+        cookie: u64,
+        connection: &Connection,
+        socket: &SocketInfo,
+    ) -> (StackCopy, Amount) {
         let shutdown = matches!(self.kind, EndKind::Shutdown);
         if !self.by_call || (!shutdown && self.references > 1) {
-            return (StackCopy::None, 0);
+            return (StackCopy::None, Amount::NOTHING);
         }
         let discards = socket.unread > 0 || socket.reset != 0;
         let circumstances = Circumstances {

@@ -18,8 +18,7 @@ use aya_ebpf::{
     maps::Array,
 };
 use detector_common::{
-    Connection, Hint, REGISTER_WORDS, STACK_HOLE, STACK_PIECE, STACK_PIECES, StackCopy, StackPiece,
-    Stat, flag,
+    Connection, Hint, REGISTER_WORDS, STACK_PIECE, STACK_PIECES, StackCopy, StackPiece, Stat, flag,
 };
 
 use crate::{
@@ -37,9 +36,27 @@ const AVAILABLE: u64 = 0;
 /// those with a reason always find room.
 const GUESSES: u64 = STACK_BYTES as u64 / 16;
 
-/// Pieces that are copied then: 24 KiB, of which few servers use more. Most such
-/// connections are in order.
-const GUESS_PIECES: u32 = 6;
+/// How much of a stack is copied. To find that a page is not in memory costs more
+/// than to copy one that is.
+#[derive(Clone, Copy)]
+pub(crate) struct Amount {
+    /// Pieces at most.
+    pieces: u32,
+    /// So many in a row that cannot be read lie beyond the stack; fewer are a
+    /// large buffer on it that was not used yet.
+    hole: u32,
+}
+
+impl Amount {
+    pub(crate) const NOTHING: Self = Self { pieces: 0, hole: 0 };
+    const ALL: Self = Self {
+        pieces: STACK_PIECES,
+        hole: 8,
+    };
+    /// 24 KiB, of which few servers use more: most young connections are in
+    /// order.
+    const GUESS: Self = Self { pieces: 6, hole: 1 };
+}
 
 /// One entry per piece, for its length only: a loop, as in `maps::WORDS`.
 #[map]
@@ -53,7 +70,7 @@ pub(crate) struct Circumstances {
     pub(crate) resets: bool,
 }
 
-/// Whether the stack is copied at an ending, and how many pieces of it at most.
+/// Whether the stack is copied at an ending, and how much of it.
 ///
 /// | what the kernel side knows | is it copied |
 /// | --- | --- |
@@ -68,33 +85,33 @@ pub(crate) fn wanted(
     cookie: u64,
     connection: &Connection,
     circumstances: &Circumstances,
-) -> (StackCopy, u32) {
+) -> (StackCopy, Amount) {
     if config!(stacks) == 0 {
-        return (StackCopy::None, 0);
+        return (StackCopy::None, Amount::NOTHING);
     }
     if connection.send_flags & flag::HEAD_SEEN == 0 {
-        return (StackCopy::Unsuspected, 0);
+        return (StackCopy::Unsuspected, Amount::NOTHING);
     }
     if circumstances.resets {
-        return (StackCopy::Taken, STACK_PIECES);
+        return (StackCopy::Taken, Amount::ALL);
     }
     if !circumstances.shutdown && connection.end_flags & flag::SHUT_WR != 0 {
         // That was its end.
-        return (StackCopy::Unsuspected, 0);
+        return (StackCopy::Unsuspected, Amount::NOTHING);
     }
     let Hint { next, whole } = hint(cookie);
     if next >= Hint::NEVER || (whole && next == connection.sent) {
-        return (StackCopy::Unsuspected, 0);
+        return (StackCopy::Unsuspected, Amount::NOTHING);
     }
     let known = connection.last_offered != u64::MAX;
     let stranded = known && connection.last_result < connection.last_offered as i64;
     if next >= connection.sent || stranded {
-        return (StackCopy::Taken, STACK_PIECES);
+        return (StackCopy::Taken, Amount::ALL);
     }
     if STACKS.query(AVAILABLE) < GUESSES {
-        (StackCopy::Taken, GUESS_PIECES)
+        (StackCopy::Taken, Amount::GUESS)
     } else {
-        (StackCopy::Crowded, 0)
+        (StackCopy::Crowded, Amount::NOTHING)
     }
 }
 
@@ -106,13 +123,15 @@ struct Copying {
     start: u64,
     /// Pieces in a row that could not be read.
     unreadable: u32,
+    /// So many are too many.
+    hole: u32,
     /// Pieces that may still be copied.
     left: u32,
 }
 
 /// Copies the stack of the current thread, which made a system call.
 #[inline(always)]
-pub(crate) fn copy_stack(moment: Moment, pieces: u32) {
+pub(crate) fn copy_stack(moment: Moment, amount: Amount) {
     // SAFETY: neither can fail for the current task. bpf_task_pt_regs: Linux
     // 5.15.
     let registers = Address(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf().cast()) } as u64);
@@ -124,7 +143,8 @@ pub(crate) fn copy_stack(moment: Moment, pieces: u32) {
         registers,
         start: pointer & !(STACK_PIECE as u64 - 1),
         unreadable: 0,
-        left: pieces,
+        left: amount.pieces,
+        hole: amount.hole,
     };
     // SAFETY: a map of this program, a callback of the form that the helper
     // asks for, and a context that outlives the call.
@@ -157,7 +177,7 @@ unsafe extern "C" fn copy_piece(
     // SAFETY: room for the eight bytes; the helper checks the address.
     if unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, address as *const c_void) } != 0 {
         copying.unreadable += 1;
-        return i64::from(copying.unreadable >= STACK_HOLE);
+        return i64::from(copying.unreadable >= copying.hole);
     }
     copying.unreadable = 0;
     let Some(mut entry) = STACKS.reserve::<StackPiece>(0) else {

@@ -8,7 +8,8 @@
  *   /thread     the same in a thread
  *   /signal     a signal handler calls it
  *   /deep       behind a function with 100,000 bytes on the stack, after a while
- *   /buffer     behind a function with 24,000 bytes that are not used
+ *   /buffer     behind a function with 24,000 bytes that are not used,
+ *               after a while
  *   /generated  behind code made at run time
  *   /whole      all of the 100,000 bytes, then close()
  */
@@ -72,6 +73,7 @@ NOINLINE static int deep(void)
 NOINLINE static int buffer(void)
 {
 	volatile char room[24000];
+	usleep(200000);
 	int result = handle();
 	room[0] = 1;
 	return result + room[0];
