@@ -49,6 +49,16 @@ impl CServer {
         &self.server
     }
 
+    /// Kills it and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it is gone already.
+    pub fn kill(&mut self) -> Result<()> {
+        self.server.kill(crate::Signal::KILL)?;
+        self.server.wait()?;
+        Ok(())
+    }
+
     /// What it runs.
     pub fn binary(&self) -> &PathBuf {
         &self.binary

@@ -87,6 +87,25 @@ fn a_program_that_was_deleted_is_read_all_the_same() -> Result<()> {
 }
 
 #[test]
+fn a_process_that_is_gone_at_once_leaves_its_stack() -> Result<()> {
+    let mut server = CServer::start(&["-g"])?;
+    let watcher = watch(server.server().pid(), &[])?;
+    Conn::connect(server.server().addr())?.request(&Request::get("/close"));
+    server.kill()?;
+    let report = watcher.finish()?;
+    let finding = only(&report)?;
+    // By what it had mapped when the watch began, and by the paths of that: where
+    // a file system has other numbers for its files than maps have, not even so.
+    let own = own(finding);
+    let why = incomplete(finding);
+    assert!(
+        (own.len() == 6 && why.is_none()) || why.is_some_and(|why| why.contains("by now")),
+        "{finding}"
+    );
+    Ok(())
+}
+
+#[test]
 fn a_thread_begins_where_it_was_made() -> Result<()> {
     let finding = finding(&CServer::start(&["-g"])?, "/thread")?;
     assert_eq!(own(&finding), ["give_up", "handle", "in_thread"]);
