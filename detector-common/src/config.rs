@@ -161,6 +161,10 @@ pub struct Registers {
     /// Register that tells a 32-bit task's code segment (`cs`);
     /// [`NO_FIELD`] where there is none.
     pub code_segment: u32,
+    /// The stack pointer.
+    pub stack_pointer: u32,
+    /// Bytes of all those that [`crate::StackPiece::registers`] takes.
+    pub length: u32,
 }
 
 /// All of it.
@@ -180,6 +184,8 @@ pub struct Config {
     /// Bytes in the ring buffer at which the reader is woken at once; below
     /// that it comes by itself.
     pub wake_at: u32,
+    /// 1: stacks are copied.
+    pub stacks: u32,
     /// Per system call number, an [`crate::Arguments`] code, with
     /// [`crate::RECEIVES`] added for those that receive.
     pub arguments: [u8; SYSCALL_LIMIT],

@@ -136,6 +136,10 @@ pub struct End {
     /// Of an ending that walks over a process's descriptors: tells the walk
     /// from others.
     pub walk: u32,
+    /// A [`crate::StackCopy`]: whether the thread's stack was copied.
+    pub stack: u32,
+    /// Explicit padding.
+    pub pad: u32,
     /// The thread's name.
     pub comm: [u8; 16],
     /// The counters at that moment.

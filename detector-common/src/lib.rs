@@ -19,6 +19,7 @@ mod header;
 mod hint;
 mod open;
 mod sample;
+mod stack;
 mod stats;
 
 pub use call::{
@@ -29,9 +30,10 @@ pub use config::{Config, Fields, NO_FIELD, Registers, SYSCALL_LIMIT};
 pub use connection::{CALL_RING, CallEntry, Connection, FIRST_BYTES, flag};
 pub use end::{BY_URING, End, EndKind, SocketInfo, UNIX_PATH_LEN, family, tcp_state};
 pub use header::{Header, Kind};
-pub use hint::{HINT_SLOTS, hint, hint_boundary, hint_slot};
+pub use hint::{HINT_SLOTS, Hint, hint_slot};
 pub use open::Open;
 pub use sample::{EDGE_END, EDGE_START, SAMPLE_LEN, Sample};
+pub use stack::{REGISTER_WORDS, STACK_PIECE, STACK_PIECES, StackCopy, StackPiece};
 pub use stats::Stat;
 
 /// A type whose every bit pattern is a value and that has no padding, so that

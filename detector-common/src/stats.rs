@@ -19,11 +19,13 @@ pub enum Stat {
     /// Socket calls by 32-bit processes, whose arguments are laid out
     /// differently and whose endings are not seen.
     Compat = 6,
+    /// Pieces of stacks that found their ring buffer full.
+    StacksFull = 7,
 }
 
 impl Stat {
     /// All of them, in slot order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Connections,
         Self::RingFull,
         Self::ConnectionsFull,
@@ -31,6 +33,7 @@ impl Stat {
         Self::ExitWalkCut,
         Self::ProcessesFull,
         Self::Compat,
+        Self::StacksFull,
     ];
 }
 
@@ -46,6 +49,7 @@ impl Stat {
             Self::ExitWalkCut => "exit-walk-cut",
             Self::ProcessesFull => "processes-full",
             Self::Compat => "32-bit",
+            Self::StacksFull => "stacks-full",
         }
     }
 }

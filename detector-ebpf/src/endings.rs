@@ -13,7 +13,7 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, TracePointContext},
 };
 pub(crate) use detector_common::BY_URING;
-use detector_common::{Connection, End, EndKind, Kind, Stat, flag};
+use detector_common::{Connection, End, EndKind, Kind, SocketInfo, StackCopy, Stat, family, flag};
 
 use crate::{
     atomic::fetch_add_u32,
@@ -21,6 +21,7 @@ use crate::{
     kernel::{File, Socket, copy, current_task, descriptors, open_file},
     maps::{CONNECTIONS, PROCESSES, RECORDS, WORDS, config, count, watched},
     ring::{Moment, current, header, wake},
+    stack::{Amount, Circumstances, copy_stack, wanted},
 };
 
 /// Arguments in a `sys_enter_*` tracepoint's record, eight bytes each
@@ -83,6 +84,7 @@ pub(crate) fn shut(fd: i32, how: u32, by: u32) {
         wait_status: 0,
         walk: 0,
         fd,
+        by_call: by & BY_URING == 0,
     };
     ending.emit(cookie, connection, socket);
     if both {
@@ -375,14 +377,16 @@ unsafe extern "C" fn walk_bit(
                 // What a new child inherited, as a rule: not worth a record.
                 return 0;
             }
-            release_one(
+            let ending = Ending {
+                kind: walk.kind,
+                how: 0,
                 references,
-                socket,
-                walk.kind,
-                0,
-                (walk.wait_status, walk.id),
+                wait_status: walk.wait_status,
+                walk: walk.id,
                 fd,
-            );
+                by_call: false,
+            };
+            release_one(socket, &ending);
         }
     }
     0
@@ -408,19 +412,22 @@ pub(crate) fn tracked(cookie: u64) -> Option<&'static mut Connection> {
 /// A descriptor of the socket goes away.
 #[inline(always)]
 pub(crate) fn release(file: File, socket: Socket, kind: EndKind, how: u32, fd: i32) {
-    release_one(file.references(), socket, kind, how, (0, 0), fd);
+    let ending = Ending {
+        kind,
+        how,
+        references: file.references(),
+        wait_status: 0,
+        walk: 0,
+        fd,
+        by_call: how & BY_URING == 0,
+    };
+    release_one(socket, &ending);
 }
 
-/// The same with so many references, this one included.
+/// The same, as the ending tells it.
 #[inline(always)]
-fn release_one(
-    references: u32,
-    socket: Socket,
-    kind: EndKind,
-    how: u32,
-    (wait_status, walk): (u32, u32),
-    fd: i32,
-) {
+fn release_one(socket: Socket, ending: &Ending) {
+    let references = ending.references;
     if references == 1 {
         forget_birth(socket);
     }
@@ -434,14 +441,6 @@ fn release_one(
         // Two threads of a process that end together both walk.
         return;
     }
-    let ending = Ending {
-        kind,
-        how,
-        references,
-        wait_status,
-        walk,
-        fd,
-    };
     ending.emit(cookie, connection, socket);
     if references == 1 && CONNECTIONS.remove(&cookie).is_err() {
         // Another CPU removed it: gone either way.
@@ -455,10 +454,13 @@ struct Ending {
     wait_status: u32,
     walk: u32,
     fd: i32,
+    /// The current thread makes it, by a system call that names the
+    /// descriptor: then its stack tells who asked for it.
+    by_call: bool,
 }
 
 impl Ending {
-    /// Sends the record.
+    /// Sends the record, and the stack behind it.
     #[inline(always)]
     fn emit(&self, cookie: u64, connection: &mut Connection, socket: Socket) {
         let moment = Moment::now();
@@ -482,6 +484,37 @@ impl Ending {
             copy(&raw mut (*end).connection, connection);
             socket.describe(&mut (*end).socket);
         }
+        // SAFETY: described above.
+        let (stack, amount) = self.stack(cookie, connection, unsafe { &(*end).socket });
+        // SAFETY: as above.
+        unsafe {
+            (*end).stack = stack as u32;
+            (*end).pad = 0;
+        }
         entry.submit(wake(moment));
+        if stack == StackCopy::Taken {
+            copy_stack(moment, amount);
+        }
+    }
+
+    /// Whether the stack is copied. Of one of several descriptors it is not:
+    /// its close ends nothing.
+    #[inline(always)]
+    fn stack(
+        &self,
+        cookie: u64,
+        connection: &Connection,
+        socket: &SocketInfo,
+    ) -> (StackCopy, Amount) {
+        let shutdown = matches!(self.kind, EndKind::Shutdown);
+        if !self.by_call || (!shutdown && self.references > 1) {
+            return (StackCopy::None, Amount::NOTHING);
+        }
+        let discards = socket.unread > 0 || socket.reset != 0;
+        let circumstances = Circumstances {
+            shutdown,
+            resets: discards && !shutdown && socket.family != family::UNIX,
+        };
+        wanted(cookie, connection, &circumstances)
     }
 }

@@ -17,6 +17,7 @@
 //! | `family.rs`  | fork: children of watched processes |
 //! | `kernel.rs`  | reads kernel structures by the offsets found at load |
 //! | `memory.rs`  | reads the process's buffers |
+//! | `stack.rs`   | the stack of a thread that ends a connection |
 //! | `ring.rs`    | writes records |
 //! | `scratch.rs` | room for what does not fit on the stack |
 //! | `maps.rs`    | the maps, and what happens when one is full |
@@ -39,6 +40,7 @@ mod opening;
 mod ring;
 mod sampling;
 mod scratch;
+mod stack;
 mod traffic;
 mod uring;
 

@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use detector_common::{Config, Connection, HINT_SLOTS, Stat, hint_boundary, hint_slot};
+use detector_common::{Config, Connection, HINT_SLOTS, Hint, Stat, hint_slot};
 
 /// Set by user space at load and then read-only, so that the verifier knows
 /// the values.
@@ -42,6 +42,13 @@ pub(crate) static BIRTHS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16
 #[map]
 pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
+/// Stacks, which must not crowd out records. Room for 59 of the largest.
+#[map]
+pub(crate) static STACKS: RingBuf = RingBuf::with_byte_size(STACK_BYTES, 0);
+
+/// Bytes of [`STACKS`].
+pub(crate) const STACK_BYTES: u32 = 4 << 20;
+
 /// [`Stat`] counters.
 #[map]
 pub(crate) static STATS: PerCpuArray<u64> =
@@ -64,13 +71,22 @@ static HINTS: Array<u64> = Array::with_max_entries(HINT_SLOTS, MMAPABLE);
 /// The offset of the next bytes that matter, as far as it is known; else 0.
 #[inline(always)]
 pub(crate) fn boundary(cookie: u64) -> u64 {
+    hint(cookie).next
+}
+
+/// What the judge told of this connection; of none, an offset of 0.
+#[inline(always)]
+pub(crate) fn hint(cookie: u64) -> Hint {
     match HINTS.get(hint_slot(cookie)) {
         Some(value) => {
             // SAFETY: a live map value, eight bytes that are written at once.
             let value = unsafe { core::ptr::read_volatile(value) };
-            hint_boundary(cookie, value)
+            Hint::of(cookie, value)
         }
-        None => 0,
+        None => Hint {
+            next: 0,
+            whole: false,
+        },
     }
 }
 

@@ -65,7 +65,7 @@ pub struct Cli {
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 
-    /// Record no stacks; this version records none yet
+    /// Copy no stacks: findings then do not say who called what ended them
     #[arg(long)]
     pub no_stack: bool,
 

@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | [`capture`] | gives records: bytes that may be a head, endings | know HTTP |
 //! | [`judge`] and [`http`] | records in, findings out; pure | I/O, clocks, async |
+//! | [`stack`] | who called it: unwinds and names what was copied | guess |
 //! | [`report`] | findings for people and for scripts | know kernels |
 //! | [`watch`] | joins them for a live watch | decide anything |
 //! | [`analyze`] | joins them for a log of strace | decide anything |
@@ -17,4 +18,5 @@ pub mod cli;
 pub mod http;
 pub mod judge;
 pub mod report;
+pub mod stack;
 pub mod watch;

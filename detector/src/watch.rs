@@ -1,5 +1,7 @@
 //! A live watch: joins capture, judge and report.
 
+mod stacks;
+
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     fs::{self, File},
@@ -15,11 +17,13 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
+use self::stacks::{Stacks, Waiting};
 use crate::{
     capture::live::{self, Live, process, sockets},
     cli::{Cli, ColorChoice},
     judge::{Cause, Finding, Judge},
     report::{Format, Printer, Reported, Summary, When},
+    stack::Stack,
 };
 
 /// How often the records are read where the kernel does not ask for it.
@@ -103,6 +107,8 @@ struct Watch<'a> {
     printer: Printer<'a>,
     summary: Summary,
     started: Instant,
+    /// Findings that are not printed yet.
+    stacks: Stacks,
     /// Programs of processes, asked for while they run.
     programs: HashMap<u32, Option<String>>,
     unknown_records: u64,
@@ -132,14 +138,17 @@ impl<'a> Watch<'a> {
             follow: cli.follow,
             ring_bytes: cli.ring_bytes,
             max_connections: cli.max_connections,
+            stacks: !cli.no_stack,
             object,
         })?;
         let mut programs = HashMap::new();
+        let mut stacks = Stacks::new(!cli.no_stack);
         for pid in &cli.pid {
             live.watch(*pid)?;
             // It may have ended just before; then nobody would tell us.
             process::check(*pid)?;
             programs.insert(*pid, process::exe(*pid));
+            stacks.meet(*pid, monotonic_ns());
         }
         if cli.follow {
             // Until there are no new ones: a child that is not watched yet may
@@ -170,6 +179,7 @@ impl<'a> Watch<'a> {
             printer,
             summary: Summary::default(),
             started: Instant::now(),
+            stacks,
             programs,
             unknown_records: 0,
             missed: 0,
@@ -246,6 +256,7 @@ impl<'a> Watch<'a> {
             live,
             judge,
             programs,
+            stacks,
             unknown_records,
             ..
         } = self;
@@ -257,14 +268,16 @@ impl<'a> Watch<'a> {
                 }
                 if let Entry::Vacant(program) = programs.entry(pid) {
                     program.insert(process::exe(pid));
+                    stacks.meet(pid, monotonic_ns());
                 }
                 judge.take(record);
             }
             Err(_) => *unknown_records += 1,
         });
-        for (cookie, boundary) in judge.take_hints() {
-            live.hint(cookie, boundary);
+        for (cookie, hint) in judge.take_hints() {
+            live.hint(cookie, hint);
         }
+        live.drain_stacks(|piece| stacks.take(piece, monotonic_ns()));
     }
 
     /// Lets go of what ended.
@@ -393,16 +406,28 @@ impl<'a> Watch<'a> {
             // As it is now, or as it was when the process was first seen.
             let exe = process::exe(finding.pid)
                 .or_else(|| self.programs.get(&finding.pid).cloned().flatten());
-            let reported = Reported {
-                finding: &finding,
-                time: When::At(wall_time(&finding)),
-                exe: exe.as_deref(),
-                show_query: self.cli.show_query,
+            let waiting = Waiting {
+                time: wall_time(&finding),
+                exe,
+                finding,
             };
-            let written = self.printer.finding(&reported);
-            self.written(written)?;
+            self.stacks.push(waiting, monotonic_ns());
+        }
+        while let Some((waiting, stack)) = self.stacks.pop(monotonic_ns()) {
+            self.print(&waiting, &stack)?;
         }
         Ok(())
+    }
+
+    fn print(&mut self, waiting: &Waiting, stack: &Stack) -> Result<()> {
+        let written = self.printer.finding(&Reported {
+            finding: &waiting.finding,
+            time: When::At(waiting.time),
+            exe: waiting.exe.as_deref(),
+            stack,
+            show_query: self.cli.show_query,
+        });
+        self.written(written)
     }
 
     /// A reader that went away ends the watch quietly.
@@ -432,6 +457,9 @@ impl<'a> Watch<'a> {
         self.drain();
         self.judge.finish(open);
         self.report()?;
+        while let Some((waiting, stack)) = self.stacks.pop_last() {
+            self.print(&waiting, &stack)?;
+        }
         let kernel = self.live.stats();
         self.summary.seconds = self.started.elapsed().as_secs_f64();
         self.summary.take(self.judge.tally(), &kernel);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 use testbed::{
     Signal,
     client::{Conn, Outcome, Request, Trigger, trigger},
@@ -102,6 +103,9 @@ fn compare(version: HyperVersion, outcomes: &[Outcome], report: &Report) -> Resu
         .context("the summary has no messages_judged")?;
     let reported = report.sizes();
     let agrees = reported == truncated && judged == outcomes.len() as u64 && report.unjudged() == 0;
+    if let Some(finding) = report.findings.iter().find(|finding| !names_hyper(finding)) {
+        bail!("a finding's stack does not lead through hyper: {finding}");
+    }
     let line = format!(
         "{version}: clients received {} responses, {} truncated; truncwatch judged {judged} and reported {}: {}",
         outcomes.len(),
@@ -117,6 +121,17 @@ fn compare(version: HyperVersion, outcomes: &[Outcome], report: &Report) -> Resu
         }
     );
     Ok((line, agrees))
+}
+
+/// Whether the stack of a finding has a function of hyper's HTTP/1.
+fn names_hyper(finding: &Value) -> bool {
+    let frames = finding.get("stack").and_then(Value::as_array);
+    frames.is_some_and(|frames| {
+        frames
+            .iter()
+            .filter_map(|frame| frame.get("file")?.as_str())
+            .any(|file| file.contains("/hyper-") && file.contains("/src/proto/h1/"))
+    })
 }
 
 /// A truncwatch that prints to the terminal. Killed if it is still there when

@@ -30,6 +30,7 @@ use crate::{
     cli::ColorChoice,
     judge::{Cause, Finding, Judge, Unjudged},
     report::{Format, LogSummary, Printer, Reported, Summary, When},
+    stack::Stack,
 };
 
 /// Lines of which none is strace's before a file is refused.
@@ -189,8 +190,8 @@ impl Analysis<'_> {
                 Step::Unseen(cookie, counters) => judge.release(cookie, Some(&counters)),
             });
         }
-        for (cookie, boundary) in judge.take_hints() {
-            replay.hint(cookie, boundary);
+        for (cookie, hint) in judge.take_hints() {
+            replay.hint(cookie, hint.next);
         }
         for cookie in judge.take_flawed() {
             if let Some(counters) = replay.counters(cookie) {
@@ -212,6 +213,7 @@ impl Analysis<'_> {
                 finding: &finding,
                 time: when(&finding, self.replay.meaning()),
                 exe: None,
+                stack: &Stack::default(),
                 show_query: self.options.show_query,
             };
             let written = self.printer.finding(&reported);

@@ -1,6 +1,6 @@
 //! One connection's life, from its first record to its end.
 
-use detector_common::{Connection as Counters, End, EndKind, Open, Sample, flag};
+use detector_common::{Connection as Counters, End, EndKind, Hint, Open, Sample, flag};
 
 use super::{
     finding::{Finding, Role},
@@ -38,7 +38,7 @@ pub(super) struct Connection {
     open: Option<Box<Open>>,
     streams: Option<Streams>,
     /// The hint that was given last.
-    hinted: u64,
+    hinted: Hint,
     /// The first ending; it waits until calls that were in progress are back.
     ending: Option<Box<End>>,
     /// The walks over a process's descriptors that met it, with the thread, and
@@ -193,12 +193,15 @@ impl Connection {
         streams.send(sent, tally);
     }
 
-    /// The offset of the next bytes that matter, if it is not what the kernel
-    /// side was told last.
-    pub(super) fn take_hint(&mut self) -> Option<u64> {
+    /// The next bytes that matter, if they are not what the kernel side was told
+    /// last.
+    pub(super) fn take_hint(&mut self) -> Option<Hint> {
         let next = match &self.streams {
-            Some(_) if self.sequence.lost() || self.concluded => u64::MAX,
-            Some(streams) => streams.next_boundary(),
+            Some(_) if self.sequence.lost() || self.concluded => Hint {
+                next: u64::MAX,
+                whole: false,
+            },
+            Some(streams) => streams.hint(),
             None => return None,
         };
         let known = std::mem::replace(&mut self.hinted, next);

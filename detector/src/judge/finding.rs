@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use detector_common::StackCopy;
+
 /// Why a message is short; the names are the interface's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
@@ -196,6 +198,8 @@ pub struct Ending {
     /// Nanoseconds since the kernel last accepted bytes; `None` if it never
     /// did.
     pub idle_ns: Option<u64>,
+    /// Whether the stack of the thread that made it was copied.
+    pub stack: StackCopy,
 }
 
 /// A call that led there.

@@ -37,7 +37,7 @@ mod wire;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use detector_common::Connection as Counters;
+use detector_common::{Connection as Counters, Hint};
 
 use self::connection::Connection;
 pub use self::{
@@ -56,7 +56,7 @@ pub struct Judge {
     tally: Tally,
     findings: Vec<Finding>,
     released: Vec<u64>,
-    hints: Vec<(u64, u64)>,
+    hints: Vec<(u64, Hint)>,
     flawed: Vec<u64>,
     ended: Ended,
 }
@@ -77,8 +77,8 @@ impl Judge {
         }
         let connection = self.connections.entry(cookie).or_default();
         let over = connection.take(record, &mut self.tally, &mut self.findings);
-        if let Some(boundary) = connection.take_hint() {
-            self.hints.push((cookie, boundary));
+        if let Some(hint) = connection.take_hint() {
+            self.hints.push((cookie, hint));
         }
         if connection.has_flaws() && self.flawed.last() != Some(&cookie) {
             self.flawed.push(cookie);
@@ -104,9 +104,8 @@ impl Judge {
     }
 
     /// Takes what the kernel side is to be told since the last call: of a
-    /// connection, the offset of the next sent bytes that matter
-    /// (`detector_common::hint`).
-    pub fn take_hints(&mut self) -> Vec<(u64, u64)> {
+    /// connection, the next sent bytes that matter (`detector_common::Hint`).
+    pub fn take_hints(&mut self) -> Vec<(u64, Hint)> {
         std::mem::take(&mut self.hints)
     }
 

@@ -8,6 +8,8 @@
 //! and not the old: bytes that the promised body cannot have behind it, or the
 //! end of the connection before its end.
 
+use detector_common::Hint;
+
 use super::{
     flaw::Flawed,
     outgoing::{Outgoing, Sent},
@@ -160,11 +162,18 @@ impl Streams {
         self.requests.rest_at(received)
     }
 
-    /// The offset of the next bytes that matter ([`Outgoing::next_boundary`]).
-    pub(super) fn next_boundary(&self) -> u64 {
+    /// The next bytes that matter ([`Outgoing::next_boundary`]).
+    pub(super) fn hint(&self) -> Hint {
         let next = self.outgoing.next_boundary();
-        self.rival
-            .as_ref()
-            .map_or(next, |rival| next.min(rival.outgoing.next_boundary()))
+        match &self.rival {
+            Some(rival) => Hint {
+                next: next.min(rival.outgoing.next_boundary()),
+                whole: false,
+            },
+            None => Hint {
+                next,
+                whole: self.outgoing.is_whole_at_boundary(),
+            },
+        }
     }
 }

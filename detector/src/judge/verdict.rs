@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use detector_common::{
-    BY_URING, CallEntry, Connection as Counters, End, EndKind, Open, SocketInfo, call_name, family,
-    flag, tcp_state,
+    BY_URING, CallEntry, Connection as Counters, End, EndKind, Open, SocketInfo, StackCopy,
+    call_name, family, flag, tcp_state,
 };
 
 use super::{
@@ -77,6 +77,7 @@ pub(super) fn verdict(flawed: &Flawed, end: &End, counters: &Counters) -> Verdic
         by_uring: end.how & BY_URING != 0,
         time_ns: end.header.time_ns,
         idle_ns: idle(end.header.time_ns, end.connection.sent_ns),
+        stack: StackCopy::from_number(end.stack),
     };
     let mut finding = Finding {
         fd: u32::try_from(end.fd).ok(),
@@ -128,6 +129,7 @@ pub(super) fn noted(flawed: &Flawed, open: &Open, counters: &Counters, now_ns: u
             .is_none()
             .then(|| idle(now_ns, counters.sent_ns))
             .flatten(),
+        stack: StackCopy::None,
     };
     let fault = match flawed.flaw {
         Flaw::Stalled => Fault::Unknown,

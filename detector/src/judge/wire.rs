@@ -92,8 +92,8 @@ impl Wire {
             self.held.push(record);
         } else {
             self.judge.take(record);
-            if let Some((_, boundary)) = self.judge.take_hints().pop() {
-                self.boundary = boundary;
+            if let Some((_, hint)) = self.judge.take_hints().pop() {
+                self.boundary = hint.next;
             }
         }
     }

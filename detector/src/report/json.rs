@@ -11,7 +11,10 @@ use detector_common::call_name;
 use serde::Serialize;
 
 use super::{LogSummary, Reported, Summary, errno, milliseconds};
-use crate::judge::{Address, EndingKind, Finding, TimelineEntry};
+use crate::{
+    judge::{Address, EndingKind, Finding, TimelineEntry},
+    stack,
+};
 
 /// Version of the contract, in every object.
 pub const SCHEMA: u32 = 1;
@@ -51,8 +54,12 @@ struct FindingObject<'a> {
     ending: Ending,
     /// The last calls on the socket, oldest first, with the ending.
     timeline: Vec<Call<'a>>,
-    /// The stack that ended it; not recorded by this version.
-    stack: Option<()>,
+    /// The stack of the thread that ended it, the innermost function first;
+    /// null where nothing of it is known.
+    stack: Option<Vec<Frame<'a>>>,
+    /// Why `stack` does not reach the thread's first function, or is null; null
+    /// where it does.
+    stack_incomplete: Option<&'a str>,
 }
 
 /// The process that ended it. Null where a log does not tell.
@@ -134,6 +141,23 @@ struct Call<'a> {
     tid: Option<u32>,
 }
 
+/// One function of a stack.
+#[derive(Serialize)]
+struct Frame<'a> {
+    /// Demangled; null where the module does not tell it.
+    symbol: Option<&'a str>,
+    /// Where debug information tells it, as the next.
+    file: Option<&'a str>,
+    line: Option<u32>,
+    /// Path of the program or library, as the process has it.
+    module: Option<&'a str>,
+    /// The address in the module's file, as `addr2line -e` takes it: of a caller,
+    /// within its call.
+    offset: Option<u64>,
+    /// The compiler put it into the function that follows.
+    inlined: bool,
+}
+
 /// The end of a watch, or of a log.
 #[derive(Serialize)]
 struct SummaryObject<'a> {
@@ -213,7 +237,9 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
             .iter()
             .map(|entry| call(entry, start))
             .collect(),
-        stack: None,
+        stack: (!reported.stack.frames.is_empty())
+            .then(|| reported.stack.frames.iter().map(frame).collect()),
+        stack_incomplete: reported.stack.incomplete.as_deref(),
     };
     Ok(serde_json::to_string(&object)?)
 }
@@ -237,6 +263,17 @@ pub fn summary(summary: &Summary) -> io::Result<String> {
         log: summary.log.as_ref(),
         command_status: None,
     })?)
+}
+
+fn frame(frame: &stack::Frame) -> Frame<'_> {
+    Frame {
+        symbol: frame.symbol.as_deref(),
+        file: frame.file.as_deref(),
+        line: frame.line,
+        module: frame.module.as_deref(),
+        offset: frame.offset,
+        inlined: frame.inlined,
+    }
 }
 
 fn call(entry: &TimelineEntry, start: Option<u64>) -> Call<'_> {

@@ -3,6 +3,7 @@
 
 mod errno;
 mod json;
+mod stack;
 mod summary;
 mod table;
 mod when;
@@ -15,7 +16,7 @@ pub use self::{
     table::finding as finding_table,
     when::When,
 };
-use crate::judge::Finding;
+use crate::{judge::Finding, stack::Stack};
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Reported<'a> {
     pub time: When,
     /// The program of the process that ended it.
     pub exe: Option<&'a str>,
+    /// The stack of the thread that ended it.
+    pub stack: &'a Stack,
     /// Print the whole target, not only what is before the first `?`.
     pub show_query: bool,
 }

@@ -3,7 +3,7 @@
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 
-use super::{Reported, errno, grouped, json, milliseconds};
+use super::{Reported, errno, grouped, json, milliseconds, stack};
 use crate::judge::{Cause, EndingKind, Fault, Finding, Role, TimelineEntry};
 
 /// The block of one finding, without a newline at its end.
@@ -57,7 +57,14 @@ pub fn finding(reported: &Reported<'_>, color: bool) -> String {
         .lines()
         .map(|line| line.trim_end().to_owned())
         .collect();
-    format!("{}\n{}", facts.join("\n"), indented.join("\n"))
+    let mut block = facts;
+    block.extend(indented);
+    block.extend(
+        stack::lines(reported.stack)
+            .iter()
+            .map(|line| printable(line)),
+    );
+    block.join("\n")
 }
 
 fn plain_table(color: bool) -> Table {

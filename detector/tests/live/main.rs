@@ -13,4 +13,5 @@ mod healthy;
 mod hyper_bug;
 mod lifecycle;
 mod servers;
+mod stacks;
 mod uploads;

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`server`] | builds and runs the hyper test server, buggy and fixed |
 //! | [`framework`] | runs real servers: axum, warp, actix-web, Node, CPython, uvicorn |
+//! | [`c_server`] | builds and runs a server in C whose stacks are hard to follow |
 //! | [`calls`] | runs a program that makes exactly the system calls it is told to |
 //! | [`nginx`] | runs a private nginx: a server that does not truncate |
 //! | [`healthy`] | traffic in which nothing is cut short |
@@ -14,6 +15,7 @@
 //! Everything is blocking `std` I/O: a test client must not share the asynchronous machinery of
 //! what it tests. Whatever is started here is stopped when its handle is dropped.
 
+pub mod c_server;
 pub mod calls;
 pub mod client;
 pub mod cpu;

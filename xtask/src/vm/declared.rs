@@ -23,10 +23,11 @@ const REDUCED: [(&str, [u64; 2]); 3] = [
 pub(super) const INSTRUCTIONS: u64 = 250_000;
 
 /// Tests that need what an emulated machine has not.
-pub(super) const LEFT_OUT: [(&str, &str); 5] = [
+pub(super) const LEFT_OUT: [(&str, &str); 6] = [
     ("frameworks::", "servers that are not static binaries"),
     ("uploads::", "Python"),
     ("nginx", "nginx"),
+    ("stacks::c::", "a C compiler"),
     ("head_by_head", "Python"),
     ("children_are_followed", "Python"),
 ];

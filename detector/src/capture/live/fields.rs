@@ -139,6 +139,9 @@ pub(super) fn registers(btf: &Btf) -> Result<Registers, BtfError> {
             arg2: registers + 16,
             arg3: registers + 24,
             code_segment: NO_FIELD,
+            stack_pointer: field("sp")?,
+            // x0 to x30, sp, pc and pstate.
+            length: 34 * 8,
         });
     }
     Ok(Registers {
@@ -148,6 +151,9 @@ pub(super) fn registers(btf: &Btf) -> Result<Registers, BtfError> {
         arg2: field("dx")?,
         arg3: field("r10")?,
         code_segment: field("cs")?,
+        stack_pointer: field("sp")?,
+        // All up to ss.
+        length: 21 * 8,
     })
 }
 
@@ -187,6 +193,7 @@ pub(super) struct Scope {
     pub(super) watch_all: bool,
     pub(super) follow: bool,
     pub(super) wake_at: u32,
+    pub(super) stacks: bool,
 }
 
 /// The whole configuration.
@@ -198,6 +205,7 @@ pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
         follow: u32::from(scope.follow),
         own_tgid: std::process::id(),
         wake_at: scope.wake_at,
+        stacks: u32::from(scope.stacks),
         arguments: arguments(),
         operations: operations(),
     })

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya::maps::MapData;
-use detector_common::{HINT_SLOTS, hint, hint_slot};
+use detector_common::{HINT_SLOTS, Hint, hint_slot};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// The map of hints, in this process's memory.
@@ -46,14 +46,13 @@ impl Hints {
         Ok(Self { slots, _map: map })
     }
 
-    /// Tells that the next bytes of this connection that matter are at this
-    /// offset of what it sends.
-    pub(super) fn tell(&self, cookie: u64, boundary: u64) {
+    /// Tells the next bytes of this connection that matter.
+    pub(super) fn tell(&self, cookie: u64, hint: Hint) {
         let slot = hint_slot(cookie) as usize;
         // SAFETY: a slot is below HINT_SLOTS, as many as are mapped; the map's
         // memory is aligned to pages.
         let slot = unsafe { self.slots.add(slot).as_ref() };
-        slot.store(hint(cookie, boundary), Ordering::Relaxed);
+        slot.store(hint.value(cookie), Ordering::Relaxed);
     }
 }
 

@@ -18,7 +18,7 @@ use aya::{
     maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::ProgramError,
 };
-use detector_common::{Connection, Plain, Stat};
+use detector_common::{Connection, Hint, Plain, StackPiece, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
 
 pub use self::btf::BtfError;
@@ -137,6 +137,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Size of the connection map; `None` for the default.
     pub max_connections: Option<u32>,
+    /// Copy the stacks of threads that end connections too early.
+    pub stacks: bool,
     /// The kernel side to load instead of the embedded one: an object with the
     /// same maps and programs.
     pub object: Option<Vec<u8>>,
@@ -155,6 +157,7 @@ pub struct Live {
     programs: Ebpf,
     reduced: Vec<String>,
     ring: AsyncFd<RingBuf<MapData>>,
+    stacks: RingBuf<MapData>,
     connections: HashMap<MapData, u64, Value>,
     processes: HashMap<MapData, u32, u32>,
     stats: PerCpuArray<MapData, u64>,
@@ -182,6 +185,7 @@ impl Live {
             watch_all: options.watch_all,
             follow: options.follow,
             wake_at: options.ring_bytes / 4,
+            stacks: options.stacks,
         };
         let config = fields::config(&fields, scope)?;
         drop(fields);
@@ -195,11 +199,15 @@ impl Live {
         if let Some(entries) = options.max_connections {
             loader.map_max_entries("CONNECTIONS", entries);
         }
+        if !options.stacks {
+            loader.map_max_entries("STACKS", 4096);
+        }
         let mut programs = loader.load(options.object.as_deref().unwrap_or(OBJECT))?;
         let map = |programs: &mut Ebpf, name: &'static str| {
             programs.take_map(name).ok_or(CaptureError::Object(name))
         };
         let ring = RingBuf::try_from(map(&mut programs, "RECORDS")?)?;
+        let stacks = RingBuf::try_from(map(&mut programs, "STACKS")?)?;
         let connections = HashMap::try_from(map(&mut programs, "CONNECTIONS")?)?;
         let processes = HashMap::try_from(map(&mut programs, "PROCESSES")?)?;
         let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
@@ -220,6 +228,7 @@ impl Live {
             programs,
             reduced,
             ring,
+            stacks,
             connections,
             processes,
             stats,
@@ -303,16 +312,27 @@ impl Live {
         }
     }
 
+    /// Gives the pieces of stacks that are there: after the records, an ending's
+    /// comes after its record.
+    pub fn drain_stacks(&mut self, mut take: impl FnMut(&StackPiece)) {
+        while let Some(item) = self.stacks.next() {
+            // Of another size: not of this version's kernel side.
+            if let Some(piece) = StackPiece::read(&item) {
+                take(&piece);
+            }
+        }
+    }
+
     /// The counters of a socket now; `None` once it was closed.
     #[must_use]
     pub fn connection(&self, cookie: u64) -> Option<Connection> {
         self.connections.get(&cookie, 0).ok().map(|value| value.0)
     }
 
-    /// Tells the kernel side that the bytes of this socket up to this offset of
+    /// Tells the kernel side that the bytes of this socket up to an offset of
     /// what it sends need no look, and that those there do.
-    pub fn hint(&self, cookie: u64, boundary: u64) {
-        self.hints.tell(cookie, boundary);
+    pub fn hint(&self, cookie: u64, hint: Hint) {
+        self.hints.tell(cookie, hint);
     }
 
     /// Forgets a socket, if it is still kept.

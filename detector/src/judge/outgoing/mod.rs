@@ -202,6 +202,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether nothing is owed there.
+    pub(super) fn is_whole_at_boundary(&self) -> bool {
+        matches!(self.place, Place::Boundary(_) | Place::Body(_))
+    }
+
     /// Whether a message was sent whole up to this offset and none begun.
     pub(super) fn rests_at(&self, sent: u64) -> bool {
         match &self.place {

@@ -1,0 +1,64 @@
+//! The stack of a thread that ended a connection, as copied: a piece per
+//! record, in a ring buffer of its own, so that stacks never crowd out what
+//! findings rest on.
+
+use crate::Plain;
+
+/// Bytes of one piece: the smallest page, which is in memory or not as a whole.
+pub const STACK_PIECE: usize = 4096;
+
+/// Most pieces of a stack: 64 KiB from the page of the stack pointer on.
+pub const STACK_PIECES: u32 = 16;
+
+/// Room for registers: as many as arm64's `struct user_pt_regs` has (x0 to x30,
+/// sp, pc, pstate); x86-64 has 21.
+pub const REGISTER_WORDS: usize = 34;
+
+/// Whether a stack was copied at an ending ([`crate::End::stack`]).
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StackCopy {
+    /// Not of this kind of ending.
+    None = 0,
+    /// Its pieces follow, unless their ring buffer is full.
+    Taken = 1,
+    /// Nothing hinted at an ending that comes too early.
+    Unsuspected = 2,
+    /// Little did, and many stacks are waiting to be read already.
+    Crowded = 3,
+}
+
+impl StackCopy {
+    /// The one with this number.
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        [Self::Taken, Self::Unsuspected, Self::Crowded]
+            .into_iter()
+            .find(|copy| *copy as u32 == number)
+            .unwrap_or(Self::None)
+    }
+}
+
+/// A piece of a stack. The ending that it belongs to is the one by the same
+/// thread at the same time.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackPiece {
+    /// As in the ending's header.
+    pub time_ns: u64,
+    /// As in the ending's header.
+    pub tgid: u32,
+    /// As in the ending's header.
+    pub tid: u32,
+    /// Where the first byte was in the process's memory.
+    pub address: u64,
+    /// The registers of the thread's entry into the kernel, as the
+    /// architecture's `struct pt_regs` has them.
+    pub registers: [u64; REGISTER_WORDS],
+    /// The bytes.
+    pub data: [u8; STACK_PIECE],
+}
+
+// SAFETY: repr(C), integers and arrays of them; 8+4+4+8+34*8+4096 bytes, each
+// field at a multiple of its size, without padding.
+unsafe impl Plain for StackPiece {}

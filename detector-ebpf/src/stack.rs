@@ -1,0 +1,213 @@
+//! The stack of a thread that ends a connection: its registers and the memory
+//! from its stack pointer on, for user space to unwind by the programs' own
+//! tables. Most programs keep no frame pointers, and the kernel's own
+//! `bpf_get_stack` has nothing else to go by.
+//!
+//! Copied only where the ending may come too early ([`wanted`]); an ending that
+//! is known not to costs the look at the judge's hint.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::BPF_RB_NO_WAKEUP,
+    helpers::{
+        bpf_get_current_task_btf, bpf_task_pt_regs,
+        generated::{bpf_for_each_map_elem, bpf_probe_read_kernel, bpf_probe_read_user},
+    },
+    macros::map,
+    maps::Array,
+};
+use detector_common::{
+    Connection, Hint, REGISTER_WORDS, STACK_PIECE, STACK_PIECES, StackCopy, StackPiece, Stat, flag,
+};
+
+use crate::{
+    kernel::Address,
+    maps::{STACK_BYTES, STACKS, config, count, hint},
+    ring::Moment,
+};
+
+/// `BPF_RB_AVAIL_DATA` (include/uapi/linux/bpf.h).
+const AVAILABLE: u64 = 0;
+
+/// Bytes that may wait in the ring buffer before no stack is copied any more
+/// where nothing but its youth speaks against a connection. It is read twenty
+/// times a second: so no more than some 200 such copies are made in one, and
+/// those with a reason always find room.
+const GUESSES: u64 = STACK_BYTES as u64 / 16;
+
+/// How much of a stack is copied. To find that a page is not in memory costs more
+/// than to copy one that is.
+#[derive(Clone, Copy)]
+pub(crate) struct Amount {
+    /// Pieces at most.
+    pieces: u32,
+    /// So many in a row that cannot be read lie beyond the stack; fewer are a
+    /// large buffer on it that was not used yet.
+    hole: u32,
+}
+
+impl Amount {
+    pub(crate) const NOTHING: Self = Self { pieces: 0, hole: 0 };
+    const ALL: Self = Self {
+        pieces: STACK_PIECES,
+        hole: 8,
+    };
+    /// 24 KiB, of which few servers use more: most young connections are in
+    /// order.
+    const GUESS: Self = Self { pieces: 6, hole: 1 };
+}
+
+/// One entry per piece, for its length only: a loop, as in `maps::WORDS`.
+#[map]
+static PAGES: Array<u32> = Array::with_max_entries(STACK_PIECES, 0);
+
+/// What an ending is, as far as it matters here.
+pub(crate) struct Circumstances {
+    /// A shutdown, not a close.
+    pub(crate) shutdown: bool,
+    /// It makes the kernel send a reset.
+    pub(crate) resets: bool,
+}
+
+/// Whether the stack is copied at an ending, and how much of it.
+///
+/// | what the kernel side knows | is it copied |
+/// | --- | --- |
+/// | no message head was sent, or none that the judge follows | no |
+/// | the judge's hint: the message is whole | no |
+/// | the judge's hint: the message is owed bytes | yes |
+/// | the ending makes the kernel send a reset | yes |
+/// | the last send took less than it was offered, or failed | yes |
+/// | nothing yet: the judge has not read the head (it reads twenty times a second) | some of it, if few stacks wait |
+#[inline(always)]
+pub(crate) fn wanted(
+    cookie: u64,
+    connection: &Connection,
+    circumstances: &Circumstances,
+) -> (StackCopy, Amount) {
+    if config!(stacks) == 0 {
+        return (StackCopy::None, Amount::NOTHING);
+    }
+    if connection.send_flags & flag::HEAD_SEEN == 0 {
+        return (StackCopy::Unsuspected, Amount::NOTHING);
+    }
+    if circumstances.resets {
+        return (StackCopy::Taken, Amount::ALL);
+    }
+    if !circumstances.shutdown && connection.end_flags & flag::SHUT_WR != 0 {
+        // That was its end.
+        return (StackCopy::Unsuspected, Amount::NOTHING);
+    }
+    let Hint { next, whole } = hint(cookie);
+    if next >= Hint::NEVER || (whole && next == connection.sent) {
+        return (StackCopy::Unsuspected, Amount::NOTHING);
+    }
+    let known = connection.last_offered != u64::MAX;
+    let stranded = known && connection.last_result < connection.last_offered as i64;
+    if next >= connection.sent || stranded {
+        return (StackCopy::Taken, Amount::ALL);
+    }
+    if STACKS.query(AVAILABLE) < GUESSES {
+        (StackCopy::Taken, Amount::GUESS)
+    } else {
+        (StackCopy::Crowded, Amount::NOTHING)
+    }
+}
+
+/// What the loop over pieces needs.
+struct Copying {
+    moment: Moment,
+    registers: Address,
+    /// The page of the stack pointer.
+    start: u64,
+    /// Pieces in a row that could not be read.
+    unreadable: u32,
+    /// So many are too many.
+    hole: u32,
+    /// Pieces that may still be copied.
+    left: u32,
+}
+
+/// Copies the stack of the current thread, which made a system call.
+#[inline(always)]
+pub(crate) fn copy_stack(moment: Moment, amount: Amount) {
+    // SAFETY: neither can fail for the current task. bpf_task_pt_regs: Linux
+    // 5.15.
+    let registers = Address(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf().cast()) } as u64);
+    let Some(pointer) = registers.read::<u64>(config!(registers.stack_pointer)) else {
+        return;
+    };
+    let mut copying = Copying {
+        moment,
+        registers,
+        start: pointer & !(STACK_PIECE as u64 - 1),
+        unreadable: 0,
+        left: amount.pieces,
+        hole: amount.hole,
+    };
+    // SAFETY: a map of this program, a callback of the form that the helper
+    // asks for, and a context that outlives the call.
+    unsafe {
+        bpf_for_each_map_elem(
+            (&raw const PAGES).cast_mut().cast(),
+            copy_piece as *mut c_void,
+            (&raw mut copying).cast(),
+            0,
+        )
+    };
+}
+
+/// One piece.
+unsafe extern "C" fn copy_piece(
+    _map: *mut c_void,
+    key: *const u32,
+    _value: *mut c_void,
+    copying: *mut Copying,
+) -> i64 {
+    // SAFETY: the helper passes the key of the element and our context.
+    let (index, copying) = unsafe { (*key, &mut *copying) };
+    let address = copying.start + u64::from(index) * STACK_PIECE as u64;
+    let length = config!(registers.length);
+    if copying.left == 0 || length > (REGISTER_WORDS * 8) as u32 {
+        return 1;
+    }
+    // Before room is taken for it: a look at whether the page is there.
+    let mut word = 0_u64;
+    // SAFETY: room for the eight bytes; the helper checks the address.
+    if unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, address as *const c_void) } != 0 {
+        copying.unreadable += 1;
+        return i64::from(copying.unreadable >= copying.hole);
+    }
+    copying.unreadable = 0;
+    let Some(mut entry) = STACKS.reserve::<StackPiece>(0) else {
+        count(Stat::StacksFull);
+        return 1;
+    };
+    let piece = entry.as_mut_ptr();
+    // SAFETY: the entry is as large as a piece; every field is written before
+    // it is submitted, but for registers that the architecture does not have;
+    // the helpers check the addresses they read from.
+    let failed = unsafe {
+        (*piece).time_ns = copying.moment.time_ns;
+        (*piece).tgid = copying.moment.tgid;
+        (*piece).tid = copying.moment.tid;
+        (*piece).address = address;
+        bpf_probe_read_kernel(
+            (&raw mut (*piece).registers).cast(),
+            length,
+            copying.registers.0 as *const c_void,
+        ) | bpf_probe_read_user(
+            (&raw mut (*piece).data).cast(),
+            STACK_PIECE as u32,
+            address as *const c_void,
+        )
+    };
+    if failed != 0 {
+        entry.discard(u64::from(BPF_RB_NO_WAKEUP));
+        return 1;
+    }
+    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    copying.left -= 1;
+    0
+}

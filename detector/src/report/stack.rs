@@ -1,0 +1,195 @@
+//! A stack for people, as debuggers print one, but short: what follows a type's
+//! name in angle brackets, where packages lie on the machine that built them, and
+//! the glue that drops values are left out. JSON has all of it.
+
+use std::borrow::Cow;
+
+use crate::stack::{Frame, Stack};
+
+/// Frames that are shown.
+const FRAMES: usize = 16;
+
+/// What paths of sources hold before the part that tells something: crates.io's
+/// packages, Rust's own library.
+const SOURCES: [&str; 2] = ["/registry/src/", "/library/"];
+
+/// A line per frame, and one that says why there are no more.
+pub(super) fn lines(stack: &Stack) -> Vec<String> {
+    let shown: Vec<_> = stack
+        .frames
+        .iter()
+        .enumerate()
+        .filter(|(_, frame)| !is_glue(frame))
+        .collect();
+    let mut lines: Vec<_> = shown
+        .iter()
+        .take(FRAMES)
+        .map(|(number, frame)| format!("  #{number:<2} {}", line(frame)))
+        .collect();
+    let more = shown.len().saturating_sub(FRAMES);
+    if more > 0 {
+        lines.push(format!("  … {more} more; all of them with --json"));
+    }
+    if let Some(why) = &stack.incomplete {
+        let what = if stack.frames.is_empty() {
+            "no stack"
+        } else {
+            "stack incomplete"
+        };
+        lines.push(format!("  {what}: {why}"));
+    }
+    lines
+}
+
+/// What the compiler writes to drop a value's parts.
+fn is_glue(frame: &Frame) -> bool {
+    frame.symbol.as_ref().is_some_and(|symbol| {
+        symbol.starts_with("drop_in_place<") || symbol.starts_with("core::ptr::drop_in_place<")
+    })
+}
+
+fn line(frame: &Frame) -> String {
+    let module = frame.module.as_deref().unwrap_or("?");
+    let offset = frame
+        .offset
+        .map_or_else(String::new, |offset| format!("+{offset:#x}"));
+    match (&frame.symbol, &frame.file) {
+        (Some(symbol), Some(file)) => {
+            let line = frame
+                .line
+                .map_or_else(String::new, |line| format!(":{line}"));
+            format!("{}  {}{line}", name(symbol), source(file))
+        }
+        (Some(symbol), None) => format!("{}  ({module}{offset})", name(symbol)),
+        (None, _) => format!("{module}{offset}"),
+    }
+}
+
+/// A function's name without the arguments of types.
+fn name(symbol: &str) -> Cow<'_, str> {
+    // C++ has functions of which the brackets are the name.
+    if symbol.contains("operator") {
+        return symbol.into();
+    }
+    let mut text = String::with_capacity(symbol.len());
+    let mut depth = 0_usize;
+    let mut before = ' ';
+    for letter in symbol.chars() {
+        match letter {
+            '<' if depth > 0 => depth += 1,
+            // Behind a name; elsewhere a path begins with it: `<A as B>::f`.
+            '<' if before.is_alphanumeric() || "_}".contains(before) => {
+                depth = 1;
+                text.push_str("<…>");
+            }
+            // Of an arrow.
+            '>' if depth > 0 && before != '-' => depth -= 1,
+            _ if depth == 0 => text.push(letter),
+            _ => {}
+        }
+        before = letter;
+    }
+    text.into()
+}
+
+/// A source file's path from its package on.
+fn source(path: &str) -> &str {
+    for (at, known) in SOURCES.into_iter().enumerate() {
+        let Some((_, rest)) = path.split_once(known) else {
+            continue;
+        };
+        if at == 0 {
+            // A registry's own name comes first.
+            if let Some((_, package)) = rest.split_once('/') {
+                return package;
+            }
+        } else if path.starts_with("/rustc/") || path.contains("/rustlib/src/rust/") {
+            return rest;
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short() {
+        for (whole, short) in [
+            ("main", "main"),
+            ("poll<A<B>, fn() -> C>", "poll<…>"),
+            ("{closure#0}<A>", "{closure#0}<…>"),
+            ("<a::B<C> as d::E<F>>::f<G>", "<a::B<…> as d::E<…>>::f<…>"),
+            (
+                "std::vector<int>::push_back(int)",
+                "std::vector<…>::push_back(int)",
+            ),
+            ("operator<< (std::ostream&)", "operator<< (std::ostream&)"),
+            ("f<", "f<…>"),
+        ] {
+            assert_eq!(name(whole), short);
+        }
+    }
+
+    #[test]
+    fn sources_begin_with_their_package() {
+        for (whole, short) in [
+            ("/src/server.c", "/src/server.c"),
+            (
+                "/home/a/.cargo/registry/src/index.crates.io-1/hyper-1.8.1/src/a.rs",
+                "hyper-1.8.1/src/a.rs",
+            ),
+            (
+                "/rustc/1234/library/std/src/net/tcp.rs",
+                "std/src/net/tcp.rs",
+            ),
+            (
+                "/opt/rust/lib/rustlib/src/rust/library/core/src/ptr/mod.rs",
+                "core/src/ptr/mod.rs",
+            ),
+            ("/home/a/library/b.c", "/home/a/library/b.c"),
+        ] {
+            assert_eq!(source(whole), short);
+        }
+    }
+
+    #[test]
+    fn a_long_stack_is_cut_and_glue_left_out() {
+        let frame = |symbol: &str| Frame {
+            symbol: Some(symbol.to_owned()),
+            module: Some("/bin/a".to_owned()),
+            offset: Some(16),
+            ..Frame::default()
+        };
+        let mut frames = vec![frame("close"), frame("drop_in_place<A>")];
+        frames.extend((0..20).map(|_| frame("f")));
+        let stack = Stack {
+            frames,
+            incomplete: Some("it ended".to_owned()),
+        };
+        let lines = lines(&stack);
+        assert_eq!(
+            lines.first().map(String::as_str),
+            Some("  #0  close  (/bin/a+0x10)")
+        );
+        assert_eq!(
+            lines.get(1).map(String::as_str),
+            Some("  #2  f  (/bin/a+0x10)")
+        );
+        assert_eq!(
+            lines.get(FRAMES..),
+            Some(
+                &[
+                    "  … 5 more; all of them with --json".to_owned(),
+                    "  stack incomplete: it ended".to_owned()
+                ][..]
+            )
+        );
+    }
+
+    #[test]
+    fn no_stack_says_why() {
+        assert_eq!(lines(&Stack::none("it is off")), ["  no stack: it is off"]);
+    }
+}

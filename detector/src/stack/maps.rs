@@ -1,0 +1,108 @@
+//! What a process has mapped where (`/proc/PID/maps`, proc_pid_maps(5)).
+
+use std::fs;
+
+/// Code that is mapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mapping {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// Where in the file `start` is.
+    pub(super) offset: u64,
+    /// The file's device, as `major`, `minor`.
+    pub(super) device: (u32, u32),
+    /// Its inode number; 0 where there is no file.
+    pub(super) inode: u64,
+    /// Its path, a name in brackets, or nothing.
+    pub(super) path: String,
+}
+
+impl Mapping {
+    /// The path without the mark of a file that was deleted (a package that was
+    /// upgraded under a running program).
+    pub(super) fn name(&self) -> &str {
+        self.path.strip_suffix(" (deleted)").unwrap_or(&self.path)
+    }
+}
+
+/// The code of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Maps(Vec<Mapping>);
+
+impl Maps {
+    /// As it is now; `None` if the process is gone.
+    pub(super) fn of(pid: u32) -> Option<Self> {
+        let text = fs::read(format!("/proc/{pid}/maps")).ok()?;
+        let maps = Self::parse(&String::from_utf8_lossy(&text));
+        // A process that is ending has none any more.
+        (!maps.0.is_empty()).then_some(maps)
+    }
+
+    fn parse(text: &str) -> Self {
+        Self(text.lines().filter_map(mapping).collect())
+    }
+
+    /// The mapping that holds this address.
+    pub(super) fn at(&self, address: u64) -> Option<&Mapping> {
+        self.0
+            .iter()
+            .find(|mapping| (mapping.start..mapping.end).contains(&address))
+    }
+}
+
+/// A line, if it is of code.
+fn mapping(line: &str) -> Option<Mapping> {
+    let (range, rest) = line.split_once(' ')?;
+    let (permissions, rest) = rest.split_once(' ')?;
+    if permissions.as_bytes().get(2) != Some(&b'x') {
+        return None;
+    }
+    let (offset, rest) = rest.split_once(' ')?;
+    let (device, rest) = rest.split_once(' ')?;
+    let (inode, path) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (start, end) = range.split_once('-')?;
+    let (major, minor) = device.split_once(':')?;
+    let number = |text| u64::from_str_radix(text, 16).ok();
+    let half = |text| u32::from_str_radix(text, 16).ok();
+    Some(Mapping {
+        start: number(start)?,
+        end: number(end)?,
+        offset: number(offset)?,
+        device: (half(major)?, half(minor)?),
+        inode: inode.parse().ok()?,
+        path: path.trim_start().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_found_by_address() {
+        let maps = Maps::parse(
+            "55d0a0000000-55d0a0001000 r--p 00000000 fd:01 4711                       /usr/bin/a b\n\
+             55d0a0001000-55d0a0003000 r-xp 00001000 fd:01 4711                       /usr/bin/a b (deleted)\n\
+             7f0000000000-7f0000001000 rwxp 00000000 00:00 0 \n\
+             7ffd00000000-7ffd00002000 r-xp 00000000 00:00 0                          [vdso]\n\
+             nonsense\n",
+        );
+        assert_eq!(maps.0.len(), 3);
+        assert_eq!(maps.at(0x55d0_a000_0fff), None);
+        let code = maps.at(0x55d0_a000_2fff);
+        assert_eq!(code.map(Mapping::name), Some("/usr/bin/a b"));
+        assert_eq!(code.map(|code| code.offset), Some(0x1000));
+        assert_eq!(code.map(|code| code.device), Some((0xfd, 1)));
+        assert_eq!(maps.at(0x55d0_a000_3000), None);
+        assert_eq!(maps.at(0x7f00_0000_0000).map(Mapping::name), Some(""));
+        assert_eq!(maps.at(0x7ffd_0000_0000).map(Mapping::name), Some("[vdso]"));
+    }
+
+    #[test]
+    fn own_code_is_where_it_runs() {
+        let maps = Maps::of(std::process::id());
+        let here = own_code_is_where_it_runs as fn() as usize as u64;
+        assert!(maps.is_some_and(|maps| maps.at(here).is_some_and(|at| at.inode != 0)));
+        assert_eq!(Maps::of(4_194_305), None);
+    }
+}

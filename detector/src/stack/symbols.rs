@@ -1,0 +1,65 @@
+//! Names, files and lines of the places of a stack.
+
+use std::{os::fd::AsRawFd as _, path::PathBuf};
+
+use blazesym::symbolize::{
+    CodeInfo, Input, Symbolized, Symbolizer,
+    source::{Elf, Source},
+};
+
+use super::{Frame, unwind::Place};
+
+/// Looks up names.
+pub(super) struct Symbols(Symbolizer);
+
+impl Symbols {
+    pub(super) fn new() -> Self {
+        Self(Symbolizer::new())
+    }
+
+    /// The functions at a place: those that were inlined there first.
+    pub(super) fn frames(&self, place: &Place) -> Vec<Frame> {
+        // By the open file: its path may be another's by now.
+        let file = place.module.file.as_raw_fd();
+        let path = PathBuf::from(format!("/proc/self/fd/{file}"));
+        let mut plain = Elf::new(path.clone());
+        plain.debug_syms = false;
+        let source = Source::Elf(Elf::new(path));
+        let bare = Frame {
+            module: Some(place.module.path.clone()),
+            offset: Some(place.address),
+            ..Frame::default()
+        };
+        let found = self
+            .0
+            .symbolize_single(&source, Input::VirtOffset(place.address));
+        let Ok(Symbolized::Sym(symbol)) = found else {
+            return vec![bare];
+        };
+        // Debug information has bare names (`poll`), the symbol table whole ones
+        // (`hyper::…::Conn::poll`). That of another function is worse than none.
+        let whole = match self
+            .0
+            .symbolize_single(&Source::Elf(plain), Input::VirtOffset(place.address))
+        {
+            Ok(Symbolized::Sym(whole)) if whole.addr == symbol.addr => Some(whole.name),
+            _ => None,
+        };
+        let frame = |name: &str, code: Option<&CodeInfo<'_>>, inlined| Frame {
+            symbol: (!name.is_empty()).then(|| name.to_owned()),
+            file: code.map(|code| code.to_path().to_string_lossy().into_owned()),
+            line: code.and_then(|code| code.line),
+            inlined,
+            ..bare.clone()
+        };
+        let inlined = symbol.inlined.iter().rev();
+        inlined
+            .map(|inner| frame(&inner.name, inner.code_info.as_ref(), true))
+            .chain([frame(
+                whole.as_deref().unwrap_or(&symbol.name),
+                symbol.code_info.as_deref(),
+                false,
+            )])
+            .collect()
+    }
+}

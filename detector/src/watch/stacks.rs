@@ -1,0 +1,195 @@
+//! Findings that wait for their stack, in order.
+
+use std::{collections::VecDeque, time::Duration};
+
+use detector_common::{StackCopy, StackPiece};
+use jiff::Timestamp;
+
+use crate::{
+    judge::{EndingKind, Finding},
+    stack::{Answer, Copies, Resolver, Stack},
+};
+
+/// How long a finding waits for the pieces of its stack, which are written just
+/// after its ending, nanoseconds.
+const LATE_NS: u64 = 100_000_000;
+
+/// Most stacks that are being resolved at a time; each takes some 64 KiB.
+const RESOLVING: usize = 256;
+
+/// How long the end of a watch waits for a stack.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A finding that is to be reported.
+pub(super) struct Waiting {
+    pub(super) finding: Finding,
+    pub(super) time: Timestamp,
+    pub(super) exe: Option<String>,
+}
+
+/// What is known of its stack.
+enum State {
+    /// All of it.
+    Done(Stack),
+    /// Its pieces are not here yet; it waits until then, at most.
+    Late(u64),
+    /// It is being resolved, under this number.
+    Resolving(u64),
+}
+
+/// The findings that wait, and the stacks that were copied.
+pub(super) struct Stacks {
+    /// Stacks are copied at all.
+    on: bool,
+    copies: Copies,
+    /// Begun when it is first needed.
+    resolver: Option<Resolver>,
+    queue: VecDeque<(Waiting, State)>,
+    next: u64,
+}
+
+impl Stacks {
+    pub(super) fn new(on: bool) -> Self {
+        Self {
+            on,
+            copies: Copies::default(),
+            resolver: None,
+            queue: VecDeque::new(),
+            next: 0,
+        }
+    }
+
+    /// A process was seen for the first time.
+    pub(super) fn meet(&mut self, pid: u32, now_ns: u64) {
+        if self.on && !self.copies.knows(pid) {
+            self.copies.know(pid, now_ns);
+        }
+    }
+
+    /// Takes a piece of a stack.
+    pub(super) fn take(&mut self, piece: &StackPiece, now_ns: u64) {
+        self.copies.take(piece, now_ns);
+    }
+
+    /// Takes a finding in.
+    pub(super) fn push(&mut self, waiting: Waiting, now_ns: u64) {
+        let ending = &waiting.finding.ending;
+        let state = match (self.on, ending.stack) {
+            (false, _) => State::Done(Stack::none("--no-stack was given")),
+            (_, StackCopy::Taken) => State::Late(now_ns + LATE_NS),
+            (_, StackCopy::Unsuspected) => State::Done(Stack::none(
+                "it was not copied: nothing hinted at an ending that comes too early",
+            )),
+            (_, StackCopy::Crowded) => State::Done(Stack::none(
+                "it was not copied: too many new connections ended at once",
+            )),
+            (_, StackCopy::None) => State::Done(Stack::none(without(ending.kind, ending.by_uring))),
+        };
+        self.queue.push_back((waiting, state));
+    }
+
+    /// Goes on with what has come meanwhile.
+    fn advance(&mut self, now_ns: u64) {
+        let is_resolving = |state: &State| matches!(state, State::Resolving(_));
+        let mut resolving = self
+            .queue
+            .iter()
+            .filter(|(_, state)| is_resolving(state))
+            .count();
+        for (waiting, state) in &mut self.queue {
+            let State::Late(until) = *state else { continue };
+            let finding = &waiting.finding;
+            let Some(copied) = self.copies.remove(finding.tid, finding.ending.time_ns) else {
+                if now_ns >= until {
+                    *state = State::Done(Stack::none(
+                        "the buffer for stacks was full, or the stack could not be read",
+                    ));
+                }
+                continue;
+            };
+            if resolving >= RESOLVING {
+                *state = State::Done(Stack::none("too many findings came at once"));
+                continue;
+            }
+            if self.resolver.is_none() {
+                match Resolver::start() {
+                    Ok(resolver) => self.resolver = Some(resolver),
+                    Err(error) => {
+                        *state = State::Done(Stack::none(&format!("no thread for it: {error}")));
+                        continue;
+                    }
+                }
+            }
+            if let Some(resolver) = &self.resolver {
+                resolver.give(self.next, copied);
+                *state = State::Resolving(self.next);
+                self.next += 1;
+                resolving += 1;
+            }
+        }
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        for (_, state) in &mut self.queue {
+            match (&answer, &*state) {
+                (Answer::Stack(number, stack), State::Resolving(asked)) if number == asked => {
+                    *state = State::Done(stack.clone());
+                }
+                (Answer::Failed, State::Resolving(_)) => {
+                    *state = State::Done(Stack::none("it could not be unwound: truncwatch failed"));
+                }
+                _ => {}
+            }
+        }
+        if matches!(answer, Answer::Failed) {
+            self.resolver = None;
+        }
+    }
+
+    /// The next finding, if its stack is as good as it gets.
+    pub(super) fn pop(&mut self, now_ns: u64) -> Option<(Waiting, Stack)> {
+        self.advance(now_ns);
+        while let Some(answer) = self.resolver.as_ref().and_then(Resolver::take) {
+            self.answered(answer);
+        }
+        match self.queue.pop_front()? {
+            (waiting, State::Done(stack)) => Some((waiting, stack)),
+            not_yet => {
+                self.queue.push_front(not_yet);
+                None
+            }
+        }
+    }
+
+    /// The same at the end of the watch: waits for it. Every piece was taken.
+    pub(super) fn pop_last(&mut self) -> Option<(Waiting, Stack)> {
+        loop {
+            if let Some(ready) = self.pop(u64::MAX) {
+                return Some(ready);
+            }
+            if self.queue.is_empty() {
+                return None;
+            }
+            let answer = match &self.resolver {
+                Some(resolver) => resolver.wait(PATIENCE),
+                None => Answer::Failed,
+            };
+            self.answered(answer);
+        }
+    }
+}
+
+/// Why an ending of this kind has no stack.
+fn without(kind: EndingKind, by_uring: bool) -> &'static str {
+    match kind {
+        _ if by_uring => "io_uring made the ending, no call of the thread's",
+        EndingKind::Exit { .. } => "the end of the process made the ending, no call in it",
+        EndingKind::Next { .. } | EndingKind::Open => "nothing ended the connection",
+        EndingKind::CloseRange | EndingKind::Exec => {
+            "none is copied where many descriptors are closed at once"
+        }
+        EndingKind::Shutdown { .. } | EndingKind::Close | EndingKind::Replace => {
+            "none was copied at this ending"
+        }
+    }
+}
