@@ -26,6 +26,10 @@ pub struct Fields {
     pub task_pid: u32,
     /// `task_struct.flags`
     pub task_flags: u32,
+    /// `task_struct.group_leader`
+    pub task_group_leader: u32,
+    /// `task_struct.comm`
+    pub task_comm: u32,
     /// `task_struct.io_uring`; [`NO_FIELD`] without io_uring
     pub task_io_uring: u32,
     /// `signal_struct.live.counter`
@@ -162,6 +166,20 @@ pub struct Registers {
     pub code_segment: u32,
 }
 
+/// Bits of [`Config::filters`].
+pub mod filter {
+    /// By name: the `COMMS` map.
+    pub const COMM: u32 = 1;
+    /// By control group: the `CGROUPS` map.
+    pub const CGROUP: u32 = 1 << 1;
+    /// By port: the `PORTS` map.
+    pub const PORT: u32 = 1 << 2;
+}
+
+/// Levels of the control group hierarchy that a filter can name; the root is
+/// level 0.
+pub const CGROUP_LEVELS: u32 = 32;
+
 /// All of it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +192,14 @@ pub struct Config {
     pub watch_all: u32,
     /// 1: children of watched processes are watched.
     pub follow: u32,
+    /// Which filters there are, of [`filter`]: a connection is taken up if it
+    /// passes all of them.
+    pub filters: u32,
+    /// 1: every process is looked at by the filters, and one that passes joins
+    /// `PROCESSES` when it first uses a socket.
+    pub join: u32,
+    /// A bit per level of the hierarchy that a group in `CGROUPS` is at.
+    pub cgroup_levels: u32,
     /// The watching process itself, which is never watched.
     pub own_tgid: u32,
     /// Bytes in the ring buffer at which the reader is woken at once; below

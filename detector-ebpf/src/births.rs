@@ -6,8 +6,9 @@
 use aya_ebpf::{helpers::bpf_probe_read_user, macros::tracepoint, programs::TracePointContext};
 
 use crate::{
+    filter::passes,
     kernel::{Socket, descriptors},
-    maps::{BIRTHS, watched},
+    maps::BIRTHS,
     memory::SystemCall,
     ring::current,
 };
@@ -43,7 +44,7 @@ fn exit_socketpair(context: TracePointContext) -> u32 {
     let (tgid, _) = current();
     // SAFETY: the field is within the tracepoint's record (see its format).
     let result = unsafe { context.read_at::<i64>(RESULT) };
-    if !watched(tgid) || result != Ok(0) {
+    if !passes(tgid) || result != Ok(0) {
         return 0;
     }
     let pair = SystemCall::ending().fourth();
@@ -58,7 +59,7 @@ fn exit_socketpair(context: TracePointContext) -> u32 {
 #[inline(always)]
 fn born(context: &TracePointContext, field: usize, new: impl Fn(Socket) -> bool) -> u32 {
     let (tgid, _) = current();
-    if !watched(tgid) {
+    if !passes(tgid) {
         return 0;
     }
     // SAFETY: the field is within the tracepoint's record (see its format).

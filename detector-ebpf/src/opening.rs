@@ -9,8 +9,9 @@ use detector_common::{Connection, Kind, Open, Stat};
 
 use crate::{
     births::take_birth,
+    filter::takes_up,
     kernel::{Address, Socket},
-    maps::{CONNECTIONS, RECORDS, config, count, watched},
+    maps::{CONNECTIONS, RECORDS, config, count},
     memory::{field, is_compat},
     ring::{Moment, current, header, wake},
 };
@@ -39,7 +40,7 @@ pub(crate) fn connection_of(
         return Some((cookie, socket, found));
     }
     let (tgid, _) = current();
-    if !watched(tgid) {
+    if !takes_up(tgid, socket) {
         return None;
     }
     let family = socket.stream_family()?;

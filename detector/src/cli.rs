@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 
@@ -11,18 +11,68 @@ use crate::report::Format;
 /// truncwatch counts the bytes that the kernel took from a process on each
 /// connection, compares them with the Content-Length that the process
 /// promised, and reports every shutdown, close or exit that comes too early.
+///
+/// Without --pid and without a command every process on the host is watched, as
+/// far as it passes the filters: --comm, --unit, --cgroup and --port. Of one
+/// kind, one has to fit; of different kinds, all: `--comm nginx --comm node
+/// --port 80` is nginx or node, on port 80.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "truncwatch", version, after_help = EXAMPLES)]
+#[command(
+    name = "truncwatch",
+    version,
+    after_help = EXAMPLES,
+    override_usage = USAGE
+)]
 pub struct Cli {
-    /// Watch this process, with all its threads; may be repeated. Without it
-    /// every process on the host is watched
-    #[arg(short, long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Watch this process, with all its threads; may be repeated
+    #[arg(
+        short,
+        long,
+        value_name = "PID",
+        group = "root",
+        value_parser = clap::value_parser!(u32).range(1..),
+    )]
     pub pid: Vec<u32>,
 
     /// Watch its children too: those it has already and those to come, as with
-    /// a server's master process
-    #[arg(short, long, requires = "pid")]
+    /// a server's master process; always so for a command
+    #[arg(short, long, requires = "root")]
     pub follow: bool,
+
+    /// Run this command and watch it with its children, until it ends: as the
+    /// user who called sudo, with every probe in place before its first
+    /// instruction
+    #[arg(
+        last = true,
+        value_name = "COMMAND",
+        group = "root",
+        conflicts_with = "pid"
+    )]
+    pub command: Vec<OsString>,
+
+    /// Only processes, or threads, of this name (of which the kernel keeps 15
+    /// bytes: see ps -e); may be repeated
+    #[arg(long, value_name = "NAME", help_heading = FILTERS, value_parser = name)]
+    pub comm: Vec<String>,
+
+    /// Only processes of this unit of systemd, such as nginx.service, also when
+    /// it is started anew; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = FILTERS, value_parser = unit)]
+    pub unit: Vec<String>,
+
+    /// Only processes in this control group (version 2) or below, by its folder
+    /// or as in /proc/PID/cgroup; may be repeated
+    #[arg(long, value_name = "PATH", help_heading = FILTERS)]
+    pub cgroup: Vec<PathBuf>,
+
+    /// Only connections with this local or remote port; may be repeated
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = FILTERS,
+        value_parser = clap::value_parser!(u16).range(1..),
+    )]
+    pub port: Vec<u16>,
 
     /// Stop after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -77,10 +127,21 @@ pub struct Cli {
     #[arg(long, value_name = "N", hide = true)]
     pub max_connections: Option<u32>,
 
+    /// Print a file that is made from these definitions and do nothing else:
+    /// the manual page, or a shell's completions
+    #[arg(long, value_enum, value_name = "KIND", exclusive = true)]
+    pub generate: Option<Generate>,
+
     /// Load this BPF object instead of the embedded one
     #[arg(long, value_name = "FILE", hide = true)]
     pub bpf_object: Option<PathBuf>,
 }
+
+const USAGE: &str = "\
+truncwatch [OPTIONS]
+       truncwatch [OPTIONS] -- COMMAND [ARGUMENTS]";
+
+const FILTERS: &str = "Filters";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,14 +149,39 @@ Examples:
       Watch one server until Ctrl-C; then print a summary.
   sudo truncwatch -f --pid $(cat /run/nginx.pid)
       Watch a master process and its workers.
+  sudo truncwatch -- ./server --listen 8080
+      Run a server as yourself and watch it from its first instruction.
+  sudo truncwatch --unit nginx.service --port 80
+      Watch what a service does on one port, across restarts.
   sudo truncwatch --json --duration 60 -o findings.jsonl
       Watch the whole host for a minute, for a script.
+  truncwatch --generate complete-bash
+      Print completions for bash; man is the manual page.
 
 Exit status:
   0  watched to the end, no finding whose fault is local
   1  at least one such finding
   2  could not do the work
-  3  no such finding, but something was missed (events lost, map full)";
+  3  no such finding, but something was missed (events lost, map full)
+A command's own status is in the summary: as a shell gives it, 128 and the
+number of the signal for one that was killed.";
+
+/// Files made from the definitions of the options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Generate {
+    /// The manual page, for troff.
+    Man,
+    /// Completions for bash.
+    CompleteBash,
+    /// Completions for zsh.
+    CompleteZsh,
+    /// Completions for fish.
+    CompleteFish,
+    /// Completions for elvish.
+    CompleteElvish,
+    /// Completions for PowerShell.
+    CompletePowershell,
+}
 
 /// See [`Format`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -129,6 +215,20 @@ impl Cli {
     }
 }
 
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('\0') {
+        return Err("give a name as ps -e prints it".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn unit(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(['/', '\0']) || text.starts_with(['.', '-']) {
+        return Err("give a unit's name, such as nginx.service".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 fn seconds(text: &str) -> Result<std::time::Duration, String> {
     duration(text)
         .filter(|duration| !duration.is_zero())
@@ -155,6 +255,22 @@ mod tests {
     }
 
     #[test]
+    fn a_command_keeps_its_own_options() {
+        let all = [
+            "truncwatch",
+            "--json",
+            "-f",
+            "--",
+            "sh",
+            "-c",
+            "true",
+            "--json",
+        ];
+        let cli = Cli::try_parse_from(all);
+        assert!(cli.is_ok_and(|cli| cli.command == ["sh", "-c", "true", "--json"]));
+    }
+
+    #[test]
     fn bad_values_are_refused() {
         for arguments in [
             &["--pid", "0"][..],
@@ -165,6 +281,13 @@ mod tests {
             &["--count", "0"],
             &["--follow"],
             &["--json", "--format", "table"],
+            &["--port", "0"],
+            &["--port", "65536"],
+            &["--unit", "../x"],
+            &["--comm", ""],
+            &["--pid", "1", "--", "true"],
+            &["--generate", "man", "--pid", "1"],
+            &["true"],
         ] {
             let all = std::iter::once(&"truncwatch").chain(arguments);
             assert!(Cli::try_parse_from(all).is_err(), "{arguments:?}");

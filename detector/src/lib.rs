@@ -8,11 +8,15 @@
 //! | [`capture`] | gives records: bytes that may be a head, endings | know HTTP |
 //! | [`judge`] and [`http`] | records in, findings out; pure | I/O, clocks, async |
 //! | [`report`] | findings for people and for scripts | know kernels |
+//! | [`command`], [`signals`] | a command that is started to be watched | judge |
 //! | [`watch`] | joins them for a live watch | decide anything |
 
 pub mod capture;
 pub mod cli;
+pub mod command;
+pub mod generate;
 pub mod http;
 pub mod judge;
 pub mod report;
+pub mod signals;
 pub mod watch;

@@ -144,7 +144,9 @@ struct SummaryObject<'a> {
     unjudged: &'a BTreeMap<&'static str, u64>,
     /// Records that found the ring buffer full.
     events_lost: u64,
-    /// Status of the command that was run; not used by this version.
+    /// How the command after `--` ended, as a shell's `$?`: its exit status, or
+    /// 128 and the number of the signal that killed it (143 for SIGTERM). Null
+    /// without a command.
     command_status: Option<i32>,
 }
 
@@ -218,7 +220,7 @@ pub fn summary(summary: &Summary) -> io::Result<String> {
         peer_endings: summary.peer_endings,
         unjudged: &summary.unjudged,
         events_lost: summary.events_lost,
-        command_status: None,
+        command_status: summary.command_status,
     })?)
 }
 

@@ -6,7 +6,10 @@ mod json;
 mod summary;
 mod table;
 
-use std::io::{self, Write};
+use std::{
+    fmt,
+    io::{self, Write},
+};
 
 use jiff::Timestamp;
 
@@ -90,6 +93,13 @@ impl<'a> Printer<'a> {
         }
         self.out.flush()
     }
+}
+
+/// Says something on standard error, one line. What is said there is no result:
+/// where nobody reads it any more, nothing is lost and nothing goes wrong.
+pub fn note(text: fmt::Arguments<'_>) {
+    let written = writeln!(io::stderr(), "truncwatch: {text}");
+    drop(written);
 }
 
 /// A number with its thousands apart.

@@ -109,6 +109,47 @@ fn a_report_that_cannot_be_written() -> Result<()> {
 }
 
 #[test]
+fn commands_that_cannot_be_run() -> Result<()> {
+    for (command, why) in [
+        ("no-such-program", "command not found"),
+        ("/nonexistent/program", "command not found"),
+        ("/etc/passwd", "not an executable file"),
+    ] {
+        let output = Command::new(truncwatch()).args(["--", command]).output()?;
+        assert!(refused(&output).contains(why));
+    }
+    let output = Command::new(truncwatch())
+        .args(["--", "true"])
+        .env("SUDO_UID", "me")
+        .output()?;
+    assert!(refused(&output).contains("SUDO_UID"));
+    Ok(())
+}
+
+#[test]
+fn control_groups_that_are_not_there() -> Result<()> {
+    for (arguments, why) in [
+        (["--cgroup", "/no/such/group"], "no control group"),
+        (["--cgroup", "/etc"], "no control group of version 2"),
+        (["--unit", "no-such-unit"], "no-such-unit.service"),
+    ] {
+        let output = Command::new(truncwatch()).args(arguments).output()?;
+        assert!(refused(&output).contains(why), "{arguments:?}");
+    }
+    // Only those of version 1, or none.
+    let none = "umount -l /sys/fs/cgroup/unified; umount -l /sys/fs/cgroup; true";
+    let output = with_mounts(none, "--unit nginx")?;
+    assert!(refused(&output).contains("version 2"));
+    let script = "exec \"$0\" --cgroup /";
+    let output = Command::new("unshare")
+        .args(["--cgroup", "sh", "-c", script])
+        .arg(truncwatch())
+        .output()?;
+    assert!(refused(&output).contains("--cgroupns=host"));
+    Ok(())
+}
+
+#[test]
 fn bad_usage() -> Result<()> {
     for arguments in [
         &["--pid", "0"][..],

@@ -5,9 +5,11 @@
 //! compared with is always the client's own count.
 
 mod calls;
+mod command;
 mod concurrency;
 mod endings;
 mod errors;
+mod filters;
 mod frameworks;
 mod healthy;
 mod hyper_bug;

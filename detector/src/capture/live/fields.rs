@@ -58,6 +58,8 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         task_exit_code: field("task_struct", "exit_code")?,
         task_tgid: field("task_struct", "tgid")?,
         task_pid: field("task_struct", "pid")?,
+        task_group_leader: field("task_struct", "group_leader")?,
+        task_comm: field("task_struct", "comm")?,
         task_flags: field("task_struct", "flags")?,
         task_io_uring: field("task_struct", "io_uring").unwrap_or(NO_FIELD),
         signal_live: field("signal_struct", "live.counter")?,
@@ -186,6 +188,9 @@ pub(super) fn operations() -> [u8; OPERATION_LIMIT] {
 pub(super) struct Scope {
     pub(super) watch_all: bool,
     pub(super) follow: bool,
+    pub(super) filters: u32,
+    pub(super) join: bool,
+    pub(super) cgroup_levels: u32,
     pub(super) wake_at: u32,
 }
 
@@ -196,6 +201,9 @@ pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
         registers: registers(btf)?,
         watch_all: u32::from(scope.watch_all),
         follow: u32::from(scope.follow),
+        filters: scope.filters,
+        join: u32::from(scope.join),
+        cgroup_levels: scope.cgroup_levels,
         own_tgid: std::process::id(),
         wake_at: scope.wake_at,
         arguments: arguments(),

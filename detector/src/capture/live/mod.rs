@@ -1,8 +1,10 @@
 //! Live capture: loads the kernel side, attaches it, reads its records.
 
 pub mod btf;
+pub mod cgroup;
 mod environment;
 mod fields;
+mod filter;
 mod hints;
 mod hooks;
 pub mod process;
@@ -21,8 +23,11 @@ use aya::{
 use detector_common::{Connection, Plain, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
 
-pub use self::btf::BtfError;
-use self::{fields::Scope, hints::Hints};
+pub use self::{
+    btf::BtfError,
+    filter::{COMM_BYTES, Filter},
+};
+use self::{fields::Scope, filter::Filters, hints::Hints};
 use super::{DecodeError, Record};
 
 /// The kernel side, as `cargo xtask ebpf` built it. Set
@@ -128,8 +133,10 @@ fn refusal(error: &ProgramError) -> String {
 /// What to watch.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Watch every process but this one.
+    /// Watch every process but this one, as far as it passes the filter.
     pub watch_all: bool,
+    /// What a connection has to pass to be taken up.
+    pub filter: Filter,
     /// Watch the children of watched processes too.
     pub follow: bool,
     /// Size of the ring buffer in bytes; rounded up to a power of two of
@@ -159,6 +166,7 @@ pub struct Live {
     processes: HashMap<MapData, u32, u32>,
     stats: PerCpuArray<MapData, u64>,
     hints: Hints,
+    filters: Filters,
 }
 
 impl Live {
@@ -178,9 +186,16 @@ impl Live {
         // by aya for what the typed hooks are given: at the same time.
         let typed = std::thread::spawn(aya::Btf::from_sys_fs);
         let fields = btf::Btf::of_running_kernel()?;
+        let filters = options.filter.bits();
+        // With filters, processes join the map as they pass, with their
+        // children, which at their start have its name and group.
+        let join = options.watch_all && filters != 0;
         let scope = Scope {
-            watch_all: options.watch_all,
-            follow: options.follow,
+            watch_all: options.watch_all && !join,
+            follow: options.follow || join,
+            filters,
+            join,
+            cgroup_levels: options.filter.cgroup_levels(),
             wake_at: options.ring_bytes / 4,
         };
         let config = fields::config(&fields, scope)?;
@@ -202,6 +217,12 @@ impl Live {
         let ring = RingBuf::try_from(map(&mut programs, "RECORDS")?)?;
         let connections = HashMap::try_from(map(&mut programs, "CONNECTIONS")?)?;
         let processes = HashMap::try_from(map(&mut programs, "PROCESSES")?)?;
+        let mut filters = Filters {
+            comms: HashMap::try_from(map(&mut programs, "COMMS")?)?,
+            cgroups: HashMap::try_from(map(&mut programs, "CGROUPS")?)?,
+            ports: HashMap::try_from(map(&mut programs, "PORTS")?)?,
+        };
+        filters.fill(&options.filter)?;
         let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
         let Map::Array(hints) = map(&mut programs, "HINTS")? else {
             return Err(CaptureError::Object("HINTS"));
@@ -224,6 +245,7 @@ impl Live {
             processes,
             stats,
             hints,
+            filters,
         })
     }
 
@@ -272,6 +294,16 @@ impl Live {
     /// If the process map is full.
     pub fn watch(&mut self, tgid: u32) -> Result<(), CaptureError> {
         Ok(self.processes.insert(tgid, 0, 0)?)
+    }
+
+    /// Lets a control group pass too: one that took the place of another, at
+    /// the same level.
+    ///
+    /// # Errors
+    ///
+    /// If the map is full.
+    pub fn pass_cgroup(&mut self, id: u64) -> Result<(), CaptureError> {
+        Ok(self.filters.cgroups.insert(id, 0, 0)?)
     }
 
     /// Watches a process no longer.
