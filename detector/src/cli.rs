@@ -1,8 +1,15 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
 
-use clap::{Parser, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::report::Format;
 
@@ -21,9 +28,14 @@ use crate::report::Format;
     name = "truncwatch",
     version,
     after_help = EXAMPLES,
-    override_usage = USAGE
+    override_usage = USAGE,
+    args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
+    /// Another mode than watching.
+    #[command(subcommand)]
+    pub mode: Option<Mode>,
+
     /// Watch this process, with all its threads; may be repeated
     #[arg(
         short,
@@ -139,7 +151,8 @@ pub struct Cli {
 
 const USAGE: &str = "\
 truncwatch [OPTIONS]
-       truncwatch [OPTIONS] -- COMMAND [ARGUMENTS]";
+       truncwatch [OPTIONS] -- COMMAND [ARGUMENTS]
+       truncwatch doctor [--json]";
 
 const FILTERS: &str = "Filters";
 
@@ -155,6 +168,8 @@ Examples:
       Watch what a service does on one port, across restarts.
   sudo truncwatch --json --duration 60 -o findings.jsonl
       Watch the whole host for a minute, for a script.
+  sudo truncwatch doctor
+      See what works on this kernel with these privileges.
   truncwatch --generate complete-bash
       Print completions for bash; man is the manual page.
 
@@ -165,6 +180,32 @@ Exit status:
   3  no such finding, but something was missed (events lost, map full)
 A command's own status is in the summary: as a shell gives it, 128 and the
 number of the signal for one that was killed.";
+
+/// Another mode than watching.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Mode {
+    /// Say what works on this kernel with these privileges, by trying it
+    #[command(after_help = DOCTOR_STATUS)]
+    Doctor(DoctorOptions),
+}
+
+/// How to print what `doctor` found.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct DoctorOptions {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    /// When to use colours; NO_COLOR in the environment is heeded
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+const DOCTOR_STATUS: &str = "\
+Exit status:
+  0  everything works
+  2  watching cannot work; the remedy is in the table
+  3  watching works, and something is not seen";
 
 /// Files made from the definitions of the options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -201,6 +242,72 @@ pub enum ColorChoice {
     Always,
     /// Never.
     Never,
+}
+
+/// Reads the command line. Where help or the version was asked for, prints that
+/// and ends the program.
+///
+/// # Errors
+///
+/// If it is not understood: with one line that says why and what to do.
+pub fn parse() -> Result<Cli, UsageError> {
+    Cli::try_parse().map_err(|error| {
+        if error.use_stderr() {
+            UsageError(in_one_line(&error))
+        } else {
+            error.exit()
+        }
+    })
+}
+
+/// A command line that is not understood.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(String);
+
+/// clap's message without its usage, and what may have been meant.
+pub(crate) fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let mut paragraphs = text.split("\n\n");
+    let said = paragraphs.next().unwrap_or_default();
+    let said = said.trim_start_matches("error: ");
+    let words: Vec<_> = said.split_whitespace().collect();
+    let said = words.join(" ");
+    let word = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) => Some(word),
+        _ => None,
+    };
+    let hint = match (error.kind(), word) {
+        (ErrorKind::UnknownArgument, Some(word)) if word.parse::<u32>().is_ok() => {
+            Some(format!("a process is watched with --pid {word}"))
+        }
+        (ErrorKind::UnknownArgument, Some(word)) if !word.starts_with('-') => {
+            Some(format!("a command is run with -- {word}"))
+        }
+        _ => paragraphs.find_map(|tip| {
+            let tip = tip.trim().strip_prefix("tip: a similar")?;
+            Some(format!("a similar{}", tip.lines().next()?))
+        }),
+    };
+    match hint {
+        Some(hint) => format!("{said}: {hint} (see truncwatch --help)"),
+        None => format!("{said} (see truncwatch --help)"),
+    }
+}
+
+impl ColorChoice {
+    /// Whether to use colours for what goes to standard output.
+    #[must_use]
+    pub fn wanted(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                io::stdout().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        }
+    }
 }
 
 impl Cli {
@@ -286,6 +393,7 @@ mod tests {
             &["--unit", "../x"],
             &["--comm", ""],
             &["--pid", "1", "--", "true"],
+            &["--pid", "1", "doctor"],
             &["--generate", "man", "--pid", "1"],
             &["true"],
         ] {

@@ -41,7 +41,7 @@ mod tests {
             let mut text = Vec::new();
             write(*kind, &mut text)?;
             let text = String::from_utf8_lossy(&text).replace('\\', "");
-            for name in ["duration", "follow"] {
+            for name in ["duration", "doctor", "follow"] {
                 assert!(text.contains(name), "{kind:?}: {name}");
             }
         }

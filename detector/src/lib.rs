@@ -9,11 +9,13 @@
 //! | [`judge`] and [`http`] | records in, findings out; pure | I/O, clocks, async |
 //! | [`report`] | findings for people and for scripts | know kernels |
 //! | [`command`], [`signals`] | a command that is started to be watched | judge |
+//! | [`doctor`] | tries what a watch needs | guess |
 //! | [`watch`] | joins them for a live watch | decide anything |
 
 pub mod capture;
 pub mod cli;
 pub mod command;
+pub mod doctor;
 pub mod generate;
 pub mod http;
 pub mod judge;

@@ -6,16 +6,15 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::Parser as _;
 use truncwatch::{
-    cli::{Cli, Generate},
-    generate,
+    cli::{self, Cli, Generate, Mode},
+    doctor, generate,
     report::note,
     watch,
 };
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    match cli::parse().map_err(Into::into).and_then(|cli| run(&cli)) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             // One line, whatever the causes hold.
@@ -30,9 +29,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<u8> {
-    match cli.generate {
-        Some(kind) => print(kind),
-        None => Ok(watch::run(cli)?.exit_status()),
+    match (&cli.mode, cli.generate) {
+        (Some(Mode::Doctor(options)), _) => doctor::run(options),
+        (None, Some(kind)) => print(kind),
+        (None, None) => Ok(watch::run(cli)?.exit_status()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     fs::{self, File},
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
     time::{Duration, Instant},
 };
 
@@ -22,7 +22,7 @@ use crate::{
     cli::{Cli, ColorChoice},
     command::{Prepared, Running},
     judge::{Cause, Finding, Judge},
-    report::{Format, Printer, Reported, Summary, note},
+    report::{Counts, Format, Printer, Reported, Status, Summary, columns, note},
     signals::{self, Received, Signals},
 };
 
@@ -61,7 +61,9 @@ pub fn run(cli: &Cli) -> Result<Summary> {
         ),
         None => Box::new(io::stdout()),
     };
-    let printer = Printer::new(out, cli.format(), color(cli));
+    // A file is as wide as it likes.
+    let columns = columns().filter(|_| cli.output.is_none());
+    let printer = Printer::new(out, cli.format(), color(cli), columns);
     // Before any other thread and before anything is attached: a signal from
     // here on ends the watch with its summary.
     let signals = Signals::take(command.is_some()).context("cannot wait for signals")?;
@@ -125,16 +127,11 @@ fn filter(cli: &Cli) -> Result<Filter, CgroupError> {
     })
 }
 
+/// A file takes colours only if it is told to.
 fn color(cli: &Cli) -> bool {
-    match cli.color {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        ColorChoice::Auto => {
-            cli.output.is_none()
-                && cli.format() == Format::Table
-                && io::stdout().is_terminal()
-                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
+    match (cli.format(), &cli.output, cli.color) {
+        (Format::Json, ..) | (_, Some(_), ColorChoice::Auto) => false,
+        (Format::Table, _, choice) => choice.wanted(),
     }
 }
 
@@ -145,10 +142,11 @@ struct Watch<'a> {
     cgroups: Vec<Cgroup>,
     /// The command that is watched, while it runs.
     command: Option<Running>,
-    /// It was asked to end, since a limit was reached.
+    /// It was asked to end, since a limit was reached, or was not run at all.
     dismissed: bool,
     judge: Judge,
     printer: Printer<'a>,
+    status: Status,
     summary: Summary,
     started: Instant,
     /// Programs of processes, asked for while they run.
@@ -219,6 +217,8 @@ impl<'a> Watch<'a> {
                 }
             }
         }
+        // A command's own output would be mixed with it.
+        let status = Status::new(command.is_none());
         let mut watch = Self {
             cli,
             live,
@@ -227,6 +227,7 @@ impl<'a> Watch<'a> {
             dismissed: false,
             judge: Judge::new(),
             printer,
+            status,
             summary: Summary::default(),
             started: Instant::now(),
             programs,
@@ -258,7 +259,7 @@ impl<'a> Watch<'a> {
         // there is anything to watch.
         if let Some(received) = signals.pending().context("cannot read a signal")? {
             note(format_args!("{}: the command was not run", received.signal));
-            self.closed = true;
+            self.dismissed = true;
             return Ok(());
         }
         let waiting = command.start(signals.inherited())?;
@@ -366,10 +367,12 @@ impl<'a> Watch<'a> {
         self.note();
         self.sweep();
         self.report()?;
+        self.show();
         self.renew_cgroups()?;
         let found: u64 = self.summary.findings.values().sum();
         let ended = !self.cli.pid.is_empty() && self.live.watched().is_empty();
         if ended {
+            self.status.end();
             note(format_args!("no watched process runs any more"));
         }
         let limit = self.cli.count.is_some_and(|count| found >= count)
@@ -387,7 +390,32 @@ impl<'a> Watch<'a> {
             }
             return Ok(false);
         }
-        Ok(ended || self.closed || limit)
+        Ok(ended || self.closed || self.dismissed || limit)
+    }
+
+    /// Shows how it goes.
+    fn show(&mut self) {
+        let Self {
+            status,
+            live,
+            judge,
+            summary,
+            started,
+            missed,
+            ..
+        } = self;
+        status.show(|| {
+            let kernel = live.stats();
+            let stat = |name| kernel.get(name).copied().unwrap_or(0);
+            Counts {
+                seconds: started.elapsed().as_secs(),
+                connections: stat("connections"),
+                judged: judge.tally().messages_judged,
+                findings: summary.findings.values().sum(),
+                unjudged: judge.tally().unjudged.values().sum(),
+                lost: stat("ring-full") + *missed,
+            }
+        });
     }
 
     /// Follows control groups that were replaced: a unit that is started anew
@@ -552,7 +580,8 @@ impl<'a> Watch<'a> {
                 exe: exe.as_deref(),
                 show_query: self.cli.show_query,
             };
-            let written = self.printer.finding(&reported);
+            let printer = &mut self.printer;
+            let written = self.status.aside(|| printer.finding(&reported));
             self.written(written)?;
         }
         Ok(())
@@ -568,6 +597,7 @@ impl<'a> Watch<'a> {
     }
 
     fn finish(mut self) -> Result<Summary> {
+        self.status.end();
         self.drain();
         self.forget();
         // The counters first, then the records: what the counters count was

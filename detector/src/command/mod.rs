@@ -20,11 +20,20 @@ use nix::sys::signal::{Signal, kill};
 use rustix::{
     pipe::{PipeFlags, pipe_with},
     process::{Pid, PidfdFlags, getpgid, pidfd_open},
+    thread::{CapabilitySet, configure_capability_in_ambient_set},
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
 pub use self::user::{User, UserError};
 use crate::signals::{Inherited, Received};
+
+/// Capabilities that truncwatch is given to watch without root (README.md).
+const OURS: [CapabilitySet; 4] = [
+    CapabilitySet::BPF,
+    CapabilitySet::PERFMON,
+    CapabilitySet::DAC_READ_SEARCH,
+    CapabilitySet::SYS_PTRACE,
+];
 
 /// Why a command could not be run. Each message says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +119,10 @@ impl Prepared {
             tell.write_all(&std::process::id().to_ne_bytes())?;
             gate.read_exact(&mut [0])?;
             inherited.restore()?;
+            // What truncwatch was given instead of root is not the command's.
+            for capability in OURS {
+                configure_capability_in_ambient_set(capability, false)?;
+            }
             user.as_ref().map_or(Ok(()), User::become_it)
         };
         // SAFETY: between fork and exec it makes system calls and nothing else:

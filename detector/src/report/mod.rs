@@ -1,20 +1,25 @@
 //! What is printed: findings and the summary, for people and for scripts.
 //! Knows nothing of kernels.
 
+pub mod doctor;
 mod errno;
 mod json;
+#[cfg(test)]
+mod snapshots;
+mod status;
 mod summary;
 mod table;
 
 use std::{
     fmt,
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
 };
 
 use jiff::Timestamp;
 
 pub use self::{
     json::{SCHEMA, finding as finding_json, summary as summary_json},
+    status::{Counts, Status},
     summary::Summary,
     table::finding as finding_table,
 };
@@ -60,12 +65,23 @@ pub struct Printer<'a> {
     out: Box<dyn Write + 'a>,
     format: Format,
     color: bool,
+    columns: Option<u16>,
 }
 
 impl<'a> Printer<'a> {
-    /// Prints to `out`.
-    pub fn new(out: Box<dyn Write + 'a>, format: Format, color: bool) -> Self {
-        Self { out, format, color }
+    /// Prints to `out`, which is so many columns wide if it is a terminal.
+    pub fn new(
+        out: Box<dyn Write + 'a>,
+        format: Format,
+        color: bool,
+        columns: Option<u16>,
+    ) -> Self {
+        Self {
+            out,
+            format,
+            color,
+            columns,
+        }
     }
 
     /// Prints a finding, and passes it on at once.
@@ -75,7 +91,10 @@ impl<'a> Printer<'a> {
     /// If it cannot be written.
     pub fn finding(&mut self, reported: &Reported<'_>) -> io::Result<()> {
         match self.format {
-            Format::Table => writeln!(self.out, "{}\n", table::finding(reported, self.color))?,
+            Format::Table => {
+                let block = table::finding(reported, self.color, self.columns);
+                writeln!(self.out, "{block}\n")?;
+            }
             Format::Json => writeln!(self.out, "{}", json::finding(reported)?)?,
         }
         self.out.flush()
@@ -100,6 +119,18 @@ impl<'a> Printer<'a> {
 pub fn note(text: fmt::Arguments<'_>) {
     let written = writeln!(io::stderr(), "truncwatch: {text}");
     drop(written);
+}
+
+/// How wide standard output is; `None` where it is no terminal.
+#[must_use]
+pub fn columns() -> Option<u16> {
+    let out = io::stdout();
+    if !out.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(&out).ok()?;
+    // A terminal that does not know says 0.
+    (size.ws_col >= 40).then_some(size.ws_col)
 }
 
 /// A number with its thousands apart.

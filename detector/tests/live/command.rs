@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use testbed::watcher::Watcher;
 
-use crate::servers::{only, text, truncwatch};
+use crate::servers::{only, text, truncwatch, truncwatch_for_everybody};
 
 /// Sends half of what it promises on a socket pair, at once.
 const SHORT: &str = r#"
@@ -182,11 +182,7 @@ fn a_limit_ends_it() -> Result<()> {
 #[test]
 fn without_us_it_does_not_run() -> Result<()> {
     // Not root: the watch cannot begin.
-    let folder = testbed::TempDir::new()?;
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    fs::set_permissions(folder.path(), open)?;
-    let copy = folder.path().join("truncwatch");
-    fs::copy(truncwatch(), &copy)?;
+    let (folder, copy) = truncwatch_for_everybody()?;
     let mark = folder.path().join("mark");
     let output = Command::new(&copy)
         .args(["--", "touch"])

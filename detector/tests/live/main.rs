@@ -7,6 +7,7 @@
 mod calls;
 mod command;
 mod concurrency;
+mod doctor;
 mod endings;
 mod errors;
 mod filters;
@@ -14,5 +15,6 @@ mod frameworks;
 mod healthy;
 mod hyper_bug;
 mod lifecycle;
+mod privileges;
 mod servers;
 mod uploads;

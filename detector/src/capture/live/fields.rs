@@ -43,9 +43,7 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
     // Kernels built without IPv6 lack these.
     let v6 = |path| field("sock_common", path).unwrap_or(NO_FIELD);
     // Without io_uring, or where it is another: all of it, or nothing.
-    let uring_known = URING
-        .iter()
-        .all(|(structure, path)| field(structure, path).is_ok());
+    let uring_known = uring(btf).is_ok();
     let uring = |structure, path| {
         field(structure, path)
             .ok()
@@ -120,6 +118,17 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
             .and_then(|numbers| Ok(numbers + field("upid", "nr")?))?,
         socket_inode: field("socket_alloc", "vfs_inode")?,
     })
+}
+
+/// Looks up what is read of io_uring.
+///
+/// # Errors
+///
+/// [`BtfError::NoField`] for the first field that this kernel does not have.
+pub(super) fn uring(btf: &Btf) -> Result<(), BtfError> {
+    URING
+        .iter()
+        .try_for_each(|(structure, path)| btf.field(structure, path).map(drop))
 }
 
 /// Looks up the registers that hold a system call's number and arguments.

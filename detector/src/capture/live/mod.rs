@@ -7,6 +7,7 @@ mod fields;
 mod filter;
 mod hints;
 mod hooks;
+pub mod probe;
 pub mod process;
 pub mod sockets;
 
@@ -20,7 +21,7 @@ use aya::{
     maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::ProgramError,
 };
-use detector_common::{Connection, Plain, Stat};
+use detector_common::{Config, Connection, Plain, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
 
 pub use self::{
@@ -42,13 +43,20 @@ pub const RING_BYTES: u32 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// Not enough privilege.
-    #[error("watching needs root (CAP_BPF and CAP_PERFMON at least): run it with sudo")]
+    #[error(
+        "watching needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH: run it with sudo"
+    )]
     Privilege,
     /// A tracing file system is missing.
     #[error(
         "tracefs is not mounted and could not be mounted ({0}): mount -t tracefs tracefs /sys/kernel/tracing"
     )]
     Tracefs(std::io::Error),
+    /// The tracing file system is root's.
+    #[error(
+        "tracefs (/sys/kernel/tracing) cannot be read: run it with sudo, or with CAP_DAC_READ_SEARCH besides CAP_BPF and CAP_PERFMON"
+    )]
+    TracefsUnreadable,
     /// Process numbers would not be the kernel's.
     #[error(
         "truncwatch runs in a process namespace of its own, where process numbers are not the kernel's: start it in the host's (for a container: --pid=host --privileged)"
@@ -149,6 +157,54 @@ pub struct Options {
     pub object: Option<Vec<u8>>,
 }
 
+impl Default for Options {
+    /// Watches nothing until it is told what.
+    fn default() -> Self {
+        Self {
+            watch_all: false,
+            filter: Filter::default(),
+            follow: false,
+            ring_bytes: RING_BYTES,
+            max_connections: None,
+            object: None,
+        }
+    }
+}
+
+impl Options {
+    /// The same as the kernel side is told.
+    fn scope(&self) -> Scope {
+        let filters = self.filter.bits();
+        // With filters, processes join the map as they pass, with their
+        // children, which at their start have its name and group.
+        let join = self.watch_all && filters != 0;
+        Scope {
+            watch_all: self.watch_all && !join,
+            follow: self.follow || join,
+            filters,
+            join,
+            cgroup_levels: self.filter.cgroup_levels(),
+            wake_at: self.ring_bytes / 4,
+        }
+    }
+}
+
+/// Gives the kernel its side: the maps are made, the programs are not loaded
+/// yet.
+fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
+    let mut loader = EbpfLoader::new();
+    loader
+        .override_global("CONFIG", config.bytes(), true)
+        .map_max_entries(
+            "RECORDS",
+            options.ring_bytes.clamp(4096, 1 << 30).next_power_of_two(),
+        );
+    if let Some(entries) = options.max_connections {
+        loader.map_max_entries("CONNECTIONS", entries);
+    }
+    Ok(loader.load(options.object.as_deref().unwrap_or(OBJECT))?)
+}
+
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct Value(Connection);
@@ -186,31 +242,9 @@ impl Live {
         // by aya for what the typed hooks are given: at the same time.
         let typed = std::thread::spawn(aya::Btf::from_sys_fs);
         let fields = btf::Btf::of_running_kernel()?;
-        let filters = options.filter.bits();
-        // With filters, processes join the map as they pass, with their
-        // children, which at their start have its name and group.
-        let join = options.watch_all && filters != 0;
-        let scope = Scope {
-            watch_all: options.watch_all && !join,
-            follow: options.follow || join,
-            filters,
-            join,
-            cgroup_levels: options.filter.cgroup_levels(),
-            wake_at: options.ring_bytes / 4,
-        };
-        let config = fields::config(&fields, scope)?;
+        let config = fields::config(&fields, options.scope())?;
         drop(fields);
-        let mut loader = EbpfLoader::new();
-        loader
-            .override_global("CONFIG", config.bytes(), true)
-            .map_max_entries(
-                "RECORDS",
-                options.ring_bytes.clamp(4096, 1 << 30).next_power_of_two(),
-            );
-        if let Some(entries) = options.max_connections {
-            loader.map_max_entries("CONNECTIONS", entries);
-        }
-        let mut programs = loader.load(options.object.as_deref().unwrap_or(OBJECT))?;
+        let mut programs = load(options, &config)?;
         let map = |programs: &mut Ebpf, name: &'static str| {
             programs.take_map(name).ok_or(CaptureError::Object(name))
         };
