@@ -62,7 +62,7 @@ pub fn run(options: &DoctorOptions) -> Result<u8> {
         doctor::table(
             &diagnosis,
             options.color.wanted(),
-            columns().unwrap_or(doctor::COLUMNS),
+            columns(io::stdout()).unwrap_or(doctor::COLUMNS),
         )
     };
     let mut out = io::stdout().lock();

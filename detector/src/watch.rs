@@ -62,7 +62,7 @@ pub fn run(cli: &Cli) -> Result<Summary> {
         None => Box::new(io::stdout()),
     };
     // A file is as wide as it likes.
-    let columns = columns().filter(|_| cli.output.is_none());
+    let columns = columns(io::stdout()).filter(|_| cli.output.is_none());
     let printer = Printer::new(out, cli.format(), color(cli), columns);
     // Before any other thread and before anything is attached: a signal from
     // here on ends the watch with its summary.
@@ -425,7 +425,7 @@ impl<'a> Watch<'a> {
             if let Some(id) = group.current_id()
                 && id != group.id
             {
-                self.live.pass_cgroup(id)?;
+                self.live.replace_cgroup(group.id, id)?;
                 group.id = id;
             }
         }

@@ -12,7 +12,8 @@ mod table;
 
 use std::{
     fmt,
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
+    os::fd::AsFd,
 };
 
 use jiff::Timestamp;
@@ -121,14 +122,10 @@ pub fn note(text: fmt::Arguments<'_>) {
     drop(written);
 }
 
-/// How wide standard output is; `None` where it is no terminal.
+/// How wide a terminal is; `None` where it is none.
 #[must_use]
-pub fn columns() -> Option<u16> {
-    let out = io::stdout();
-    if !out.is_terminal() {
-        return None;
-    }
-    let size = rustix::termios::tcgetwinsize(&out).ok()?;
+pub fn columns(terminal: impl AsFd) -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
     // A terminal that does not know says 0.
     (size.ws_col >= 40).then_some(size.ws_col)
 }

@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
+    io::{self, IsTerminal as _, Write as _},
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-use super::grouped;
+use super::{columns, grouped};
 
 /// How often it changes.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -61,13 +62,14 @@ impl Status {
     /// Begins it, or if it is not `wanted`, one that never shows.
     #[must_use]
     pub fn new(wanted: bool) -> Self {
-        let line = if wanted {
-            // Hides itself where standard error is no terminal.
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+        let dumb = std::env::var_os("TERM").is_some_and(|kind| kind == "dumb");
+        let target = if wanted && !dumb && io::stderr().is_terminal() {
+            ProgressDrawTarget::term_like(Box::new(Narrow))
         } else {
-            ProgressBar::hidden()
+            ProgressDrawTarget::hidden()
         };
-        // A line that is too long is cut, not wrapped.
+        let line = ProgressBar::with_draw_target(None, target);
+        // Cut where it is too long, not wrapped.
         if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
             line.set_style(style);
         }
@@ -84,8 +86,8 @@ impl Status {
             return;
         }
         self.due = now + PERIOD;
+        // That draws it.
         self.line.set_message(counts().to_string());
-        self.line.tick();
     }
 
     /// Prints something else meanwhile, on a line of its own.
@@ -96,6 +98,61 @@ impl Status {
     /// Takes it away.
     pub fn end(&self) {
         self.line.finish_and_clear();
+    }
+}
+
+/// Standard error, this wide, less what `^C` takes: indicatif fills a line to
+/// its end, the terminal would put that on the next one when Ctrl-C ends the
+/// watch, and then only the next one would be taken away.
+#[derive(Clone, Copy, Debug)]
+struct Narrow;
+
+impl Narrow {
+    /// CSI sequences (ECMA-48): CUU, CUD, CUF, CUB.
+    fn control(count: usize, direction: char) -> io::Result<()> {
+        match count {
+            0 => Ok(()),
+            _ => write!(io::stderr(), "\u{1b}[{count}{direction}"),
+        }
+    }
+}
+
+impl TermLike for Narrow {
+    fn width(&self) -> u16 {
+        // One that does not know how wide it is most likely has 80 columns.
+        columns(io::stderr()).unwrap_or(80).saturating_sub(3)
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        Self::control(n, 'A')
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        Self::control(n, 'B')
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        Self::control(n, 'C')
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        Self::control(n, 'D')
+    }
+
+    fn write_line(&self, s: &str) -> io::Result<()> {
+        writeln!(io::stderr(), "{s}")
+    }
+
+    fn write_str(&self, s: &str) -> io::Result<()> {
+        write!(io::stderr(), "{s}")
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        write!(io::stderr(), "\r\u{1b}[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

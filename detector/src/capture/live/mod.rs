@@ -330,14 +330,17 @@ impl Live {
         Ok(self.processes.insert(tgid, 0, 0)?)
     }
 
-    /// Lets a control group pass too: one that took the place of another, at
+    /// Lets a control group pass instead of one that it took the place of, at
     /// the same level.
     ///
     /// # Errors
     ///
     /// If the map is full.
-    pub fn pass_cgroup(&mut self, id: u64) -> Result<(), CaptureError> {
-        Ok(self.filters.cgroups.insert(id, 0, 0)?)
+    pub fn replace_cgroup(&mut self, old: u64, new: u64) -> Result<(), CaptureError> {
+        self.filters.cgroups.insert(new, 0, 0)?;
+        // Not there is as good as removed.
+        drop(self.filters.cgroups.remove(&old));
+        Ok(())
     }
 
     /// Watches a process no longer.
