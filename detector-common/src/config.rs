@@ -168,7 +168,7 @@ pub struct Registers {
 
 /// Bits of [`Config::filters`].
 pub mod filter {
-    /// By name: the `COMMS` map.
+    /// By name: [`super::Config::comms`].
     pub const COMM: u32 = 1;
     /// By control group: the `CGROUPS` map.
     pub const CGROUP: u32 = 1 << 1;
@@ -179,6 +179,14 @@ pub mod filter {
 /// Levels of the control group hierarchy that a filter can name; the root is
 /// level 0.
 pub const CGROUP_LEVELS: u32 = 32;
+
+/// Names that the filter by name can have.
+pub const COMMS: usize = 16;
+
+/// A name as the kernel keeps it (`TASK_COMM_LEN`, 16 bytes, padded with
+/// zeros), in words: it is compared on every call of processes that are not
+/// watched.
+pub type Comm = [u32; 4];
 
 /// All of it.
 #[repr(C)]
@@ -200,6 +208,10 @@ pub struct Config {
     pub join: u32,
     /// A bit per level of the hierarchy that a group in `CGROUPS` is at.
     pub cgroup_levels: u32,
+    /// How many of `comms` there are.
+    pub comm_count: u32,
+    /// The names that the filter by name passes.
+    pub comms: [Comm; COMMS],
     /// The watching process itself, which is never watched.
     pub own_tgid: u32,
     /// Bytes in the ring buffer at which the reader is woken at once; below

@@ -7,11 +7,12 @@
 //! out its code.
 
 use aya_ebpf::helpers::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_comm};
-use detector_common::{CGROUP_LEVELS, Stat, family, filter};
+use detector_common::{CGROUP_LEVELS, COMMS, Comm, Stat, family, filter};
 
 use crate::{
     kernel::{Socket, current_task},
-    maps::{CGROUPS, COMMS, PORTS, PROCESSES, config, count, watched},
+    maps::{CGROUPS, CONFIG, PORTS, PROCESSES, config, count, watched},
+    ring::current,
 };
 
 /// Whether a connection that the current process uses is taken up.
@@ -65,18 +66,46 @@ fn cgroup_passes() -> bool {
     false
 }
 
-/// Whether the current thread has one of the names, or its process has.
+/// Whether the current thread has one of the names, or its process has, whose
+/// name is that of its first thread.
 #[inline(always)]
 fn comm_passes() -> bool {
-    if let Ok(thread) = bpf_get_current_comm()
-        && COMMS.get_ptr(&thread).is_some()
-    {
+    let Ok(thread) = bpf_get_current_comm() else {
+        return false;
+    };
+    if is_named(thread) {
         return true;
+    }
+    let (tgid, tid) = current();
+    if tgid == tid {
+        return false;
     }
     current_task()
         .follow(config!(fields.task_group_leader))
-        .and_then(|leader| leader.read::<[u8; 16]>(config!(fields.task_comm)))
-        .is_some_and(|process| COMMS.get_ptr(&process).is_some())
+        .and_then(|leader| leader.read(config!(fields.task_comm)))
+        .is_some_and(is_named)
+}
+
+/// Compared one by one: a look into a map costs more than several of these.
+#[inline(always)]
+fn is_named(name: [u8; 16]) -> bool {
+    // SAFETY: both are 16 bytes of integers.
+    let name: Comm = unsafe { core::mem::transmute(name) };
+    let count = config!(comm_count) as usize;
+    let mut index = 0;
+    while index < COMMS && index < count {
+        // SAFETY: within the array, of a static that lives as long as the
+        // program.
+        let other = unsafe { (&raw const CONFIG.comms).cast::<Comm>().add(index) };
+        // SAFETY: a whole name, as above; read so that the compiler keeps it.
+        let other = unsafe { core::ptr::read_volatile(other) };
+        if name[0] == other[0] && name[1] == other[1] && name[2] == other[2] && name[3] == other[3]
+        {
+            return true;
+        }
+        index += 1;
+    }
+    false
 }
 
 /// Whether the connection's local or remote port is one of those. A Unix socket

@@ -31,13 +31,9 @@ pub(crate) static CONNECTIONS: HashMap<u64, Connection> =
 #[map]
 pub(crate) static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(16_384, 0);
 
-/// Names that the filter by name passes, padded with zeros as the kernel keeps
-/// them (`TASK_COMM_LEN`); the value is not used, here and below.
-#[map]
-pub(crate) static COMMS: HashMap<[u8; 16], u32> = HashMap::with_max_entries(64, 0);
-
 /// Identifiers of the control groups that the filter by group passes, with all
-/// below them. A unit that is started anew has a new one.
+/// below them. A unit that is started anew has a new one. The value is not
+/// used, here and below.
 #[map]
 pub(crate) static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1024, 0);
 

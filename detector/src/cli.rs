@@ -86,11 +86,11 @@ pub struct Cli {
     )]
     pub port: Vec<u16>,
 
-    /// Stop after so many seconds
+    /// Stop after so many seconds; a command is then ended with SIGTERM
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<std::time::Duration>,
 
-    /// Stop after so many findings
+    /// Stop after so many findings; a command is then ended with SIGTERM
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
@@ -251,13 +251,24 @@ pub enum ColorChoice {
 ///
 /// If it is not understood: with one line that says why and what to do.
 pub fn parse() -> Result<Cli, UsageError> {
-    Cli::try_parse().map_err(|error| {
+    parse_from(std::env::args_os().collect())
+}
+
+fn parse_from(words: Vec<OsString>) -> Result<Cli, UsageError> {
+    // A script's variable that is empty must not make it the whole host.
+    let ends_in_dashes = words.last().is_some_and(|word| word == "--");
+    let cli = Cli::try_parse_from(words).map_err(|error| {
         if error.use_stderr() {
             UsageError(in_one_line(&error))
         } else {
             error.exit()
         }
-    })
+    })?;
+    if ends_in_dashes && cli.command.is_empty() {
+        let text = "no command after --: give one, or leave out the -- (see truncwatch --help)";
+        return Err(UsageError(text.to_owned()));
+    }
+    Ok(cli)
 }
 
 /// A command line that is not understood.
@@ -375,6 +386,14 @@ mod tests {
         ];
         let cli = Cli::try_parse_from(all);
         assert!(cli.is_ok_and(|cli| cli.command == ["sh", "-c", "true", "--json"]));
+    }
+
+    #[test]
+    fn no_command_is_not_the_whole_host() {
+        let parsed = |words: &[&str]| parse_from(words.iter().map(OsString::from).collect());
+        assert!(parsed(&["truncwatch", "--"]).is_err());
+        assert!(parsed(&["truncwatch", "--", "sh", "--"]).is_ok());
+        assert!(parsed(&["truncwatch"]).is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use rustix::time::{ClockId, clock_gettime};
@@ -15,8 +15,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{
     capture::live::{
-        self, Filter, Live,
-        cgroup::{Cgroup, CgroupError, Hierarchy},
+        self, Filter, Live, MOST_COMMS,
+        cgroup::{Cgroup, Hierarchy},
         process, sockets,
     },
     cli::{Cli, ColorChoice},
@@ -109,7 +109,12 @@ async fn command_ended(command: Option<&Running>) -> io::Result<()> {
 }
 
 /// What a connection has to pass, with names looked up.
-fn filter(cli: &Cli) -> Result<Filter, CgroupError> {
+fn filter(cli: &Cli) -> Result<Filter> {
+    ensure!(
+        cli.comm.len() <= MOST_COMMS,
+        "--comm is given {} times: at most {MOST_COMMS} names can be watched, or the whole host",
+        cli.comm.len()
+    );
     let mut cgroups = Vec::new();
     if !cli.unit.is_empty() || !cli.cgroup.is_empty() {
         let hierarchy = Hierarchy::find()?;

@@ -145,12 +145,22 @@ fn control_groups_that_are_not_there() -> Result<()> {
 }
 
 #[test]
+fn more_names_than_the_kernel_side_takes() -> Result<()> {
+    let output = Command::new(truncwatch())
+        .args(["--comm", "nginx"].repeat(17))
+        .output()?;
+    assert!(refused(&output).contains("at most 16 names"));
+    Ok(())
+}
+
+#[test]
 fn bad_usage() -> Result<()> {
     for arguments in [
         &["--pid", "0"][..],
         &["--follow"],
         &["--nonsense"],
         &["trace.log"],
+        &["--"],
     ] {
         let output = Command::new(truncwatch()).args(arguments).output()?;
         assert!(refused(&output).contains("--help"), "{arguments:?}");

@@ -1,8 +1,8 @@
 //! The configuration that the kernel side gets at load.
 
 use detector_common::{
-    Arguments, CALLS, Config, Direction, Fields, NO_FIELD, OPERATION_LIMIT, OPERATIONS, RECEIVES,
-    Registers, SYSCALL_LIMIT,
+    Arguments, CALLS, COMMS, Comm, Config, Direction, Fields, NO_FIELD, OPERATION_LIMIT,
+    OPERATIONS, RECEIVES, Registers, SYSCALL_LIMIT,
 };
 
 use super::btf::{Btf, BtfError};
@@ -200,6 +200,8 @@ pub(super) struct Scope {
     pub(super) filters: u32,
     pub(super) join: bool,
     pub(super) cgroup_levels: u32,
+    pub(super) comm_count: u32,
+    pub(super) comms: [Comm; COMMS],
     pub(super) wake_at: u32,
 }
 
@@ -213,6 +215,8 @@ pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
         filters: scope.filters,
         join: u32::from(scope.join),
         cgroup_levels: scope.cgroup_levels,
+        comm_count: scope.comm_count,
+        comms: scope.comms,
         own_tgid: std::process::id(),
         wake_at: scope.wake_at,
         arguments: arguments(),

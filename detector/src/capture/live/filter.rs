@@ -2,7 +2,7 @@
 //! asking (`detector-ebpf/src/filter.rs`).
 
 use aya::maps::{HashMap, MapData, MapError};
-use detector_common::filter;
+use detector_common::{COMMS, Comm, filter};
 
 use super::cgroup::Cgroup;
 
@@ -10,11 +10,15 @@ use super::cgroup::Cgroup;
 /// zero at its end).
 pub const COMM_BYTES: usize = 15;
 
+/// Names that a filter can have.
+pub const MOST_COMMS: usize = COMMS;
+
 /// One of each kind that is not empty has to fit.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Names of processes or threads, as in `/proc/PID/comm`; what is longer
-    /// than [`COMM_BYTES`] is cut, as the kernel cuts it.
+    /// than [`COMM_BYTES`] is cut, as the kernel cuts it. What is beyond
+    /// [`MOST_COMMS`] is left out.
     pub comms: Vec<String>,
     /// Control groups, with all below them.
     pub cgroups: Vec<Cgroup>,
@@ -35,6 +39,24 @@ impl Filter {
         .fold(0, |bits, (_, bit)| bits | bit)
     }
 
+    /// How many names the kernel side is told.
+    pub(super) fn comm_count(&self) -> u32 {
+        u32::try_from(self.comms.len().min(COMMS)).unwrap_or(0)
+    }
+
+    /// The names as the kernel side compares them.
+    pub(super) fn comms(&self) -> [Comm; COMMS] {
+        let mut words = [[0; 4]; COMMS];
+        for (name, comm) in self.comms.iter().zip(&mut words) {
+            let name = padded(name);
+            let (parts, _) = name.as_chunks();
+            for (word, part) in comm.iter_mut().zip(parts) {
+                *word = u32::from_ne_bytes(*part);
+            }
+        }
+        words
+    }
+
     /// A bit per level at which a control group is.
     pub(super) fn cgroup_levels(&self) -> u32 {
         self.cgroups
@@ -46,16 +68,12 @@ impl Filter {
 
 /// The kernel side's maps of them.
 pub(super) struct Filters {
-    pub(super) comms: HashMap<MapData, [u8; 16], u32>,
     pub(super) cgroups: HashMap<MapData, u64, u32>,
     pub(super) ports: HashMap<MapData, u32, u32>,
 }
 
 impl Filters {
     pub(super) fn fill(&mut self, filter: &Filter) -> Result<(), MapError> {
-        for name in &filter.comms {
-            self.comms.insert(padded(name), 0, 0)?;
-        }
         for group in &filter.cgroups {
             self.cgroups.insert(group.id, 0, 0)?;
         }

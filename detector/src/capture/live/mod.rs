@@ -26,7 +26,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 pub use self::{
     btf::BtfError,
-    filter::{COMM_BYTES, Filter},
+    filter::{COMM_BYTES, Filter, MOST_COMMS},
 };
 use self::{fields::Scope, filter::Filters, hints::Hints};
 use super::{DecodeError, Record};
@@ -184,6 +184,8 @@ impl Options {
             filters,
             join,
             cgroup_levels: self.filter.cgroup_levels(),
+            comm_count: self.filter.comm_count(),
+            comms: self.filter.comms(),
             wake_at: self.ring_bytes / 4,
         }
     }
@@ -252,7 +254,6 @@ impl Live {
         let connections = HashMap::try_from(map(&mut programs, "CONNECTIONS")?)?;
         let processes = HashMap::try_from(map(&mut programs, "PROCESSES")?)?;
         let mut filters = Filters {
-            comms: HashMap::try_from(map(&mut programs, "COMMS")?)?,
             cgroups: HashMap::try_from(map(&mut programs, "CGROUPS")?)?,
             ports: HashMap::try_from(map(&mut programs, "PORTS")?)?,
         };
