@@ -20,6 +20,10 @@ pub struct Fields {
     pub task_signal: u32,
     /// `task_struct.exit_code`
     pub task_exit_code: u32,
+    /// `task_struct.group_leader`
+    pub task_group_leader: u32,
+    /// `task_struct.comm`
+    pub task_comm: u32,
     /// `signal_struct.live.counter`
     pub signal_live: u32,
     /// `signal_struct.nr_threads`
@@ -167,6 +171,28 @@ pub struct Registers {
     pub length: u32,
 }
 
+/// Bits of [`Config::filters`].
+pub mod filter {
+    /// By name: [`super::Config::comms`].
+    pub const COMM: u32 = 1;
+    /// By control group: the `CGROUPS` map.
+    pub const CGROUP: u32 = 1 << 1;
+    /// By port: the `PORTS` map.
+    pub const PORT: u32 = 1 << 2;
+}
+
+/// Levels of the control group hierarchy that a filter can name; the root is
+/// level 0.
+pub const CGROUP_LEVELS: u32 = 32;
+
+/// Names that the filter by name can have.
+pub const COMMS: usize = 16;
+
+/// A name as the kernel keeps it (`TASK_COMM_LEN`, 16 bytes, padded with
+/// zeros), in words: it is compared on every call of processes that are not
+/// watched.
+pub type Comm = [u32; 4];
+
 /// All of it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +205,18 @@ pub struct Config {
     pub watch_all: u32,
     /// 1: children of watched processes are watched.
     pub follow: u32,
+    /// Which filters there are, of [`filter`]: a connection is taken up if it
+    /// passes all of them.
+    pub filters: u32,
+    /// 1: every process is looked at by the filters, and one that passes joins
+    /// `PROCESSES` when it first uses a socket.
+    pub join: u32,
+    /// A bit per level of the hierarchy that a group in `CGROUPS` is at.
+    pub cgroup_levels: u32,
+    /// How many of `comms` there are.
+    pub comm_count: u32,
+    /// The names that the filter by name passes.
+    pub comms: [Comm; COMMS],
     /// The watching process itself, which is never watched.
     pub own_tgid: u32,
     /// Bytes in the ring buffer at which the reader is woken at once; below

@@ -26,7 +26,9 @@ pub use call::{
     Arguments, CALLS, Call, Direction, OPERATION, OPERATION_LIMIT, OPERATIONS, Operation, RECEIVES,
     call_name,
 };
-pub use config::{Config, Fields, NO_FIELD, Registers, SYSCALL_LIMIT};
+pub use config::{
+    CGROUP_LEVELS, COMMS, Comm, Config, Fields, NO_FIELD, Registers, SYSCALL_LIMIT, filter,
+};
 pub use connection::{CALL_RING, CallEntry, Connection, FIRST_BYTES, flag};
 pub use end::{BY_URING, End, EndKind, SocketInfo, UNIX_PATH_LEN, family, tcp_state};
 pub use header::{Header, Kind};

@@ -6,8 +6,9 @@
 use aya_ebpf::{helpers::bpf_probe_read_user, macros::tracepoint, programs::TracePointContext};
 
 use crate::{
+    filter::passes,
     kernel::{File, Socket, open_file},
-    maps::{BIRTHS, watched},
+    maps::BIRTHS,
     memory::SystemCall,
     ring::current,
 };
@@ -37,7 +38,7 @@ fn accepted(context: &TracePointContext) -> u32 {
         return 0;
     };
     let (tgid, _) = current();
-    if fd < 0 || !watched(tgid) {
+    if fd < 0 || !passes(tgid) {
         return 0;
     }
     // What accept returned is a socket, if no other thread closed it yet: then
@@ -54,7 +55,7 @@ fn accepted(context: &TracePointContext) -> u32 {
 #[tracepoint]
 fn enter_connect(context: TracePointContext) -> u32 {
     let (tgid, _) = current();
-    if !watched(tgid) {
+    if !passes(tgid) {
         return 0;
     }
     // SAFETY: the field is within the tracepoint's record (see its format).
@@ -71,7 +72,7 @@ fn exit_socketpair(context: TracePointContext) -> u32 {
     let (tgid, _) = current();
     // SAFETY: the field is within the tracepoint's record (see its format).
     let result = unsafe { context.read_at::<i64>(RESULT) };
-    if !watched(tgid) || result != Ok(0) {
+    if !passes(tgid) || result != Ok(0) {
         return 0;
     }
     let pair = SystemCall::fourth();

@@ -251,11 +251,18 @@ impl Socket {
         }
     }
 
+    /// Local and remote port of an internet socket, in host byte order; 0 for
+    /// one that it has not.
+    #[inline(always)]
+    pub(crate) fn ports(self) -> (u16, u16) {
+        let local: u16 = self.0.read(config!(fields.sock_num)).unwrap_or(0);
+        let peer: u16 = self.0.read(config!(fields.sock_dport)).unwrap_or(0);
+        (local, u16::from_be(peer))
+    }
+
     #[inline(always)]
     fn describe_ports(self, info: &mut SocketInfo) {
-        info.local_port = self.0.read(config!(fields.sock_num)).unwrap_or(0);
-        let peer: u16 = self.0.read(config!(fields.sock_dport)).unwrap_or(0);
-        info.peer_port = u16::from_be(peer);
+        (info.local_port, info.peer_port) = self.ports();
         let protocol: u16 = self.0.read(config!(fields.sock_protocol)).unwrap_or(0);
         if protocol == TCP {
             self.describe_queues(info);

@@ -15,6 +15,7 @@
 //! | `atomic.rs`  | adds that other CPUs may make at the same time |
 //! | `births.rs`  | accept and connect: connections seen from their first byte |
 //! | `family.rs`  | fork: children of watched processes |
+//! | `filter.rs`  | which processes and connections are watched |
 //! | `kernel.rs`  | reads kernel structures by the offsets found at load |
 //! | `memory.rs`  | reads the process's buffers |
 //! | `stack.rs`   | the stack of a thread that ends a connection |
@@ -33,6 +34,7 @@ mod atomic;
 mod births;
 mod endings;
 mod family;
+mod filter;
 mod kernel;
 mod maps;
 mod memory;

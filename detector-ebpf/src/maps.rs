@@ -31,6 +31,16 @@ pub(crate) static CONNECTIONS: HashMap<u64, Connection> =
 #[map]
 pub(crate) static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(16_384, 0);
 
+/// Identifiers of the control groups that the filter by group passes, with all
+/// below them. A unit that is started anew has a new one. The value is not
+/// used, here and below.
+#[map]
+pub(crate) static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1024, 0);
+
+/// Ports that the filter by port passes, in host byte order.
+#[map]
+pub(crate) static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(256, 0);
+
 /// Sockets whose accept or connect was seen and that moved no byte yet: the
 /// kernel address of the `struct sock`, to the inode number that makes it
 /// unmistakable. An entry that is pushed out costs the judgement of that

@@ -9,6 +9,7 @@ use detector_common::{Connection, Kind, Open, Stat, family, flag};
 
 use crate::{
     births::take_birth,
+    filter::takes_up,
     kernel::{Address, MPTCP, STREAM, Socket, TCP},
     maps::{CONNECTIONS, RECORDS, config, count, watched},
     memory::{field, is_compat},
@@ -39,7 +40,12 @@ pub(crate) fn connection_of(
         return Some((cookie, socket, found));
     }
     let (tgid, _) = current();
-    if !watched(tgid) {
+    let taken = if config!(filters) == 0 {
+        watched(tgid)
+    } else {
+        takes_up(tgid, socket)
+    };
+    if !taken {
         return None;
     }
     let found = take_up(context, &mut cookie);

@@ -13,6 +13,7 @@ use detector_common::{Arguments, EndKind, NO_FIELD, OPERATION_LIMIT, RECEIVES, f
 
 use crate::{
     endings::{BY_URING, release, shut, socket_of, tracked},
+    filter::passes,
     kernel::{Address, File, Socket},
     maps::{SUBMITTED, config, watched},
     memory::{Piece, SystemCall},
@@ -41,7 +42,7 @@ const BUFFER_SELECT: u64 = 32;
 #[btf_tracepoint(function = "io_uring_submit_req")]
 fn uring_submit(context: BtfTracePointContext) -> i32 {
     let (tgid, tid) = current();
-    if !watched(tgid) {
+    if !passes(tgid) {
         return 0;
     }
     let request = Address(context.arg::<u64>(0));

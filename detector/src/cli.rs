@@ -1,8 +1,15 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{analyze, report::Format};
 
@@ -11,28 +18,79 @@ use crate::{analyze, report::Format};
 /// truncwatch counts the bytes that the kernel took from a process on each
 /// connection, compares them with the Content-Length that the process
 /// promised, and reports every shutdown, close or exit that comes too early.
+///
+/// Without --pid and without a command every process on the host is watched, as
+/// far as it passes the filters: --comm, --unit, --cgroup and --port. Of one
+/// kind, one has to fit; of different kinds, all: `--comm nginx --comm node
+/// --port 80` is nginx or node, on port 80.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "truncwatch", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "truncwatch",
+    version,
+    after_help = EXAMPLES,
+    override_usage = USAGE,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Cli {
-    /// What to do instead of watching
+    /// Another mode than watching.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub mode: Option<Mode>,
 
-    /// Watch this process, with all its threads; may be repeated. Without it
-    /// every process on the host is watched
-    #[arg(short, long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Watch this process, with all its threads; may be repeated
+    #[arg(
+        short,
+        long,
+        value_name = "PID",
+        group = "root",
+        value_parser = clap::value_parser!(u32).range(1..),
+    )]
     pub pid: Vec<u32>,
 
     /// Watch its children too: those it has already and those to come, as with
-    /// a server's master process
-    #[arg(short, long, requires = "pid")]
+    /// a server's master process; always so for a command
+    #[arg(short, long, requires = "root")]
     pub follow: bool,
 
-    /// Stop after so many seconds
+    /// Run this command and watch it with its children, until it ends: as the
+    /// user who called sudo, with every probe in place before its first
+    /// instruction
+    #[arg(
+        last = true,
+        value_name = "COMMAND",
+        group = "root",
+        conflicts_with = "pid"
+    )]
+    pub command: Vec<OsString>,
+
+    /// Only processes, or threads, of this name (of which the kernel keeps 15
+    /// bytes: see ps -e); may be repeated
+    #[arg(long, value_name = "NAME", help_heading = FILTERS, value_parser = name)]
+    pub comm: Vec<String>,
+
+    /// Only processes of this unit of systemd, such as nginx.service, also when
+    /// it is started anew; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = FILTERS, value_parser = unit)]
+    pub unit: Vec<String>,
+
+    /// Only processes in this control group (version 2) or below, by its folder
+    /// or as in /proc/PID/cgroup; may be repeated
+    #[arg(long, value_name = "PATH", help_heading = FILTERS)]
+    pub cgroup: Vec<PathBuf>,
+
+    /// Only connections with this local or remote port; may be repeated
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = FILTERS,
+        value_parser = clap::value_parser!(u16).range(1..),
+    )]
+    pub port: Vec<u16>,
+
+    /// Stop after so many seconds; a command is then ended with SIGTERM
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<std::time::Duration>,
 
-    /// Stop after so many findings
+    /// Stop after so many findings; a command is then ended with SIGTERM
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
@@ -81,17 +139,23 @@ pub struct Cli {
     #[arg(long, value_name = "N", hide = true)]
     pub max_connections: Option<u32>,
 
+    /// Print a file that is made from these definitions and do nothing else:
+    /// the manual page, or a shell's completions
+    #[arg(long, value_enum, value_name = "KIND", exclusive = true)]
+    pub generate: Option<Generate>,
+
     /// Load this BPF object instead of the embedded one
     #[arg(long, value_name = "FILE", hide = true)]
     pub bpf_object: Option<PathBuf>,
 }
 
-/// What else there is to do.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Command {
-    /// Judge a log of strace instead of watching; needs no root
-    Analyze(analyze::Options),
-}
+const USAGE: &str = "\
+truncwatch [OPTIONS]
+       truncwatch [OPTIONS] -- COMMAND [ARGUMENTS]
+       truncwatch analyze [OPTIONS] LOG
+       truncwatch doctor [--json]";
+
+const FILTERS: &str = "Filters";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,17 +163,72 @@ Examples:
       Watch one server until Ctrl-C; then print a summary.
   sudo truncwatch -f --pid $(cat /run/nginx.pid)
       Watch a master process and its workers.
+  sudo truncwatch -- ./server --listen 8080
+      Run a server as yourself and watch it from its first instruction.
+  sudo truncwatch --unit nginx.service --port 80
+      Watch what a service does on one port, across restarts.
   sudo truncwatch --json --duration 60 -o findings.jsonl
       Watch the whole host for a minute, for a script.
   truncwatch analyze trace.log
       Judge a log that strace wrote.
+  sudo truncwatch doctor
+      See what works on this kernel with these privileges.
+  truncwatch --generate complete-bash
+      Print completions for bash; man is the manual page.
 
 Exit status:
   0  watched or read to the end, no finding whose fault is local
   1  at least one such finding
   2  could not do the work
   3  no such finding, but something was missed (events lost, map full,
-     a log that shows too little)";
+     a log that shows too little)
+A command's own status is in the summary: as a shell gives it, 128 and the
+number of the signal for one that was killed.";
+
+/// Another mode than watching.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Mode {
+    /// Judge a log of strace instead of watching; needs no root
+    Analyze(analyze::Options),
+    /// Say what works on this kernel with these privileges, by trying it
+    #[command(after_help = DOCTOR_STATUS)]
+    Doctor(DoctorOptions),
+}
+
+/// How to print what `doctor` found.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct DoctorOptions {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    /// When to use colours; NO_COLOR in the environment is heeded
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+const DOCTOR_STATUS: &str = "\
+Exit status:
+  0  everything works
+  2  watching cannot work; the remedy is in the table
+  3  watching works, and something is not seen";
+
+/// Files made from the definitions of the options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Generate {
+    /// The manual page, for troff.
+    Man,
+    /// Completions for bash.
+    CompleteBash,
+    /// Completions for zsh.
+    CompleteZsh,
+    /// Completions for fish.
+    CompleteFish,
+    /// Completions for elvish.
+    CompleteElvish,
+    /// Completions for PowerShell.
+    CompletePowershell,
+}
 
 /// See [`Format`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -131,6 +250,83 @@ pub enum ColorChoice {
     Never,
 }
 
+/// Reads the command line. Where help or the version was asked for, prints that
+/// and ends the program.
+///
+/// # Errors
+///
+/// If it is not understood: with one line that says why and what to do.
+pub fn parse() -> Result<Cli, UsageError> {
+    parse_from(std::env::args_os().collect())
+}
+
+fn parse_from(words: Vec<OsString>) -> Result<Cli, UsageError> {
+    // A script's variable that is empty must not make it the whole host.
+    let ends_in_dashes = words.last().is_some_and(|word| word == "--");
+    let cli = Cli::try_parse_from(words).map_err(|error| {
+        if error.use_stderr() {
+            UsageError(in_one_line(&error))
+        } else {
+            error.exit()
+        }
+    })?;
+    if ends_in_dashes && cli.command.is_empty() {
+        let text = "no command after --: give one, or leave out the -- (see truncwatch --help)";
+        return Err(UsageError(text.to_owned()));
+    }
+    Ok(cli)
+}
+
+/// A command line that is not understood.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(String);
+
+/// clap's message without its usage, and what may have been meant.
+pub(crate) fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let mut paragraphs = text.split("\n\n");
+    let said = paragraphs.next().unwrap_or_default();
+    let said = said.trim_start_matches("error: ");
+    let words: Vec<_> = said.split_whitespace().collect();
+    let said = words.join(" ");
+    let word = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) => Some(word),
+        _ => None,
+    };
+    let hint = match (error.kind(), word) {
+        (ErrorKind::UnknownArgument, Some(word)) if word.parse::<u32>().is_ok() => {
+            Some(format!("a process is watched with --pid {word}"))
+        }
+        (ErrorKind::UnknownArgument, Some(word)) if !word.starts_with('-') => {
+            Some(format!("a command is run with -- {word}"))
+        }
+        _ => paragraphs.find_map(|tip| {
+            let tip = tip.trim().strip_prefix("tip: a similar")?;
+            Some(format!("a similar{}", tip.lines().next()?))
+        }),
+    };
+    match hint {
+        Some(hint) => format!("{said}: {hint} (see truncwatch --help)"),
+        None => format!("{said} (see truncwatch --help)"),
+    }
+}
+
+impl ColorChoice {
+    /// Whether to use colours for what goes to standard output.
+    #[must_use]
+    pub fn wanted(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                io::stdout().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        }
+    }
+}
+
 impl Cli {
     /// How to print.
     #[must_use]
@@ -141,6 +337,20 @@ impl Cli {
             Format::Table
         }
     }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('\0') {
+        return Err("give a name as ps -e prints it".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn unit(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(['/', '\0']) || text.starts_with(['.', '-']) {
+        return Err("give a unit's name, such as nginx.service".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn seconds(text: &str) -> Result<std::time::Duration, String> {
@@ -169,6 +379,30 @@ mod tests {
     }
 
     #[test]
+    fn a_command_keeps_its_own_options() {
+        let all = [
+            "truncwatch",
+            "--json",
+            "-f",
+            "--",
+            "sh",
+            "-c",
+            "true",
+            "--json",
+        ];
+        let cli = Cli::try_parse_from(all);
+        assert!(cli.is_ok_and(|cli| cli.command == ["sh", "-c", "true", "--json"]));
+    }
+
+    #[test]
+    fn no_command_is_not_the_whole_host() {
+        let parsed = |words: &[&str]| parse_from(words.iter().map(OsString::from).collect());
+        assert!(parsed(&["truncwatch", "--"]).is_err());
+        assert!(parsed(&["truncwatch", "--", "sh", "--"]).is_ok());
+        assert!(parsed(&["truncwatch"]).is_ok());
+    }
+
+    #[test]
     fn bad_values_are_refused() {
         for arguments in [
             &["--pid", "0"][..],
@@ -179,6 +413,14 @@ mod tests {
             &["--count", "0"],
             &["--follow"],
             &["--json", "--format", "table"],
+            &["--port", "0"],
+            &["--port", "65536"],
+            &["--unit", "../x"],
+            &["--comm", ""],
+            &["--pid", "1", "--", "true"],
+            &["--pid", "1", "doctor"],
+            &["--generate", "man", "--pid", "1"],
+            &["true"],
         ] {
             let all = std::iter::once(&"truncwatch").chain(arguments);
             assert!(Cli::try_parse_from(all).is_err(), "{arguments:?}");

@@ -9,14 +9,20 @@
 //! | [`judge`] and [`http`] | records in, findings out; pure | I/O, clocks, async |
 //! | [`stack`] | who called it: unwinds and names what was copied | guess |
 //! | [`report`] | findings for people and for scripts | know kernels |
+//! | [`command`], [`signals`] | a command that is started to be watched | judge |
+//! | [`doctor`] | tries what a watch needs | guess |
 //! | [`watch`] | joins them for a live watch | decide anything |
 //! | [`analyze`] | joins them for a log of strace | decide anything |
 
 pub mod analyze;
 pub mod capture;
 pub mod cli;
+pub mod command;
+pub mod doctor;
+pub mod generate;
 pub mod http;
 pub mod judge;
 pub mod report;
+pub mod signals;
 pub mod stack;
 pub mod watch;

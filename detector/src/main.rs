@@ -1,30 +1,49 @@
-//! The program: parse, run, turn the outcome into an exit status.
+//! The program: parse, run one mode, turn the outcome into an exit status.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
-use clap::Parser as _;
+use anyhow::Result;
 use truncwatch::{
     analyze,
-    cli::{Cli, Command},
+    cli::{self, Cli, Generate, Mode},
+    doctor, generate,
+    report::note,
     watch,
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = match &cli.command {
-        Some(Command::Analyze(options)) => analyze::run(options),
-        None => watch::run(&cli),
-    };
-    match outcome {
-        Ok(summary) => ExitCode::from(summary.exit_status()),
+    match cli::parse().map_err(Into::into).and_then(|cli| run(&cli)) {
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             // One line, whatever the causes hold.
             let text = format!("{error:#}")
                 .split_whitespace()
                 .collect::<Vec<_>>()
                 .join(" ");
-            eprintln!("truncwatch: {text}");
+            note(format_args!("{text}"));
             ExitCode::from(2)
         }
+    }
+}
+
+fn run(cli: &Cli) -> Result<u8> {
+    match (&cli.mode, cli.generate) {
+        (Some(Mode::Analyze(options)), _) => Ok(analyze::run(options)?.exit_status()),
+        (Some(Mode::Doctor(options)), _) => doctor::run(options),
+        (None, Some(kind)) => print(kind),
+        (None, None) => Ok(watch::run(cli)?.exit_status()),
+    }
+}
+
+/// Prints a file for packages.
+fn print(kind: Generate) -> Result<u8> {
+    let mut out = io::stdout().lock();
+    match generate::write(kind, &mut out).and_then(|()| out.flush()) {
+        // A reader that has seen enough, such as head.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        result => Ok(result.map(|()| 0)?),
     }
 }

@@ -5,24 +5,28 @@ mod stacks;
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     fs::{self, File},
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
+use nix::sys::signal::Signal;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::MissedTickBehavior,
-};
+use tokio::time::MissedTickBehavior;
 
 use self::stacks::{Stacks, Waiting};
 use crate::{
-    capture::live::{self, Live, process, sockets},
+    capture::live::{
+        self, Filter, Live, MOST_COMMS,
+        cgroup::{Cgroup, Hierarchy},
+        process, sockets,
+    },
     cli::{Cli, ColorChoice},
+    command::{Prepared, Running},
     judge::{Cause, Finding, Judge},
-    report::{Format, Printer, Reported, Summary, When},
+    report::{Counts, Format, Printer, Reported, Status, Summary, When, columns, note},
+    signals::{self, Received, Signals},
     stack::Stack,
 };
 
@@ -52,6 +56,8 @@ pub fn run(cli: &Cli) -> Result<Summary> {
     for pid in &cli.pid {
         process::check(*pid)?;
     }
+    let command = Prepared::new(&cli.command)?;
+    let filter = filter(cli)?;
     let out: Box<dyn Write> = match &cli.output {
         Some(path) => Box::new(
             File::create(path)
@@ -59,27 +65,38 @@ pub fn run(cli: &Cli) -> Result<Summary> {
         ),
         None => Box::new(io::stdout()),
     };
-    let printer = Printer::new(out, cli.format(), color(cli));
+    // A file is as wide as it likes.
+    let columns = columns(io::stdout()).filter(|_| cli.output.is_none());
+    let printer = Printer::new(out, cli.format(), color(cli), columns);
+    // Before any other thread and before anything is attached: a signal from
+    // here on ends the watch with its summary.
+    let signals = Signals::take(command.is_some()).context("cannot wait for signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
     runtime.block_on(async {
-        // Before anything is attached: a signal from here on ends the watch
-        // with its summary.
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-        let mut watch = Watch::start(cli, printer)?;
+        let signals = signals.into_async().context("cannot wait for signals")?;
+        let mut watch = Watch::start(cli, printer, filter, command, &signals)?;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                _ = interrupt.recv() => break,
-                _ = terminate.recv() => break,
-                _ = ticks.tick() => {}
-                ready = watch.live.readable() => ready.context("cannot wait for the ring buffer")?,
-            }
-            if watch.turn()? {
+            let over = tokio::select! {
+                received = signals.next() => {
+                    watch.signalled(received.context("cannot read a signal")?)
+                }
+                ended = command_ended(watch.command.as_ref()) => {
+                    ended.context("cannot wait for the command")?;
+                    watch.command_ended()?;
+                    true
+                }
+                _ = ticks.tick() => false,
+                ready = watch.live.readable() => {
+                    ready.context("cannot wait for the ring buffer")?;
+                    false
+                }
+            };
+            if watch.turn()? || over {
                 break;
             }
         }
@@ -87,24 +104,58 @@ pub fn run(cli: &Cli) -> Result<Summary> {
     })
 }
 
-fn color(cli: &Cli) -> bool {
-    match cli.color {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        ColorChoice::Auto => {
-            cli.output.is_none()
-                && cli.format() == Format::Table
-                && io::stdout().is_terminal()
-                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// Returns when the command has ended; never without one.
+async fn command_ended(command: Option<&Running>) -> io::Result<()> {
+    match command {
+        Some(command) => command.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a connection has to pass, with names looked up.
+fn filter(cli: &Cli) -> Result<Filter> {
+    ensure!(
+        cli.comm.len() <= MOST_COMMS,
+        "--comm is given {} times: at most {MOST_COMMS} names can be watched, or the whole host",
+        cli.comm.len()
+    );
+    let mut cgroups = Vec::new();
+    if !cli.unit.is_empty() || !cli.cgroup.is_empty() {
+        let hierarchy = Hierarchy::find()?;
+        for unit in &cli.unit {
+            cgroups.append(&mut hierarchy.unit(unit)?);
         }
+        for path in &cli.cgroup {
+            cgroups.push(hierarchy.group(path)?);
+        }
+    }
+    Ok(Filter {
+        comms: cli.comm.clone(),
+        cgroups,
+        ports: cli.port.clone(),
+    })
+}
+
+/// A file takes colours only if it is told to.
+fn color(cli: &Cli) -> bool {
+    match (cli.format(), &cli.output, cli.color) {
+        (Format::Json, ..) | (_, Some(_), ColorChoice::Auto) => false,
+        (Format::Table, _, choice) => choice.wanted(),
     }
 }
 
 struct Watch<'a> {
     cli: &'a Cli,
     live: Live,
+    /// Control groups that pass, by their numbers of the last look.
+    cgroups: Vec<Cgroup>,
+    /// The command that is watched, while it runs.
+    command: Option<Running>,
+    /// It was asked to end, since a limit was reached, or was not run at all.
+    dismissed: bool,
     judge: Judge,
     printer: Printer<'a>,
+    status: Status,
     summary: Summary,
     started: Instant,
     /// Findings that are not printed yet.
@@ -125,7 +176,13 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn start(cli: &'a Cli, printer: Printer<'a>) -> Result<Self> {
+    fn start(
+        cli: &'a Cli,
+        printer: Printer<'a>,
+        filter: Filter,
+        command: Option<Prepared>,
+        signals: &signals::Waiting,
+    ) -> Result<Self> {
         let object = match &cli.bpf_object {
             Some(path) => Some(
                 fs::read(path)
@@ -133,9 +190,11 @@ impl<'a> Watch<'a> {
             ),
             None => None,
         };
+        let cgroups = filter.cgroups.clone();
         let mut live = Live::start(&live::Options {
-            watch_all: cli.pid.is_empty(),
-            follow: cli.follow,
+            watch_all: cli.pid.is_empty() && command.is_none(),
+            filter,
+            follow: cli.follow || command.is_some(),
             ring_bytes: cli.ring_bytes,
             max_connections: cli.max_connections,
             stacks: !cli.no_stack,
@@ -172,11 +231,17 @@ impl<'a> Watch<'a> {
                 }
             }
         }
-        let watch = Self {
+        // A command's own output would be mixed with it.
+        let status = Status::new(command.is_none());
+        let mut watch = Self {
             cli,
             live,
+            cgroups,
+            command: None,
+            dismissed: false,
             judge: Judge::new(),
             printer,
+            status,
             summary: Summary::default(),
             started: Instant::now(),
             stacks,
@@ -190,18 +255,98 @@ impl<'a> Watch<'a> {
             closed: false,
         };
         for what in watch.live.reduced() {
-            eprintln!("truncwatch: not seen: {what}");
+            note(format_args!("not seen: {what}"));
         }
         if cli.verbose {
             let verified = watch.live.verified_instructions();
-            eprintln!("truncwatch: instructions verified: {verified:?}");
+            note(format_args!("instructions verified: {verified:?}"));
         }
-        eprintln!("truncwatch: watching {}", watch.scope());
+        match command {
+            Some(command) => watch.run_command(command, signals)?,
+            None => note(format_args!("watching {}", watch.scope())),
+        }
         Ok(watch)
+    }
+
+    /// Starts the command, now that everything is in place.
+    fn run_command(&mut self, command: Prepared, signals: &signals::Waiting) -> Result<()> {
+        // One that came meanwhile would not reach it: it ends the watch before
+        // there is anything to watch.
+        if let Some(received) = signals.pending().context("cannot read a signal")? {
+            note(format_args!("{}: the command was not run", received.signal));
+            self.dismissed = true;
+            return Ok(());
+        }
+        let waiting = command.start(signals.inherited())?;
+        self.live.watch(waiting.pid())?;
+        note(format_args!(
+            "watching {} and its children (process {}){}",
+            self.cli
+                .command
+                .first()
+                .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+            waiting.pid(),
+            self.filters()
+        ));
+        self.command = Some(waiting.go()?);
+        Ok(())
+    }
+
+    /// What a signal means; `true` if it ends the watch.
+    fn signalled(&mut self, received: Received) -> bool {
+        match &self.command {
+            // The watch ends when the command does.
+            Some(command) => {
+                command.pass_on(received);
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// Takes the status of the command, which has ended.
+    fn command_ended(&mut self) -> Result<()> {
+        let Some(mut command) = self.command.take() else {
+            return Ok(());
+        };
+        let status = command.status().context("cannot wait for the command")?;
+        self.summary.command_status = Some(status);
+        let left = self.live.watched().len();
+        if left > 0 {
+            let noun = if left == 1 { "process" } else { "processes" };
+            note(format_args!(
+                "the command has ended; {left} {noun} that it started still run, and are watched no longer"
+            ));
+        }
+        Ok(())
     }
 
     /// What is watched, in words.
     fn scope(&self) -> String {
+        format!("{}{}", self.roots(), self.filters())
+    }
+
+    /// The filters, in words.
+    fn filters(&self) -> String {
+        let or = |words: Vec<String>| words.join(" or ");
+        let mut text = String::new();
+        if !self.cli.comm.is_empty() {
+            text.push_str(&format!(" named {}", or(self.cli.comm.clone())));
+        }
+        if !self.cgroups.is_empty() {
+            let paths = self.cgroups.iter();
+            let paths = paths.map(|group| group.path.display().to_string());
+            text.push_str(&format!(" in {}", or(paths.collect())));
+        }
+        if !self.cli.port.is_empty() {
+            let ports = self.cli.port.iter().map(ToString::to_string).collect();
+            text.push_str(&format!(" on port {}", or(ports)));
+        }
+        text
+    }
+
+    /// The processes that are watched, in words.
+    fn roots(&self) -> String {
         if self.cli.pid.is_empty() {
             return "every process on this host".to_owned();
         }
@@ -237,18 +382,69 @@ impl<'a> Watch<'a> {
         self.note();
         self.sweep();
         self.report()?;
+        self.show();
+        self.renew_cgroups()?;
         let found: u64 = self.summary.findings.values().sum();
         let ended = !self.cli.pid.is_empty() && self.live.watched().is_empty();
         if ended {
-            eprintln!("truncwatch: no watched process runs any more");
+            self.status.end();
+            note(format_args!("no watched process runs any more"));
         }
-        Ok(ended
-            || self.closed
-            || self.cli.count.is_some_and(|count| found >= count)
+        let limit = self.cli.count.is_some_and(|count| found >= count)
             || self
                 .cli
                 .duration
-                .is_some_and(|duration| self.started.elapsed() >= duration))
+                .is_some_and(|duration| self.started.elapsed() >= duration);
+        // What we started we end, and then it ends the watch.
+        if let Some(command) = &self.command
+            && (limit || self.closed)
+        {
+            if !self.dismissed {
+                self.dismissed = true;
+                command.send(Signal::SIGTERM);
+            }
+            return Ok(false);
+        }
+        Ok(ended || self.closed || self.dismissed || limit)
+    }
+
+    /// Shows how it goes.
+    fn show(&mut self) {
+        let Self {
+            status,
+            live,
+            judge,
+            summary,
+            started,
+            missed,
+            ..
+        } = self;
+        status.show(|| {
+            let kernel = live.stats();
+            let stat = |name| kernel.get(name).copied().unwrap_or(0);
+            Counts {
+                seconds: started.elapsed().as_secs(),
+                connections: stat("connections"),
+                judged: judge.tally().messages_judged,
+                findings: summary.findings.values().sum(),
+                unjudged: judge.tally().unjudged.values().sum(),
+                lost: stat("ring-full") + *missed,
+            }
+        });
+    }
+
+    /// Follows control groups that were replaced: a unit that is started anew
+    /// has a new one.
+    fn renew_cgroups(&mut self) -> Result<()> {
+        for group in &mut self.cgroups {
+            if let Some(id) = group.current_id()
+                && id != group.id
+            {
+                self.live.replace_cgroup(group.id, id)?;
+                group.id = id;
+            }
+        }
+        Ok(())
     }
 
     fn drain(&mut self) {
@@ -420,13 +616,15 @@ impl<'a> Watch<'a> {
     }
 
     fn print(&mut self, waiting: &Waiting, stack: &Stack) -> Result<()> {
-        let written = self.printer.finding(&Reported {
+        let reported = Reported {
             finding: &waiting.finding,
             time: When::At(waiting.time),
             exe: waiting.exe.as_deref(),
             stack,
             show_query: self.cli.show_query,
-        });
+        };
+        let printer = &mut self.printer;
+        let written = self.status.aside(|| printer.finding(&reported));
         self.written(written)
     }
 
@@ -440,6 +638,7 @@ impl<'a> Watch<'a> {
     }
 
     fn finish(mut self) -> Result<Summary> {
+        self.status.end();
         self.drain();
         self.forget();
         // The counters first, then the records: what the counters count was
@@ -468,10 +667,10 @@ impl<'a> Watch<'a> {
         self.summary.incomplete |= missed > 0;
         self.summary.incomplete |= self.unknown_records > 0;
         if self.cli.verbose {
-            eprintln!(
-                "truncwatch: kernel side: {kernel:?}, unknown records {}",
+            note(format_args!(
+                "kernel side: {kernel:?}, unknown records {}",
                 self.unknown_records
-            );
+            ));
         }
         if !self.closed {
             let written = self.printer.summary(&self.summary);

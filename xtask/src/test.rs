@@ -9,6 +9,16 @@ use crate::{root, setup};
 /// The tests that put on as much load as they can.
 const LOAD: &str = "concurrency::";
 
+/// Tests that drive Python and are not in its module.
+const PYTHON_TOO: [&str; 6] = [
+    "head_by_head",
+    "children_are_followed",
+    "filters::",
+    "its_first_connection",
+    "a_program_that_it_becomes",
+    "a_limit_ends_it",
+];
+
 /// Runs all tests; says what it left out.
 pub(crate) fn run() -> Result<()> {
     let shell = root::shell()?;
@@ -94,7 +104,7 @@ fn missing_servers(left_out: &mut Vec<String>) -> Vec<String> {
         let module = format!("{name}::");
         let mut tests = vec![module.as_str()];
         if framework == Framework::Python {
-            tests.extend(["head_by_head", "children_are_followed"]);
+            tests.extend(PYTHON_TOO);
         }
         skip(name, &tests, &error);
     }

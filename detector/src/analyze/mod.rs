@@ -29,7 +29,7 @@ use crate::{
     capture::strace::{Lines, Meaning, Replay, Step},
     cli::ColorChoice,
     judge::{Cause, Finding, Judge, Unjudged},
-    report::{Format, LogSummary, Printer, Reported, Summary, When},
+    report::{Format, LogSummary, Printer, Reported, Summary, When, columns},
     stack::Stack,
 };
 
@@ -62,7 +62,9 @@ pub fn run(options: &Options) -> Result<Summary> {
             progress.set_position(read.get());
         }
     };
-    let (summary, advice) = judge(options, &name, input, out, advance)?;
+    // A file is as wide as it likes.
+    let columns = columns(io::stdout()).filter(|_| options.output.is_none());
+    let (summary, advice) = judge(options, &name, input, out, columns, advance)?;
     for line in advice {
         eprintln!("truncwatch: {line}");
     }
@@ -71,7 +73,8 @@ pub fn run(options: &Options) -> Result<Summary> {
 
 /// Judges the log that `input` gives, and writes the report to `out`; gives
 /// also what to do about what the log does not show. `name` is what to call the
-/// log; `advance` is called now and then, and with `true` at the end.
+/// log; `columns` are the terminal's, if it is one; `advance` is called now and
+/// then, and with `true` at the end.
 ///
 /// # Errors
 ///
@@ -81,9 +84,10 @@ pub fn judge<'a>(
     name: &str,
     input: impl Read,
     out: Box<dyn Write + 'a>,
+    columns: Option<u16>,
     advance: impl Fn(bool),
 ) -> Result<(Summary, Vec<String>)> {
-    let printer = Printer::new(out, options.format(), color(options));
+    let printer = Printer::new(out, options.format(), color(options), columns);
     let mut analysis = Analysis {
         options,
         replay: Replay::default(),

@@ -182,7 +182,9 @@ struct SummaryObject<'a> {
     /// Of a log; else absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<&'a LogSummary>,
-    /// Status of the command that was run; not used by this version.
+    /// How the command after `--` ended, as a shell's `$?`: its exit status, or
+    /// 128 and the number of the signal that killed it (143 for SIGTERM). Null
+    /// without a command.
     command_status: Option<i32>,
 }
 
@@ -261,7 +263,7 @@ pub fn summary(summary: &Summary) -> io::Result<String> {
         unjudged: &summary.unjudged,
         events_lost: summary.events_lost,
         log: summary.log.as_ref(),
-        command_status: None,
+        command_status: summary.command_status,
     })?)
 }
 

@@ -1,17 +1,26 @@
 //! What is printed: findings and the summary, for people and for scripts.
 //! Knows nothing of kernels.
 
+pub mod doctor;
 mod errno;
 mod json;
+#[cfg(test)]
+mod snapshots;
 mod stack;
+mod status;
 mod summary;
 mod table;
 mod when;
 
-use std::io::{self, Write};
+use std::{
+    fmt,
+    io::{self, Write},
+    os::fd::AsFd,
+};
 
 pub use self::{
     json::{SCHEMA, finding as finding_json, summary as summary_json},
+    status::{Counts, Status},
     summary::{LogSummary, Summary},
     table::finding as finding_table,
     when::When,
@@ -60,12 +69,23 @@ pub struct Printer<'a> {
     out: Box<dyn Write + 'a>,
     format: Format,
     color: bool,
+    columns: Option<u16>,
 }
 
 impl<'a> Printer<'a> {
-    /// Prints to `out`.
-    pub fn new(out: Box<dyn Write + 'a>, format: Format, color: bool) -> Self {
-        Self { out, format, color }
+    /// Prints to `out`, which is so many columns wide if it is a terminal.
+    pub fn new(
+        out: Box<dyn Write + 'a>,
+        format: Format,
+        color: bool,
+        columns: Option<u16>,
+    ) -> Self {
+        Self {
+            out,
+            format,
+            color,
+            columns,
+        }
     }
 
     /// Prints a finding, and passes it on at once.
@@ -75,7 +95,10 @@ impl<'a> Printer<'a> {
     /// If it cannot be written.
     pub fn finding(&mut self, reported: &Reported<'_>) -> io::Result<()> {
         match self.format {
-            Format::Table => writeln!(self.out, "{}\n", table::finding(reported, self.color))?,
+            Format::Table => {
+                let block = table::finding(reported, self.color, self.columns);
+                writeln!(self.out, "{block}\n")?;
+            }
             Format::Json => writeln!(self.out, "{}", json::finding(reported)?)?,
         }
         self.out.flush()
@@ -93,6 +116,21 @@ impl<'a> Printer<'a> {
         }
         self.out.flush()
     }
+}
+
+/// Says something on standard error, one line. What is said there is no result:
+/// where nobody reads it any more, nothing is lost and nothing goes wrong.
+pub fn note(text: fmt::Arguments<'_>) {
+    let written = writeln!(io::stderr(), "truncwatch: {text}");
+    drop(written);
+}
+
+/// How wide a terminal is; `None` where it is none.
+#[must_use]
+pub fn columns(terminal: impl AsFd) -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
+    // A terminal that does not know says 0.
+    (size.ws_col >= 40).then_some(size.ws_col)
 }
 
 /// A number with its thousands apart.

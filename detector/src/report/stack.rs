@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::table::cut_in_the_middle;
 use crate::stack::{Frame, Stack};
 
 /// Frames that are shown.
@@ -13,8 +14,10 @@ const FRAMES: usize = 16;
 /// packages, Rust's own library.
 const SOURCES: [&str; 2] = ["/registry/src/", "/library/"];
 
-/// A line per frame, and one that says why there are no more.
-pub(super) fn lines(stack: &Stack) -> Vec<String> {
+/// A line per frame, two where one has not room in `columns`, and one that says
+/// why there are no more.
+pub(super) fn lines(stack: &Stack, columns: Option<u16>) -> Vec<String> {
+    let room = columns.map(usize::from);
     let shown: Vec<_> = stack
         .frames
         .iter()
@@ -24,7 +27,7 @@ pub(super) fn lines(stack: &Stack) -> Vec<String> {
     let mut lines: Vec<_> = shown
         .iter()
         .take(FRAMES)
-        .map(|(number, frame)| format!("  #{number:<2} {}", line(frame)))
+        .flat_map(|(number, frame)| fitted(&format!("  #{number:<2} "), frame, room))
         .collect();
     let more = shown.len().saturating_sub(FRAMES);
     if more > 0 {
@@ -36,7 +39,7 @@ pub(super) fn lines(stack: &Stack) -> Vec<String> {
         } else {
             "stack incomplete"
         };
-        lines.push(format!("  {what}: {why}"));
+        lines.extend(in_words(&format!("  {what}: {why}"), room));
     }
     lines
 }
@@ -48,7 +51,44 @@ fn is_glue(frame: &Frame) -> bool {
     })
 }
 
-fn line(frame: &Frame) -> String {
+/// A frame behind what its line begins with.
+fn fitted(start: &str, frame: &Frame, room: Option<usize>) -> Vec<String> {
+    let (name, place) = line(frame);
+    let whole: Vec<_> = [name, Some(place.clone())].into_iter().flatten().collect();
+    let one = format!("{start}{}", whole.join("  "));
+    let Some(room) = room else { return vec![one] };
+    if one.chars().count() <= room {
+        return vec![one];
+    }
+    let left = room.saturating_sub(start.chars().count());
+    let indent = " ".repeat(start.chars().count());
+    whole
+        .iter()
+        .zip([start, &indent])
+        .map(|(text, start)| format!("{start}{}", cut_in_the_middle(text, left)))
+        .collect()
+}
+
+/// A sentence in lines, the later ones indented.
+fn in_words(text: &str, room: Option<usize>) -> Vec<String> {
+    let Some(room) = room else {
+        return vec![text.to_owned()];
+    };
+    let mut lines = vec![String::from(" ")];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("    {word}")),
+        }
+    }
+    lines
+}
+
+/// A frame's function, and where it is.
+fn line(frame: &Frame) -> (Option<String>, String) {
     let module = frame.module.as_deref().unwrap_or("?");
     let offset = frame
         .offset
@@ -58,10 +98,16 @@ fn line(frame: &Frame) -> String {
             let line = frame
                 .line
                 .map_or_else(String::new, |line| format!(":{line}"));
-            format!("{}  {}{line}", name(symbol), source(file))
+            (
+                Some(name(symbol).into_owned()),
+                format!("{}{line}", source(file)),
+            )
         }
-        (Some(symbol), None) => format!("{}  ({module}{offset})", name(symbol)),
-        (None, _) => format!("{module}{offset}"),
+        (Some(symbol), None) => (
+            Some(name(symbol).into_owned()),
+            format!("({module}{offset})"),
+        ),
+        (None, _) => (None, format!("{module}{offset}")),
     }
 }
 
@@ -168,7 +214,7 @@ mod tests {
             frames,
             incomplete: Some("it ended".to_owned()),
         };
-        let lines = lines(&stack);
+        let lines = lines(&stack, None);
         assert_eq!(
             lines.first().map(String::as_str),
             Some("  #0  close  (/bin/a+0x10)")
@@ -190,6 +236,13 @@ mod tests {
 
     #[test]
     fn no_stack_says_why() {
-        assert_eq!(lines(&Stack::none("it is off")), ["  no stack: it is off"]);
+        assert_eq!(
+            lines(&Stack::none("it is off"), None),
+            ["  no stack: it is off"]
+        );
+        assert_eq!(
+            lines(&Stack::none("it is off and away"), Some(20)),
+            ["  no stack: it is", "    off and away"]
+        );
     }
 }

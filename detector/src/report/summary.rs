@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::grouped;
+use super::{errno, grouped};
 use crate::judge::{Cause, Fault, Finding, Tally, Unjudged};
 
 /// What was read of a log.
@@ -39,6 +39,10 @@ pub struct Summary {
     pub events_lost: u64,
     /// What was read, if it was a log.
     pub log: Option<LogSummary>,
+    /// How the command that was run ended, as a shell's `$?`: its exit status,
+    /// or 128 and the number of the signal that killed it. `None` without one,
+    /// and while it runs.
+    pub command_status: Option<i32>,
     /// Something that should have been seen was not: losses, full maps.
     pub incomplete: bool,
 }
@@ -136,6 +140,15 @@ impl fmt::Display for Summary {
         } else {
             "events lost"
         };
-        writeln!(f, "  {lost}   {}", grouped(self.events_lost))
+        writeln!(f, "  {lost}   {}", grouped(self.events_lost))?;
+        match self.command_status {
+            // No signal has a number above 64.
+            Some(status @ 129..=192) => {
+                let signal = errno::signal((status - 128).unsigned_abs());
+                writeln!(f, "  command       ended with status {status} ({signal})")
+            }
+            Some(status) => writeln!(f, "  command       ended with status {status}"),
+            None => Ok(()),
+        }
     }
 }

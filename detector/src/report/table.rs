@@ -1,16 +1,29 @@
 //! A finding for people: what was promised, what was accepted, what is
 //! missing, who ended it and how, which socket, and the calls that led there.
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
 use super::{Reported, errno, grouped, json, milliseconds, stack};
 use crate::judge::{Cause, EndingKind, Fault, Finding, Role, TimelineEntry};
 
-/// The block of one finding, without a newline at its end.
+/// Columns that the names before the values take at most, with the room
+/// around both.
+const NAMES: usize = 15;
+
+/// What is left of a long path at least.
+const SHORTEST: usize = 16;
+
+/// The block of one finding, without a newline at its end. On a terminal that
+/// is so many columns wide, long paths are cut in the middle.
 #[must_use]
-pub fn finding(reported: &Reported<'_>, color: bool) -> String {
+pub fn finding(reported: &Reported<'_>, color: bool, columns: Option<u16>) -> String {
     let finding = reported.finding;
     let mut facts = plain_table(color);
+    if let Some(columns) = columns {
+        facts
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(columns);
+    }
     let fault_color = match finding.fault {
         Fault::Local => Color::Red,
         Fault::Peer | Fault::Unknown => Color::Yellow,
@@ -23,15 +36,19 @@ pub fn finding(reported: &Reported<'_>, color: bool) -> String {
             .fg(fault_color)
             .add_attribute(Attribute::Bold),
     ]);
+    let room = columns.map(|columns| usize::from(columns).saturating_sub(NAMES));
     for (name, value) in [
         ("when", reported.time.to_string()),
-        ("message", message(reported)),
+        ("message", message(reported, room)),
         ("promised", promised(finding)),
         ("accepted", accepted(finding)),
         ("missing", missing(finding)),
         (ended(finding), ended_by(finding)),
-        ("program", reported.exe.unwrap_or("not known").to_owned()),
-        ("socket", socket(finding)),
+        (
+            "program",
+            fit(reported.exe.unwrap_or("not known"), room, str::to_owned),
+        ),
+        ("socket", socket(finding, room)),
     ] {
         facts.add_row([
             Cell::new(name).add_attribute(Attribute::Dim),
@@ -60,7 +77,7 @@ pub fn finding(reported: &Reported<'_>, color: bool) -> String {
     let mut block = facts;
     block.extend(indented);
     block.extend(
-        stack::lines(reported.stack)
+        stack::lines(reported.stack, columns)
             .iter()
             .map(|line| printable(line)),
     );
@@ -123,9 +140,42 @@ fn ended(finding: &Finding) -> &'static str {
     }
 }
 
-fn message(reported: &Reported<'_>) -> String {
+/// A text with a path in it, which is cut so that the text fits the room.
+fn fit(path: &str, room: Option<usize>, text: impl Fn(&str) -> String) -> String {
+    let whole = text(path);
+    let (length, all) = (path.chars().count(), whole.chars().count());
+    match room {
+        Some(room) if all > room => {
+            let kept = (length + room).saturating_sub(all).max(SHORTEST);
+            text(&cut_in_the_middle(path, kept))
+        }
+        _ => whole,
+    }
+}
+
+/// A path's beginning and its end, which say most.
+pub(super) fn cut_in_the_middle(path: &str, kept: usize) -> String {
+    let letters: Vec<_> = path.chars().collect();
+    if letters.len() <= kept {
+        return path.to_owned();
+    }
+    // The end is the name of a file: it gets the larger half.
+    let before = kept.saturating_sub(1) / 2;
+    let behind = letters.len() - (kept.saturating_sub(1) - before);
+    let start = letters.iter().take(before);
+    let end = letters.iter().skip(behind);
+    start.chain(&['\u{2026}']).chain(end).collect()
+}
+
+fn message(reported: &Reported<'_>, room: Option<usize>) -> String {
+    let target = reported.target().unwrap_or_default();
+    fit(target, room, |target| message_to(reported, target))
+}
+
+fn message_to(reported: &Reported<'_>, target: &str) -> String {
     let message = &reported.finding.message;
-    let request = match (&message.method, reported.target()) {
+    let target = reported.target().map(|_| target);
+    let request = match (&message.method, target) {
         (Some(method), Some(target)) => format!("{method} {target}"),
         (Some(method), None) => method.clone(),
         _ => "a request that was not seen".to_owned(),
@@ -198,15 +248,26 @@ fn ended_by(finding: &Finding) -> String {
     format!("{process}{thread}: {call}{idle}")
 }
 
-fn socket(finding: &Finding) -> String {
+fn socket(finding: &Finding, room: Option<usize>) -> String {
+    let address = |of: &Option<_>| of.as_ref().map(json::address).unwrap_or_default();
+    let (local, peer) = (address(&finding.local), address(&finding.peer));
+    // Of a Unix socket one side has a path, the other none.
+    if local.len() >= peer.len() {
+        fit(&local, room, |local| socket_between(finding, local, &peer))
+    } else {
+        fit(&peer, room, |peer| socket_between(finding, &local, peer))
+    }
+}
+
+fn socket_between(finding: &Finding, local: &str, peer: &str) -> String {
     let mut text = json::family(finding.family)
         .unwrap_or("not known which")
         .to_owned();
-    if let Some(local) = &finding.local {
-        text.push_str(&format!(" {}", json::address(local)));
+    if !local.is_empty() {
+        text.push_str(&format!(" {local}"));
     }
-    if let Some(peer) = &finding.peer {
-        text.push_str(&format!(" to {}", json::address(peer)));
+    if !peer.is_empty() {
+        text.push_str(&format!(" to {peer}"));
     }
     if let Some(pid) = finding.peer_pid {
         text.push_str(&format!(", peer pid {pid}"));
@@ -264,4 +325,27 @@ fn outcome(result: i64) -> String {
 /// The text without control characters.
 fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cut_in_the_middle_and_keep_their_ends() {
+        assert_eq!(cut_in_the_middle("/usr/bin/images", 15), "/usr/bin/images");
+        assert_eq!(
+            cut_in_the_middle("/usr/bin/images", 10),
+            "/usr\u{2026}mages"
+        );
+        let line = fit("/a/very/long/path/to/a/socket.sock", Some(30), |path| {
+            format!("unix {path}, fd 7")
+        });
+        assert_eq!(line.chars().count(), 30, "{line}");
+        // Never without end.
+        let line = fit("/a/very/long/path/to/a/socket.sock", Some(3), |path| {
+            format!("unix {path}")
+        });
+        assert_eq!(line.chars().count(), "unix ".len() + SHORTEST);
+    }
 }

@@ -131,7 +131,7 @@ fn analyzed(log: Vec<u8>) -> Option<Summary> {
     let line = Line::try_parse_from(["analyze", "--json", "log"]).expect("options");
     let out = Box::new(std::io::sink());
     // A log of which nothing is left is refused.
-    analyze::judge(&line.options, "log", Cursor::new(log), out, |_| {})
+    analyze::judge(&line.options, "log", Cursor::new(log), out, None, |_| {})
         .ok()
         .map(|(summary, _)| summary)
 }

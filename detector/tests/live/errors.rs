@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::servers::truncwatch;
+use crate::servers::{truncwatch, truncwatch_for_everybody};
 
 /// The one line; fails if there are more, or if something was printed beside.
 fn refused(output: &Output) -> String {
@@ -48,12 +48,7 @@ fn a_thread_instead_of_its_process() -> Result<()> {
 
 #[test]
 fn not_root() -> Result<()> {
-    // A copy that everybody may run.
-    let folder = testbed::TempDir::new()?;
-    let copy = folder.path().join("truncwatch");
-    std::fs::copy(truncwatch(), &copy)?;
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(folder.path(), open)?;
+    let (_folder, copy) = truncwatch_for_everybody()?;
     let output = Command::new(&copy)
         .args(["--pid", "1"])
         .uid(65534)
@@ -65,7 +60,7 @@ fn not_root() -> Result<()> {
 }
 
 /// Runs truncwatch in a mount namespace of its own, after these commands.
-fn with_mounts(commands: &str, arguments: &str) -> Result<Output> {
+pub(crate) fn with_mounts(commands: &str, arguments: &str) -> Result<Output> {
     let script = format!("{commands} && exec \"$0\" {arguments}");
     Ok(Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-c", &script])
@@ -109,16 +104,66 @@ fn a_report_that_cannot_be_written() -> Result<()> {
 }
 
 #[test]
+fn commands_that_cannot_be_run() -> Result<()> {
+    for (command, why) in [
+        ("no-such-program", "command not found"),
+        ("/nonexistent/program", "command not found"),
+        ("/etc/passwd", "not an executable file"),
+    ] {
+        let output = Command::new(truncwatch()).args(["--", command]).output()?;
+        assert!(refused(&output).contains(why));
+    }
+    let output = Command::new(truncwatch())
+        .args(["--", "true"])
+        .env("SUDO_UID", "me")
+        .output()?;
+    assert!(refused(&output).contains("SUDO_UID"));
+    Ok(())
+}
+
+#[test]
+fn control_groups_that_are_not_there() -> Result<()> {
+    for (arguments, why) in [
+        (["--cgroup", "/no/such/group"], "no control group"),
+        (["--cgroup", "/etc"], "no control group of version 2"),
+        (["--unit", "no-such-unit"], "no-such-unit.service"),
+    ] {
+        let output = Command::new(truncwatch()).args(arguments).output()?;
+        assert!(refused(&output).contains(why), "{arguments:?}");
+    }
+    // Only those of version 1, or none.
+    let none = "umount -l /sys/fs/cgroup/unified; umount -l /sys/fs/cgroup; true";
+    let output = with_mounts(none, "--unit nginx")?;
+    assert!(refused(&output).contains("version 2"));
+    let script = "exec \"$0\" --cgroup /";
+    let output = Command::new("unshare")
+        .args(["--cgroup", "sh", "-c", script])
+        .arg(truncwatch())
+        .output()?;
+    assert!(refused(&output).contains("--cgroupns=host"));
+    Ok(())
+}
+
+#[test]
+fn more_names_than_the_kernel_side_takes() -> Result<()> {
+    let output = Command::new(truncwatch())
+        .args(["--comm", "nginx"].repeat(17))
+        .output()?;
+    assert!(refused(&output).contains("at most 16 names"));
+    Ok(())
+}
+
+#[test]
 fn bad_usage() -> Result<()> {
     for arguments in [
         &["--pid", "0"][..],
         &["--follow"],
         &["--nonsense"],
         &["trace.log"],
+        &["--"],
     ] {
         let output = Command::new(truncwatch()).args(arguments).output()?;
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(output.stdout.is_empty());
+        assert!(refused(&output).contains("--help"), "{arguments:?}");
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::{
     io::Read as _,
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -68,11 +68,17 @@ fn children_are_followed_those_there_already_and_those_to_come() -> Result<()> {
     thread::sleep(Duration::from_millis(700));
     let watcher = watch(parent.0.id(), &["--follow"])?;
     std::io::Write::write_all(&mut input, b"go\n")?;
-    thread::sleep(Duration::from_millis(700));
-    let children = children_of(parent.0.id())?;
+    let until = Instant::now() + Duration::from_secs(10);
+    let children = loop {
+        let children = children_of(parent.0.id())?;
+        if children.len() == 2 || Instant::now() > until {
+            break children;
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
     assert_eq!(children.len(), 2, "{children:?}");
     for child in &children {
-        let port = listening_port(*child)?;
+        let port = wait_for_port(*child)?;
         let addr = testbed::client::Addr::Tcp(([127, 0, 0, 1], port).into());
         assert!(Conn::connect(&addr)?.request(&Request::get("/")).complete());
     }
@@ -90,6 +96,17 @@ fn children_of(pid: u32) -> Result<Vec<u32>> {
         .split_whitespace()
         .filter_map(|child| child.parse().ok())
         .collect())
+}
+
+/// The same, once it has one: an interpreter takes its time.
+fn wait_for_port(pid: u32) -> Result<u16> {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        match listening_port(pid) {
+            Err(_) if Instant::now() < until => thread::sleep(Duration::from_millis(20)),
+            port => return port,
+        }
+    }
 }
 
 /// The port that the process listens on (proc_net_tcp).
@@ -159,6 +176,28 @@ fn sigint_and_sigterm_print_the_summary_however_early() -> Result<()> {
         assert!(text.contains("0 messages judged"), "{text}");
         assert_eq!(output.status.code(), Some(0));
     }
+    Ok(())
+}
+
+/// On a terminal a line says how it goes, and changes in place; elsewhere there
+/// is none.
+#[test]
+fn the_status_line_is_for_terminals() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let pid = server.pid().to_string();
+    let arguments = ["--pid", &pid, "--duration", "1.5"];
+    let plain = Command::new(truncwatch()).args(arguments).output()?;
+    assert!(!String::from_utf8_lossy(&plain.stderr).contains("unjudged"));
+    let inner = format!("{} {}", truncwatch().display(), arguments.join(" "));
+    // script(1) gives it a terminal.
+    let shown = Command::new("script")
+        .args(["--quiet", "--command", &inner, "/dev/null"])
+        .stdin(Stdio::null())
+        .output()?;
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.matches("0 unjudged").count() > 2, "{shown:?}");
+    // What is watched, and the summary.
+    assert_eq!(shown.matches('\n').count(), 6, "{shown:?}");
     Ok(())
 }
 

@@ -5,13 +5,17 @@
 //! compared with is always the client's own count.
 
 mod calls;
+mod command;
 mod concurrency;
+mod doctor;
 mod endings;
 mod errors;
+mod filters;
 mod frameworks;
 mod healthy;
 mod hyper_bug;
 mod lifecycle;
+mod privileges;
 mod servers;
 mod stacks;
 mod uploads;

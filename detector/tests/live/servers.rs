@@ -1,6 +1,9 @@
 //! What the tests share.
 
-use std::{path::Path, process::Child};
+use std::{
+    path::{Path, PathBuf},
+    process::Child,
+};
 
 use anyhow::{Context as _, Result};
 use testbed::{
@@ -11,6 +14,17 @@ use testbed::{
 /// The binary under test.
 pub(crate) fn truncwatch() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_truncwatch"))
+}
+
+/// A copy of it that every user may run, and the folder that it is in, which
+/// everybody may write to.
+pub(crate) fn truncwatch_for_everybody() -> Result<(testbed::TempDir, PathBuf)> {
+    let folder = testbed::TempDir::new()?;
+    let copy = folder.path().join("truncwatch");
+    std::fs::copy(truncwatch(), &copy)?;
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), open)?;
+    Ok((folder, copy))
 }
 
 /// A hyper server on a Unix socket.

@@ -23,13 +23,17 @@ const REDUCED: [(&str, [u64; 2]); 3] = [
 pub(super) const INSTRUCTIONS: u64 = 250_000;
 
 /// Tests that need what an emulated machine has not.
-pub(super) const LEFT_OUT: [(&str, &str); 6] = [
+pub(super) const LEFT_OUT: [(&str, &str); 10] = [
     ("frameworks::", "servers that are not static binaries"),
     ("uploads::", "Python"),
     ("nginx", "nginx"),
     ("stacks::c::", "a C compiler"),
     ("head_by_head", "Python"),
     ("children_are_followed", "Python"),
+    ("filters::", "Python"),
+    ("command::", "Python, script and a user database"),
+    ("privileges::", "setpriv"),
+    ("control_groups", "control groups"),
 ];
 
 /// How this boot differs from what is declared of its kernel, in words.

@@ -4,7 +4,6 @@ use std::{io, path::Path};
 
 use rustix::{
     mount::{MountFlags, mount},
-    process::geteuid,
     thread::{CapabilitySet, capabilities},
 };
 
@@ -19,37 +18,52 @@ const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 /// Checks privileges and namespaces; mounts tracefs if it is missing.
 pub(super) fn check() -> Result<(), CaptureError> {
-    if !privileged() {
+    if !has(CapabilitySet::BPF) || !has(CapabilitySet::PERFMON) {
         return Err(CaptureError::Privilege);
     }
-    if std::fs::read_link("/proc/self/ns/pid").is_ok_and(|ns| ns != Path::new(FIRST_PID_NAMESPACE))
-    {
-        return Err(CaptureError::PidNamespace);
-    }
-    tracefs().map_err(CaptureError::Tracefs)
+    pid_namespace()?;
+    tracefs()
 }
 
-/// Root, or the capabilities that loading, attaching and reading need
-/// (capabilities(7); CAP_BPF and CAP_PERFMON: Linux 5.8).
-fn privileged() -> bool {
-    if geteuid().is_root() {
-        return true;
-    }
-    let needed = CapabilitySet::BPF | CapabilitySet::PERFMON;
-    capabilities(None).is_ok_and(|sets| sets.effective.contains(needed))
+/// Whether we have a capability, by itself or as a part of CAP_SYS_ADMIN, from
+/// which CAP_BPF and CAP_PERFMON were split (capabilities(7); Linux 5.8).
+pub(super) fn has(capability: CapabilitySet) -> bool {
+    let split = CapabilitySet::BPF | CapabilitySet::PERFMON;
+    capabilities(None).is_ok_and(|sets| {
+        sets.effective.contains(capability)
+            || (split.contains(capability) && sets.effective.contains(CapabilitySet::SYS_ADMIN))
+    })
 }
 
-fn tracefs() -> io::Result<()> {
+/// Checks that process numbers are the kernel's.
+pub(super) fn pid_namespace() -> Result<(), CaptureError> {
+    match std::fs::read_link("/proc/self/ns/pid") {
+        Ok(namespace) if namespace != Path::new(FIRST_PID_NAMESPACE) => {
+            Err(CaptureError::PidNamespace)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Finds tracefs, or mounts it.
+pub(super) fn tracefs() -> Result<(), CaptureError> {
     let present = |folder: &str| Path::new(folder).join("events/syscalls").is_dir();
     if TRACEFS.into_iter().any(present) {
         return Ok(());
     }
-    mount("tracefs", TRACEFS[0], "tracefs", MountFlags::empty(), None)?;
+    // Mounted, and only root may look into it.
+    if std::fs::read_dir(TRACEFS[0])
+        .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    {
+        return Err(CaptureError::TracefsUnreadable);
+    }
+    mount("tracefs", TRACEFS[0], "tracefs", MountFlags::empty(), None)
+        .map_err(|error| CaptureError::Tracefs(error.into()))?;
     if present(TRACEFS[0]) {
         return Ok(());
     }
-    Err(io::Error::new(
+    Err(CaptureError::Tracefs(io::Error::new(
         io::ErrorKind::NotFound,
         "this kernel has no system call tracepoints (CONFIG_FTRACE_SYSCALLS)",
-    ))
+    )))
 }

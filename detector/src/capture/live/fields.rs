@@ -1,8 +1,8 @@
 //! The configuration that the kernel side gets at load.
 
 use detector_common::{
-    Arguments, CALLS, Config, Direction, Fields, NO_FIELD, OPERATION_LIMIT, OPERATIONS, RECEIVES,
-    Registers, SYSCALL_LIMIT,
+    Arguments, CALLS, COMMS, Comm, Config, Direction, Fields, NO_FIELD, OPERATION_LIMIT,
+    OPERATIONS, RECEIVES, Registers, SYSCALL_LIMIT,
 };
 
 use super::btf::{Btf, BtfError};
@@ -43,9 +43,7 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
     // Kernels built without IPv6 lack these.
     let v6 = |path| field("sock_common", path).unwrap_or(NO_FIELD);
     // Without io_uring, or where it is another: all of it, or nothing.
-    let uring_known = URING
-        .iter()
-        .all(|(structure, path)| field(structure, path).is_ok());
+    let uring_known = uring(btf).is_ok();
     let uring = |structure, path| {
         field(structure, path)
             .ok()
@@ -58,6 +56,8 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         task_exit_code: field("task_struct", "exit_code")?,
         task_tgid: field("task_struct", "tgid")?,
         task_pid: field("task_struct", "pid")?,
+        task_group_leader: field("task_struct", "group_leader")?,
+        task_comm: field("task_struct", "comm")?,
         task_flags: field("task_struct", "flags")?,
         task_io_uring: field("task_struct", "io_uring").unwrap_or(NO_FIELD),
         signal_live: field("signal_struct", "live.counter")?,
@@ -118,6 +118,17 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
             .and_then(|numbers| Ok(numbers + field("upid", "nr")?))?,
         socket_inode: field("socket_alloc", "vfs_inode")?,
     })
+}
+
+/// Looks up what is read of io_uring.
+///
+/// # Errors
+///
+/// [`BtfError::NoField`] for the first field that this kernel does not have.
+pub(super) fn uring(btf: &Btf) -> Result<(), BtfError> {
+    URING
+        .iter()
+        .try_for_each(|(structure, path)| btf.field(structure, path).map(drop))
 }
 
 /// Looks up the registers that hold a system call's number and arguments.
@@ -192,6 +203,11 @@ pub(super) fn operations() -> [u8; OPERATION_LIMIT] {
 pub(super) struct Scope {
     pub(super) watch_all: bool,
     pub(super) follow: bool,
+    pub(super) filters: u32,
+    pub(super) join: bool,
+    pub(super) cgroup_levels: u32,
+    pub(super) comm_count: u32,
+    pub(super) comms: [Comm; COMMS],
     pub(super) wake_at: u32,
     pub(super) stacks: bool,
 }
@@ -203,6 +219,11 @@ pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
         registers: registers(btf)?,
         watch_all: u32::from(scope.watch_all),
         follow: u32::from(scope.follow),
+        filters: scope.filters,
+        join: u32::from(scope.join),
+        cgroup_levels: scope.cgroup_levels,
+        comm_count: scope.comm_count,
+        comms: scope.comms,
         own_tgid: std::process::id(),
         wake_at: scope.wake_at,
         stacks: u32::from(scope.stacks),

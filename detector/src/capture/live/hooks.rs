@@ -216,6 +216,38 @@ pub(super) fn attach(programs: &mut Ebpf, btf: &Btf) -> Result<Vec<String>, Capt
     Ok(reduced)
 }
 
+/// One hook that was tried.
+pub(super) struct Tried {
+    pub(super) hook: &'static str,
+    /// What it is for, as the rest of a sentence.
+    pub(super) purpose: &'static str,
+    /// Watching works without it.
+    pub(super) optional: bool,
+    pub(super) result: Result<(), CaptureError>,
+}
+
+/// Loads and attaches every program, one after the other, whatever becomes of
+/// the others.
+pub(super) fn try_each(programs: &mut Ebpf, btf: &Btf) -> Vec<Tried> {
+    [FRAMING, COUNTING, BIRTHS]
+        .into_iter()
+        .flatten()
+        .filter(|row| row.need != Need::Absent)
+        .map(|row| Tried {
+            hook: row.hook.name(),
+            purpose: row.purpose,
+            optional: row.need == Need::Optional,
+            result: match programs.program_mut(row.program) {
+                Some(program) => row
+                    .hook
+                    .attach(program, btf)
+                    .map_err(|error| row.refused(error)),
+                None => Err(CaptureError::Object(row.program)),
+            },
+        })
+        .collect()
+}
+
 /// Each in a thread of its own: verifying takes time, and so does waiting, in
 /// each attachment, until no CPU is in the tracepoint.
 fn attach_all(rows: &[Row], programs: &mut Ebpf, btf: &Btf) -> Result<Vec<String>, CaptureError> {

@@ -1,10 +1,13 @@
 //! Live capture: loads the kernel side, attaches it, reads its records.
 
 pub mod btf;
+pub mod cgroup;
 mod environment;
 mod fields;
+mod filter;
 mod hints;
 mod hooks;
+pub mod probe;
 pub mod process;
 pub mod sockets;
 
@@ -18,11 +21,14 @@ use aya::{
     maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::ProgramError,
 };
-use detector_common::{Connection, Hint, Plain, StackPiece, Stat};
+use detector_common::{Config, Connection, Hint, Plain, StackPiece, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
 
-pub use self::btf::BtfError;
-use self::{fields::Scope, hints::Hints};
+pub use self::{
+    btf::BtfError,
+    filter::{COMM_BYTES, Filter, MOST_COMMS},
+};
+use self::{fields::Scope, filter::Filters, hints::Hints};
 use super::{DecodeError, Record};
 
 /// The kernel side, as `cargo xtask ebpf` built it. Set
@@ -37,13 +43,20 @@ pub const RING_BYTES: u32 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// Not enough privilege.
-    #[error("watching needs root (CAP_BPF and CAP_PERFMON at least): run it with sudo")]
+    #[error(
+        "watching needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH: run it with sudo"
+    )]
     Privilege,
     /// A tracing file system is missing.
     #[error(
         "tracefs is not mounted and could not be mounted ({0}): mount -t tracefs tracefs /sys/kernel/tracing"
     )]
     Tracefs(std::io::Error),
+    /// The tracing file system is root's.
+    #[error(
+        "tracefs (/sys/kernel/tracing) cannot be read: run it with sudo, or with CAP_DAC_READ_SEARCH besides CAP_BPF and CAP_PERFMON"
+    )]
+    TracefsUnreadable,
     /// Process numbers would not be the kernel's.
     #[error(
         "truncwatch runs in a process namespace of its own, where process numbers are not the kernel's: start it in the host's (for a container: --pid=host --privileged)"
@@ -128,8 +141,10 @@ fn refusal(error: &ProgramError) -> String {
 /// What to watch.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Watch every process but this one.
+    /// Watch every process but this one, as far as it passes the filter.
     pub watch_all: bool,
+    /// What a connection has to pass to be taken up.
+    pub filter: Filter,
     /// Watch the children of watched processes too.
     pub follow: bool,
     /// Size of the ring buffer in bytes; rounded up to a power of two of
@@ -142,6 +157,61 @@ pub struct Options {
     /// The kernel side to load instead of the embedded one: an object with the
     /// same maps and programs.
     pub object: Option<Vec<u8>>,
+}
+
+impl Default for Options {
+    /// Watches nothing until it is told what.
+    fn default() -> Self {
+        Self {
+            watch_all: false,
+            filter: Filter::default(),
+            follow: false,
+            ring_bytes: RING_BYTES,
+            max_connections: None,
+            stacks: true,
+            object: None,
+        }
+    }
+}
+
+impl Options {
+    /// The same as the kernel side is told.
+    fn scope(&self) -> Scope {
+        let filters = self.filter.bits();
+        // With filters, processes join the map as they pass, with their
+        // children, which at their start have its name and group.
+        let join = self.watch_all && filters != 0;
+        Scope {
+            watch_all: self.watch_all && !join,
+            follow: self.follow || join,
+            filters,
+            join,
+            cgroup_levels: self.filter.cgroup_levels(),
+            comm_count: self.filter.comm_count(),
+            comms: self.filter.comms(),
+            wake_at: self.ring_bytes / 4,
+            stacks: self.stacks,
+        }
+    }
+}
+
+/// Gives the kernel its side: the maps are made, the programs are not loaded
+/// yet.
+fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
+    let mut loader = EbpfLoader::new();
+    loader
+        .override_global("CONFIG", config.bytes(), true)
+        .map_max_entries(
+            "RECORDS",
+            options.ring_bytes.clamp(4096, 1 << 30).next_power_of_two(),
+        );
+    if let Some(entries) = options.max_connections {
+        loader.map_max_entries("CONNECTIONS", entries);
+    }
+    if !options.stacks {
+        loader.map_max_entries("STACKS", 4096);
+    }
+    Ok(loader.load(options.object.as_deref().unwrap_or(OBJECT))?)
 }
 
 #[derive(Clone, Copy)]
@@ -162,6 +232,7 @@ pub struct Live {
     processes: HashMap<MapData, u32, u32>,
     stats: PerCpuArray<MapData, u64>,
     hints: Hints,
+    filters: Filters,
 }
 
 impl Live {
@@ -181,28 +252,9 @@ impl Live {
         // by aya for what the typed hooks are given: at the same time.
         let typed = std::thread::spawn(aya::Btf::from_sys_fs);
         let fields = btf::Btf::of_running_kernel()?;
-        let scope = Scope {
-            watch_all: options.watch_all,
-            follow: options.follow,
-            wake_at: options.ring_bytes / 4,
-            stacks: options.stacks,
-        };
-        let config = fields::config(&fields, scope)?;
+        let config = fields::config(&fields, options.scope())?;
         drop(fields);
-        let mut loader = EbpfLoader::new();
-        loader
-            .override_global("CONFIG", config.bytes(), true)
-            .map_max_entries(
-                "RECORDS",
-                options.ring_bytes.clamp(4096, 1 << 30).next_power_of_two(),
-            );
-        if let Some(entries) = options.max_connections {
-            loader.map_max_entries("CONNECTIONS", entries);
-        }
-        if !options.stacks {
-            loader.map_max_entries("STACKS", 4096);
-        }
-        let mut programs = loader.load(options.object.as_deref().unwrap_or(OBJECT))?;
+        let mut programs = load(options, &config)?;
         let map = |programs: &mut Ebpf, name: &'static str| {
             programs.take_map(name).ok_or(CaptureError::Object(name))
         };
@@ -210,6 +262,11 @@ impl Live {
         let stacks = RingBuf::try_from(map(&mut programs, "STACKS")?)?;
         let connections = HashMap::try_from(map(&mut programs, "CONNECTIONS")?)?;
         let processes = HashMap::try_from(map(&mut programs, "PROCESSES")?)?;
+        let mut filters = Filters {
+            cgroups: HashMap::try_from(map(&mut programs, "CGROUPS")?)?,
+            ports: HashMap::try_from(map(&mut programs, "PORTS")?)?,
+        };
+        filters.fill(&options.filter)?;
         let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
         let Map::Array(hints) = map(&mut programs, "HINTS")? else {
             return Err(CaptureError::Object("HINTS"));
@@ -233,6 +290,7 @@ impl Live {
             processes,
             stats,
             hints,
+            filters,
         })
     }
 
@@ -281,6 +339,19 @@ impl Live {
     /// If the process map is full.
     pub fn watch(&mut self, tgid: u32) -> Result<(), CaptureError> {
         Ok(self.processes.insert(tgid, 0, 0)?)
+    }
+
+    /// Lets a control group pass instead of one that it took the place of, at
+    /// the same level.
+    ///
+    /// # Errors
+    ///
+    /// If the map is full.
+    pub fn replace_cgroup(&mut self, old: u64, new: u64) -> Result<(), CaptureError> {
+        self.filters.cgroups.insert(new, 0, 0)?;
+        // Not there is as good as removed.
+        drop(self.filters.cgroups.remove(&old));
+        Ok(())
     }
 
     /// Watches a process no longer.

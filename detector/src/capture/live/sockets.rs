@@ -1,12 +1,12 @@
 //! Which sockets still exist, by what `/proc` says (proc(5)).
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, fs, io::ErrorKind, os::unix::fs::MetadataExt as _, path::Path};
 
 /// The tables, and in which column the inode number is.
 const TABLES: [(&str, usize); 3] = [("tcp", 9), ("tcp6", 9), ("unix", 6)];
 
 /// The inode numbers of the TCP and Unix sockets in every network namespace
-/// that a process is in; `None` if `/proc` cannot be read. A socket that no
+/// that a process is in; `None` if not all of `/proc` can be read. A socket that no
 /// process holds any more has none.
 #[must_use]
 pub fn existing() -> Option<HashSet<u64>> {
@@ -17,8 +17,18 @@ pub fn existing() -> Option<HashSet<u64>> {
         name.to_str()?.parse::<u32>().ok()
     });
     for folder in processes.map(|pid| format!("/proc/{pid}")) {
-        let Ok(namespace) = fs::read_link(format!("{folder}/ns/net")) else {
-            continue;
+        // The file is the namespace's, and so is its inode number: the link
+        // ns/net says the same, but not to everybody and not of everybody.
+        let namespace = match fs::metadata(format!("{folder}/net/unix")) {
+            Ok(data) => data.ino(),
+            // Hidden (proc(5), hidepid): what cannot be seen is not gone.
+            Err(error)
+                if error.kind() == ErrorKind::PermissionDenied && Path::new(&folder).exists() =>
+            {
+                return None;
+            }
+            // It ended meanwhile.
+            Err(_) => continue,
         };
         if !namespaces.insert(namespace) {
             continue;

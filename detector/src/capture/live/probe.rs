@@ -1,0 +1,268 @@
+//! What works here, found out by trying it: for `truncwatch doctor`.
+
+use std::fs;
+
+use detector_common::NO_FIELD;
+use rustix::thread::CapabilitySet;
+
+use super::{CaptureError, Options, btf::Btf, cgroup::Hierarchy, environment, fields, hooks, load};
+
+/// Where a kernel says how far it is locked down (kernel_lockdown(7)).
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+
+/// How well something works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// As it should.
+    Works,
+    /// Watching works, and something is not seen or cannot be asked for.
+    Degraded,
+    /// Watching cannot work.
+    Missing,
+}
+
+/// One thing that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What.
+    pub feature: String,
+    /// How well it works.
+    pub state: State,
+    /// What was seen, or what it is for.
+    pub reason: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl Check {
+    /// Something that works.
+    pub fn works(feature: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            feature: feature.into(),
+            state: State::Works,
+            reason: reason.into(),
+            remedy: None,
+        }
+    }
+
+    /// Something that does not. The message of an error says after a colon what
+    /// to do next.
+    pub fn fails(feature: impl Into<String>, state: State, message: &str) -> Self {
+        let (reason, remedy) = match message.rsplit_once(": ") {
+            Some((reason, remedy)) => (reason.to_owned(), Some(remedy.to_owned())),
+            None => (message.to_owned(), None),
+        };
+        Self {
+            feature: feature.into(),
+            state,
+            reason,
+            remedy,
+        }
+    }
+
+    fn of<T, E: std::error::Error>(
+        feature: &str,
+        reason: &str,
+        otherwise: State,
+        result: Result<T, E>,
+    ) -> Self {
+        match result {
+            Ok(_) => Self::works(feature, reason),
+            Err(error) => Self::fails(feature, otherwise, &error.to_string()),
+        }
+    }
+}
+
+/// Capabilities: the name, what it is for, and what its lack means.
+const CAPABILITIES: [(&str, CapabilitySet, &str, State); 5] = [
+    (
+        "CAP_BPF",
+        CapabilitySet::BPF,
+        "loads programs and maps",
+        State::Missing,
+    ),
+    (
+        "CAP_PERFMON",
+        CapabilitySet::PERFMON,
+        "attaches programs, reads the kernel's structures",
+        State::Missing,
+    ),
+    // Whether these two are needed is told by trying, below.
+    (
+        "CAP_DAC_READ_SEARCH",
+        CapabilitySet::DAC_READ_SEARCH,
+        "reads tracefs where it is not one's own",
+        State::Works,
+    ),
+    (
+        "CAP_SYS_PTRACE",
+        CapabilitySet::SYS_PTRACE,
+        "names the programs of other users' processes",
+        State::Degraded,
+    ),
+    (
+        "CAP_SYS_ADMIN",
+        CapabilitySet::SYS_ADMIN,
+        "mounts tracefs where it is not mounted",
+        State::Works,
+    ),
+];
+
+/// Tries everything below the judge, in the order in which one thing needs
+/// another.
+#[must_use]
+pub fn probe() -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (name, capability, purpose, otherwise) in CAPABILITIES {
+        checks.push(match (environment::has(capability), otherwise) {
+            (true, _) => Check::works(name, purpose),
+            (false, State::Works) => {
+                Check::works(name, format!("not held, and not needed here; {purpose}"))
+            }
+            (false, state) => Check::fails(
+                name,
+                state,
+                &format!("not held; {purpose}: run it with sudo, or give it this capability"),
+            ),
+        });
+    }
+    checks.push(Check::of(
+        "process namespace",
+        "the host's: process numbers are the kernel's",
+        State::Missing,
+        environment::pid_namespace(),
+    ));
+    checks.push(lockdown());
+    checks.push(Check::of(
+        "tracefs",
+        "names the system calls' tracepoints",
+        State::Missing,
+        environment::tracefs(),
+    ));
+    let types = Btf::of_running_kernel();
+    checks.push(Check::of(
+        "kernel types (BTF)",
+        super::btf::VMLINUX,
+        State::Missing,
+        types.as_ref(),
+    ));
+    if let Ok(types) = types {
+        kernel(&types, &mut checks);
+    }
+    checks.push(match Hierarchy::find() {
+        Ok(hierarchy) => Check::works(
+            "control groups (v2)",
+            format!("{}; for --unit and --cgroup", hierarchy.mount().display()),
+        ),
+        Err(error) => Check::fails("control groups (v2)", State::Degraded, &error.to_string()),
+    });
+    checks
+}
+
+fn lockdown() -> Check {
+    const FEATURE: &str = "lockdown";
+    match fs::read_to_string(LOCKDOWN) {
+        // bpf_probe_read_kernel is refused then.
+        Ok(text) if text.contains("[confidentiality]") => Check::fails(
+            FEATURE,
+            State::Missing,
+            "confidentiality: programs may not read kernel structures: boot with lockdown=integrity",
+        ),
+        Ok(text) => Check::works(FEATURE, text.trim()),
+        Err(_) => Check::works(FEATURE, "none, or securityfs is not mounted"),
+    }
+}
+
+/// What depends on the kernel's types.
+fn kernel(types: &Btf, checks: &mut Vec<Check>) {
+    let found = fields::fields(types);
+    checks.push(Check::of(
+        "kernel fields",
+        "every structure field that is read",
+        State::Missing,
+        found.as_ref(),
+    ));
+    if let Ok(found) = &found
+        && found.sock_v6_daddr == NO_FIELD
+    {
+        let text = "this kernel is built without IPv6: its connections have no addresses";
+        checks.push(Check::fails("IPv6 addresses", State::Degraded, text));
+    }
+    let options = Options::default();
+    let Ok(config) = fields::config(types, options.scope()) else {
+        return;
+    };
+    let loaded = load(&options, &config);
+    checks.push(match &loaded {
+        Ok(_) => Check::works("maps and ring buffer", "made, as large as watching takes"),
+        Err(error) => refused("maps and ring buffer", error),
+    });
+    let typed = aya::Btf::from_sys_fs();
+    let (Ok(mut programs), Ok(typed)) = (loaded, typed) else {
+        return;
+    };
+    let hooks = hooks::try_each(&mut programs, &typed);
+    let uring_hooks = hooks
+        .iter()
+        .filter(|tried| tried.hook.starts_with("io_uring"))
+        .all(|tried| tried.result.is_ok());
+    for tried in hooks {
+        checks.push(hook(tried));
+    }
+    checks.push(match (fields::uring(types), uring_hooks) {
+        (Ok(()), true) => Check::works(
+            "io_uring",
+            "operations are seen, its close and shutdown too",
+        ),
+        (Err(error), _) => Check::fails("io_uring", State::Degraded, &error.to_string()),
+        (Ok(()), false) => Check::fails(
+            "io_uring",
+            State::Degraded,
+            "operations are counted and their bytes are not looked at: use Linux 6.3 or later",
+        ),
+    });
+}
+
+fn hook(tried: hooks::Tried) -> Check {
+    match tried.result {
+        Ok(()) => Check::works(tried.hook, tried.purpose),
+        Err(error @ CaptureError::NoHook { .. }) => {
+            let state = if tried.optional {
+                State::Degraded
+            } else {
+                State::Missing
+            };
+            Check::fails(tried.hook, state, &error.to_string())
+        }
+        Err(error) => refused(tried.hook, &error),
+    }
+}
+
+/// What the kernel would not take. Its own words are the reason.
+fn refused(feature: &str, error: &CaptureError) -> Check {
+    let privileged =
+        environment::has(CapabilitySet::BPF) && environment::has(CapabilitySet::PERFMON);
+    let remedy = if privileged {
+        "see which kernels it was seen on (docs/kernels.md), and report this line"
+    } else {
+        "run it with sudo"
+    };
+    Check {
+        feature: feature.to_owned(),
+        state: State::Missing,
+        reason: error.to_string(),
+        remedy: Some(remedy.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_stands_behind_the_last_colon() {
+        let check = Check::fails("x", State::Missing, "not there: really: mount it");
+        assert_eq!(check.reason, "not there: really");
+        assert_eq!(check.remedy.as_deref(), Some("mount it"));
+    }
+}

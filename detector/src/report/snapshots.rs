@@ -1,0 +1,283 @@
+//! Every screen as it is printed, kept in `snapshots/` and compared. To accept
+//! a change: `INSTA_UPDATE=always cargo test --package truncwatch`, and look at
+//! the difference.
+
+use std::collections::BTreeMap;
+
+use clap::CommandFactory as _;
+use detector_common::StackCopy;
+use jiff::Timestamp;
+
+use super::{
+    Reported, Summary, When,
+    doctor::{self, Diagnosis},
+    finding_json, finding_table, summary_json,
+};
+use crate::{
+    capture::live::probe::{Check, State},
+    cli::{Cli, in_one_line},
+    judge::{
+        Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, TimelineEntry,
+    },
+    stack::{Frame, Stack},
+};
+
+fn call(time_ns: u64, call: &str, offered: Option<u64>, result: Option<i64>) -> TimelineEntry {
+    TimelineEntry {
+        time_ns: Some(time_ns),
+        call: call.to_owned(),
+        offered,
+        result,
+        tid: Some(7600),
+    }
+}
+
+/// The bug of hyper 1.10.1 and older.
+fn finding() -> Finding {
+    Finding {
+        cause: Cause::PrematureShutdown,
+        fault: Fault::Local,
+        pid: 7599,
+        tid: 7600,
+        comm: "images".to_owned(),
+        fd: Some(7),
+        family: detector_common::family::UNIX,
+        unread: 0,
+        reset: false,
+        inode: Some(353_051),
+        local: Some(Address::Unix(
+            "/run/user/1000/some-application/instances/blue/sockets/images.sock".to_owned(),
+        )),
+        peer: None,
+        peer_pid: Some(812),
+        message: Message {
+            role: Role::Response,
+            framing: Framing::ContentLength,
+            status: Some(200),
+            method: Some("POST".to_owned()),
+            target: Some("/images/by-year/2026/november/21/full-size?token=1".to_owned()),
+            head_offset: 0,
+            head_bytes: Some(101),
+        },
+        promised: Some(14_991_808),
+        sent: Some(219_163),
+        sent_with_head: None,
+        stranded: Some(14_772_645),
+        ending: Ending {
+            kind: EndingKind::Shutdown { both: false },
+            by_uring: false,
+            time_ns: 1_000_047_000,
+            idle_ns: Some(281_000),
+            stack: StackCopy::Taken,
+        },
+        timeline: vec![
+            call(1_000_000_000, "recvfrom", Some(8192), Some(63)),
+            call(1_000_036_000, "writev", Some(14_991_909), Some(219_264)),
+            call(1_000_039_000, "writev", Some(14_772_645), Some(-11)),
+            call(1_000_047_000, "shutdown", None, None),
+        ],
+    }
+}
+
+fn stack() -> Stack {
+    let frame = |symbol: Option<&str>, file: Option<&str>, line, module: &str, offset| Frame {
+        symbol: symbol.map(str::to_owned),
+        file: file.map(str::to_owned),
+        line,
+        module: Some(module.to_owned()),
+        offset: Some(offset),
+        ..Frame::default()
+    };
+    Stack {
+        frames: vec![
+            frame(
+                Some("shutdown"),
+                None,
+                None,
+                "/usr/lib/x86_64-linux-gnu/libc.so.6",
+                0x11_b0a7,
+            ),
+            frame(
+                Some("hyper::proto::h1::conn::Conn<I,B,T>::poll_shutdown"),
+                Some("/home/user/.cargo/registry/hyper-1.8.1/src/proto/h1/conn.rs"),
+                Some(835),
+                "/usr/bin/images",
+                0x4_2ac1,
+            ),
+            frame(None, None, None, "/usr/bin/images", 0x1_0f00),
+        ],
+        incomplete: Some("the copy ends here".to_owned()),
+    }
+}
+
+fn reported<'a>(finding: &'a Finding, stack: &'a Stack) -> Reported<'a> {
+    Reported {
+        finding,
+        stack,
+        time: When::At(Timestamp::UNIX_EPOCH),
+        exe: Some(
+            "/home/user/src/some-application/target/x86_64-unknown-linux-musl/release/images",
+        ),
+        show_query: false,
+    }
+}
+
+#[test]
+fn a_finding_where_there_is_room() {
+    let finding = finding();
+    insta::assert_snapshot!(finding_table(&reported(&finding, &stack()), false, None));
+}
+
+#[test]
+fn a_finding_on_80_columns() {
+    let finding = finding();
+    let text = finding_table(&reported(&finding, &stack()), false, Some(80));
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_finding_in_colours() {
+    let finding = finding();
+    let text = finding_table(&reported(&finding, &stack()), true, Some(80));
+    // So that the file can be read.
+    insta::assert_snapshot!(text.replace('\u{1b}', "ESC"));
+}
+
+#[test]
+fn a_finding_for_scripts() -> std::io::Result<()> {
+    let finding = finding();
+    insta::assert_snapshot!(finding_json(&reported(&finding, &stack()))?);
+    Ok(())
+}
+
+fn summary() -> Summary {
+    Summary {
+        seconds: 12.4,
+        connections: 1311,
+        messages_judged: 1300,
+        findings: BTreeMap::from([("premature-shutdown", 1)]),
+        local: 1,
+        peer_endings: 4,
+        unjudged: BTreeMap::from([("encrypted", 5), ("lost-events", 0), ("not-http", 90)]),
+        events_lost: 0,
+        command_status: Some(143),
+        log: None,
+        incomplete: false,
+    }
+}
+
+#[test]
+fn a_summary() {
+    insta::assert_snapshot!(summary());
+}
+
+#[test]
+fn a_summary_for_scripts() -> std::io::Result<()> {
+    insta::assert_snapshot!(summary_json(&summary())?);
+    Ok(())
+}
+
+fn checks() -> Vec<Check> {
+    vec![
+        Check::works("CAP_BPF", "loads programs and maps"),
+        Check::fails(
+            "CAP_SYS_PTRACE",
+            State::Degraded,
+            "not held; names the programs of other users' processes: run it with sudo",
+        ),
+        Check::fails(
+            "sock_send_length",
+            State::Missing,
+            "this kernel has no tracepoint sock_send_length, which counts sent bytes: it is in Linux 6.5 and later",
+        ),
+    ]
+}
+
+#[test]
+fn what_the_doctor_says() -> std::io::Result<()> {
+    let checks = checks();
+    let diagnosis = Diagnosis {
+        kernel: "Linux 6.1.0-41-amd64 x86_64",
+        verdict: State::Missing,
+        checks: &checks,
+    };
+    insta::assert_snapshot!("doctor_80_columns", doctor::table(&diagnosis, false, 80));
+    insta::assert_snapshot!("doctor_160_columns", doctor::table(&diagnosis, false, 160));
+    insta::assert_snapshot!("doctor_json", doctor::json(&diagnosis)?);
+    Ok(())
+}
+
+#[test]
+fn help() {
+    let mut command = Cli::command().term_width(80);
+    insta::assert_snapshot!(command.render_long_help());
+}
+
+/// What is said to who gets the options wrong.
+#[test]
+fn bad_usage() {
+    let said: Vec<_> = [
+        &["--pid", "x"][..],
+        &["--pid", "0"],
+        &["--follow"],
+        &["--pid", "1", "--", "true"],
+        &["--duration", "soon"],
+        &["--count", "0"],
+        &["--port", "70000"],
+        &["--unit", "a/b"],
+        &["4242"],
+        &["--nonsense"],
+        &["--durration", "5"],
+        &["doctr"],
+    ]
+    .iter()
+    .map(|arguments| {
+        let all = std::iter::once(&"truncwatch").chain(*arguments);
+        let error = Cli::command().try_get_matches_from(all).err();
+        let text = error.as_ref().map(in_one_line).unwrap_or_default();
+        format!("$ truncwatch {}\ntruncwatch: {text}", arguments.join(" "))
+    })
+    .collect();
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+/// What is said where a watch cannot begin.
+#[test]
+fn errors() {
+    use crate::{
+        capture::live::{CaptureError, cgroup::CgroupError, process::ProcessError},
+        command::CommandError,
+    };
+    let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let said = [
+        CaptureError::Privilege.to_string(),
+        CaptureError::Tracefs(denied()).to_string(),
+        CaptureError::TracefsUnreadable.to_string(),
+        CaptureError::PidNamespace.to_string(),
+        CaptureError::NoHook {
+            hook: "sock_send_length",
+            purpose: "counts sent bytes",
+            since: "6.5",
+        }
+        .to_string(),
+        ProcessError::None(4242).to_string(),
+        ProcessError::Thread(4243, 4242).to_string(),
+        CgroupError::NotMounted.to_string(),
+        CgroupError::Namespace.to_string(),
+        CgroupError::None("/x".to_owned(), "/sys/fs/cgroup".to_owned()).to_string(),
+        CgroupError::NoUnit("x.service".to_owned()).to_string(),
+        CgroupError::NotRunning("x.service".to_owned()).to_string(),
+        CommandError::NotFound("server".into()).to_string(),
+        CommandError::NotExecutable("/etc/passwd".into()).to_string(),
+        CommandError::Failed {
+            program: "server".into(),
+            source: denied(),
+        }
+        .to_string(),
+    ];
+    insta::assert_snapshot!(said.join("\n"));
+}

@@ -1,0 +1,197 @@
+//! `truncwatch -- COMMAND`: a command that is watched from its first
+//! instruction.
+
+use std::{
+    fs,
+    os::unix::process::CommandExt as _,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use testbed::watcher::Watcher;
+
+use crate::servers::{only, text, truncwatch, truncwatch_for_everybody};
+
+/// Sends half of what it promises on a socket pair, at once.
+const SHORT: &str = r#"
+import socket, os, sys
+def short():
+    a, b = socket.socketpair()
+    b.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+    a.recv(1000)
+    a.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 50)
+    a.shutdown(socket.SHUT_WR)
+"#;
+
+fn run(arguments: &[&str]) -> Result<Output> {
+    Ok(Command::new(truncwatch())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()?)
+}
+
+/// The JSON summary, the last line.
+fn summary(output: &Output) -> Result<Value> {
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let line = printed.lines().last().context("nothing was printed")?;
+    Ok(serde_json::from_str(line)?)
+}
+
+#[test]
+fn its_status_is_in_the_summary_and_is_not_ours() -> Result<()> {
+    for (script, status) in [("true", 0), ("exit 7", 7), ("kill -TERM $$", 143)] {
+        let output = run(&["--json", "--", "sh", "-c", script])?;
+        assert_eq!(output.status.code(), Some(0), "{script}");
+        let summary = summary(&output)?;
+        assert_eq!(summary.pointer("/command_status"), Some(&status.into()));
+    }
+    Ok(())
+}
+
+#[test]
+fn its_first_connection_is_judged_and_its_childrens_are() -> Result<()> {
+    let program = format!(
+        "{SHORT}
+short()
+if os.fork() == 0:
+    short()
+    os._exit(0)
+os.wait()"
+    );
+    let arguments = ["--", "python3", "-c", &program];
+    let report = Watcher::start(truncwatch(), &arguments)?.finish()?;
+    assert_eq!(report.sizes(), [(100, 50), (100, 50)]);
+    assert_eq!(report.unjudged(), 0, "{}", report.summary);
+    assert_eq!(report.status.code(), Some(1));
+    let pids: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| finding.pointer("/process/pid"))
+        .collect();
+    assert_ne!(pids[0], pids[1]);
+    Ok(())
+}
+
+#[test]
+fn a_program_that_it_becomes_is_watched_too() -> Result<()> {
+    let program = format!("{SHORT}short()");
+    let arguments = ["--", "sh", "-c", "exec python3 -c \"$0\"", &program];
+    let report = Watcher::start(truncwatch(), &arguments)?.finish()?;
+    assert_eq!(text(only(&report)?, "/process/comm"), Some("python3"));
+    Ok(())
+}
+
+#[test]
+fn it_runs_as_the_user_behind_sudo() -> Result<()> {
+    let output = Command::new(truncwatch())
+        .args(["-o", "/dev/null", "--", "sh", "-c"])
+        .arg("id -u; id -g; id -G; echo $USER $HOME")
+        .env("SUDO_UID", "65534")
+        .env("SUDO_GID", "65534")
+        .output()?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        printed.starts_with("65534\n65534\n65534\nnobody "),
+        "{printed}"
+    );
+    Ok(())
+}
+
+/// Nothing of ours that is open or blocked is its.
+#[test]
+fn it_inherits_no_descriptor_and_no_blocked_signal() -> Result<()> {
+    let look = "grep SigBlk /proc/self/status; ls /proc/self/fd | tr '\\n' ' '";
+    let plain = Command::new("sh").args(["-c", look]).output()?;
+    let output = run(&["-o", "/dev/null", "--", "sh", "-c", look])?;
+    let text = |output: Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text(output), text(plain));
+    Ok(())
+}
+
+#[test]
+fn signals_are_passed_on_and_it_is_waited_for() -> Result<()> {
+    for (signal, status) in [("INT", 41), ("TERM", 42), ("HUP", 43), ("USR1", 44)] {
+        let script =
+            format!("trap 'exit {status}' {signal}; echo ready >&2; while :; do sleep 0.05; done");
+        let arguments = ["--", "sh", "-c", &script];
+        let mut watcher = Watcher::start(truncwatch(), &arguments)?;
+        watcher.wait_for("ready")?;
+        let pid = watcher.pid().to_string();
+        Command::new("kill").args(["-s", signal, &pid]).status()?;
+        let report = watcher.finish()?;
+        let found = report.summary.pointer("/command_status");
+        assert_eq!(found, Some(&status.into()), "{signal}");
+    }
+    Ok(())
+}
+
+/// Ctrl-C: the terminal sends it to both, and the command gets it once.
+#[test]
+fn a_terminal_interrupts_it_once() -> Result<()> {
+    let folder = testbed::TempDir::new()?;
+    let log = folder.path().join("log");
+    let command = "trap 'echo INT >>$0' INT; echo ready >>$0; \
+                   for i in 1 2 3 4 5 6 7 8; do sleep 0.1; done; exit 5";
+    let inner = format!(
+        "{} --json -o {} -- sh -c \"{}\" {}",
+        truncwatch().display(),
+        folder.path().join("report").display(),
+        command.replace('$', "\\$"),
+        log.display()
+    );
+    // script(1) gives it a terminal, and passes on what is written to it.
+    let mut terminal = Command::new("script")
+        .args(["--quiet", "--command", &inner, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let mut keys = terminal.stdin.take().context("no input")?;
+    let until = Instant::now() + Duration::from_secs(20);
+    while !fs::read_to_string(&log).is_ok_and(|text| text.contains("ready")) {
+        anyhow::ensure!(Instant::now() < until, "the command did not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::io::Write::write_all(&mut keys, b"\x03")?;
+    let ended = terminal.wait()?;
+    drop(keys);
+    assert!(ended.success(), "{ended}");
+    assert_eq!(fs::read_to_string(&log)?, "ready\nINT\n");
+    let report = fs::read_to_string(folder.path().join("report"))?;
+    let summary: Value = serde_json::from_str(report.trim())?;
+    assert_eq!(summary.pointer("/command_status"), Some(&5.into()));
+    Ok(())
+}
+
+#[test]
+fn a_limit_ends_it() -> Result<()> {
+    let program = format!("{SHORT}short()\nimport time\ntime.sleep(60)");
+    for limit in [["--duration", "0.5"], ["--count", "1"]] {
+        let arguments: Vec<_> = limit
+            .into_iter()
+            .chain(["--", "python3", "-c", &program])
+            .collect();
+        let report = Watcher::start(truncwatch(), &arguments)?.finish()?;
+        let status = report.summary.pointer("/command_status");
+        assert_eq!(status, Some(&143.into()), "{limit:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn without_us_it_does_not_run() -> Result<()> {
+    // Not root: the watch cannot begin.
+    let (folder, copy) = truncwatch_for_everybody()?;
+    let mark = folder.path().join("mark");
+    let output = Command::new(&copy)
+        .args(["--", "touch"])
+        .arg(&mark)
+        .uid(65534)
+        .gid(65534)
+        .current_dir("/")
+        .output()?;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!mark.exists());
+    Ok(())
+}
