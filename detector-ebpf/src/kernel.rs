@@ -272,6 +272,9 @@ impl Socket {
     /// What a close would do to bytes that are on their way.
     #[inline(always)]
     fn describe_queues(self, info: &mut SocketInfo) {
+        if config!(fields.tcp_rcv_nxt) == NO_FIELD {
+            return;
+        }
         let number = |field| self.0.read::<u32>(field).unwrap_or(0);
         let received = number(config!(fields.tcp_rcv_nxt));
         let read = number(config!(fields.tcp_copied_seq));
@@ -299,8 +302,13 @@ impl Socket {
 
     #[inline(always)]
     fn describe_unix(self, info: &mut SocketInfo) {
-        if let Some(pid) = self.0.follow(config!(fields.sock_peer_pid)) {
+        if config!(fields.sock_peer_pid) != NO_FIELD
+            && let Some(pid) = self.0.follow(config!(fields.sock_peer_pid))
+        {
             info.peer_pid = pid.read(config!(fields.pid_number)).unwrap_or(0);
+        }
+        if config!(fields.unix_addr) == NO_FIELD {
+            return;
         }
         let Some(address) = self.0.follow(config!(fields.unix_addr)) else {
             return;

@@ -144,6 +144,11 @@ pub struct Cli {
     #[arg(long, value_enum, value_name = "KIND", exclusive = true)]
     pub generate: Option<Generate>,
 
+    /// Take this tracepoint, or this kernel field (structure.path), for missing;
+    /// may be repeated
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub hide: Vec<String>,
+
     /// Load this BPF object instead of the embedded one
     #[arg(long, value_name = "FILE", hide = true)]
     pub bpf_object: Option<PathBuf>,

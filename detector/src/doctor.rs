@@ -23,6 +23,7 @@ use crate::{
         columns,
         doctor::{self, Diagnosis},
     },
+    stack::{Answer, Copied, Copies, Frame, Resolver, Stack},
 };
 
 /// How long the finding may take: a shutdown waits 150 ms to be judged.
@@ -35,9 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// If it cannot be printed.
 pub fn run(options: &DoctorOptions) -> Result<u8> {
     let mut checks = probe::probe();
-    // Stacks have their place here, between the hooks and the proof.
     if verdict(&checks) != State::Missing {
-        checks.push(proof());
+        checks.extend(proof());
     }
     // Filters are code that the kernel has not seen yet.
     if verdict(&checks) != State::Missing {
@@ -84,11 +84,35 @@ fn verdict(checks: &[Check]) -> State {
     states.max().unwrap_or(State::Works)
 }
 
-fn proof() -> Check {
+fn proof() -> Vec<Check> {
     const FEATURE: &str = "a message cut short";
     match find_a_message_cut_short(Filter::default()) {
-        Ok(()) => Check::works(FEATURE, "was sent by truncwatch to itself, and found"),
-        Err(error) => Check::fails(FEATURE, State::Missing, &one_line(&error)),
+        Ok(stack) => vec![
+            Check::works(FEATURE, "was sent by truncwatch to itself, and found"),
+            unwound(&stack),
+        ],
+        Err(error) => vec![Check::fails(FEATURE, State::Missing, &one_line(&error))],
+    }
+}
+
+/// What the stack of truncwatch's own shutdown shows: it has to lead here.
+fn unwound(stack: &Stack) -> Check {
+    const FEATURE: &str = "stacks";
+    let here = |frame: &Frame| {
+        let symbol = frame.symbol.as_deref().unwrap_or_default();
+        symbol.contains("find_a_message_cut_short")
+    };
+    match &stack.incomplete {
+        _ if stack.frames.iter().any(here) => {
+            Check::works(FEATURE, "who ended that message was found too")
+        }
+        // A program without symbols has its addresses.
+        None => Check::works(FEATURE, "unwound to their end, without names"),
+        Some(why) => Check::fails(
+            FEATURE,
+            State::Degraded,
+            &format!("findings do not say who called: {why}"),
+        ),
     }
 }
 
@@ -106,8 +130,20 @@ fn proof_with_filters() -> Check {
         ports: Vec::new(),
     };
     match find_a_message_cut_short(filter) {
-        Ok(()) => Check::works(FEATURE, "the same found by name and control group"),
+        Ok(_) => Check::works(FEATURE, "the same found by name and control group"),
         Err(error) => Check::fails(FEATURE, State::Degraded, &one_line(&error)),
+    }
+}
+
+fn resolve(copied: Copied) -> Stack {
+    let resolver = match Resolver::start() {
+        Ok(resolver) => resolver,
+        Err(error) => return Stack::none(&format!("no thread for it: {error}")),
+    };
+    resolver.give(0, copied);
+    match resolver.wait(PATIENCE) {
+        Answer::Stack(_, stack) => stack,
+        Answer::Failed => Stack::none("it could not be unwound"),
     }
 }
 
@@ -116,8 +152,9 @@ fn one_line(error: &anyhow::Error) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Watches this process while it cuts a message short.
-fn find_a_message_cut_short(filter: Filter) -> Result<()> {
+/// Watches this process while it cuts a message short; the stack of that.
+#[inline(never)]
+fn find_a_message_cut_short(filter: Filter) -> Result<Stack> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -136,6 +173,7 @@ fn find_a_message_cut_short(filter: Filter) -> Result<()> {
     server.shutdown(Shutdown::Write)?;
     let until = Instant::now() + PATIENCE;
     let mut judge = Judge::new();
+    let mut copies = Copies::default();
     while Instant::now() < until {
         live.drain(|record| {
             if let Ok(record) = record {
@@ -154,7 +192,9 @@ fn find_a_message_cut_short(filter: Filter) -> Result<()> {
                 finding.cause.name(),
                 finding.missing()
             );
-            return Ok(());
+            live.drain_stacks(|piece| copies.take(piece, piece.time_ns));
+            let copied = copies.remove(finding.tid, finding.ending.time_ns);
+            return Ok(copied.map_or_else(|| Stack::none("it was not copied"), resolve));
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -198,6 +198,7 @@ impl<'a> Watch<'a> {
             ring_bytes: cli.ring_bytes,
             max_connections: cli.max_connections,
             stacks: !cli.no_stack,
+            hidden: cli.hide.clone(),
             object,
         })?;
         let mut programs = HashMap::new();
@@ -257,6 +258,7 @@ impl<'a> Watch<'a> {
         for what in watch.live.reduced() {
             note(format_args!("not seen: {what}"));
         }
+        watch.summary.not_seen = watch.live.reduced().to_vec();
         if cli.verbose {
             let verified = watch.live.verified_instructions();
             note(format_args!("instructions verified: {verified:?}"));

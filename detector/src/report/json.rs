@@ -179,6 +179,9 @@ struct SummaryObject<'a> {
     /// Records that found the ring buffer full; lines of a log that could not
     /// be read or were left out.
     events_lost: u64,
+    /// What this kernel does not show, in words, because it lacks a hook or a
+    /// field.
+    not_seen: &'a [String],
     /// Of a log; else absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<&'a LogSummary>,
@@ -262,6 +265,7 @@ pub fn summary(summary: &Summary) -> io::Result<String> {
         peer_endings: summary.peer_endings,
         unjudged: &summary.unjudged,
         events_lost: summary.events_lost,
+        not_seen: &summary.not_seen,
         log: summary.log.as_ref(),
         command_status: summary.command_status,
     })?)

@@ -165,6 +165,7 @@ fn summary() -> Summary {
         unjudged: BTreeMap::from([("encrypted", 5), ("lost-events", 0), ("not-http", 90)]),
         events_lost: 0,
         command_status: Some(143),
+        not_seen: Vec::new(),
         log: None,
         incomplete: false,
     }

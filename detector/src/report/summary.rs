@@ -37,6 +37,8 @@ pub struct Summary {
     pub unjudged: BTreeMap<&'static str, u64>,
     /// Records that found the ring buffer full.
     pub events_lost: u64,
+    /// What this kernel does not show; each in words.
+    pub not_seen: Vec<String>,
     /// What was read, if it was a log.
     pub log: Option<LogSummary>,
     /// How the command that was run ended, as a shell's `$?`: its exit status,
@@ -141,6 +143,9 @@ impl fmt::Display for Summary {
             "events lost"
         };
         writeln!(f, "  {lost}   {}", grouped(self.events_lost))?;
+        for what in &self.not_seen {
+            writeln!(f, "  not seen      {what}")?;
+        }
         match self.command_status {
             // No signal has a number above 64.
             Some(status @ 129..=192) => {

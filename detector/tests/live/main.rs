@@ -15,6 +15,7 @@ mod frameworks;
 mod healthy;
 mod hyper_bug;
 mod lifecycle;
+mod missing;
 mod privileges;
 mod servers;
 mod stacks;

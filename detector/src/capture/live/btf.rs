@@ -49,9 +49,17 @@ pub struct Btf {
     /// Start of each type in `data`, by type id less one.
     types: Vec<u32>,
     structs: HashMap<Box<[u8]>, u32>,
+    /// Fields that are said to be missing, as `structure.path`.
+    hidden: Vec<String>,
 }
 
 impl Btf {
+    /// Says from now on that these fields are missing, as `structure.path`: for
+    /// tests of what is then not seen.
+    pub fn hide(&mut self, names: &[String]) {
+        self.hidden.extend_from_slice(names);
+    }
+
     /// Reads the running kernel's.
     ///
     /// # Errors
@@ -125,6 +133,7 @@ impl Btf {
             strings,
             types,
             structs,
+            hidden: Vec::new(),
         })
     }
 
@@ -137,6 +146,13 @@ impl Btf {
     /// [`BtfError::NoField`] if there is none, or if it is a bit field.
     pub fn field(&self, structure: &str, path: &str) -> Result<u32, BtfError> {
         let missing = || BtfError::NoField(format!("{structure}.{path}"));
+        let is_hidden = |name: &String| {
+            let rest = name.strip_prefix(structure);
+            rest.and_then(|rest| rest.strip_prefix('.')) == Some(path)
+        };
+        if self.hidden.iter().any(is_hidden) {
+            return Err(missing());
+        }
         let mut id = *self.structs.get(structure.as_bytes()).ok_or_else(missing)?;
         let mut bits = 0;
         for name in path.split('.') {

@@ -26,6 +26,58 @@ const URING: [(&str, &str); 14] = [
     ("io_close", "file_slot"),
 ];
 
+/// What can be done without, as the beginning of a sentence, and the fields that
+/// it takes: where one is missing none of them is read.
+const FEATURES: [(&str, &[(&str, &str)]); 5] = [
+    (
+        "delivery-at-risk",
+        &[
+            ("sock", "sk_lingertime"),
+            ("sock_common", "skc_flags"),
+            ("tcp_sock", "rcv_nxt"),
+            ("tcp_sock", "copied_seq"),
+            ("tcp_sock", "snd_una"),
+            ("tcp_sock", "write_seq"),
+        ],
+    ),
+    (
+        "the peer's process of a Unix socket",
+        &[("sock", "sk_peer_pid"), ("pid", "numbers"), ("upid", "nr")],
+    ),
+    (
+        "the path of a Unix socket",
+        &[
+            ("unix_sock", "addr"),
+            ("unix_address", "len"),
+            ("unix_address", "name"),
+        ],
+    ),
+    (
+        "the addresses of an IPv6 socket",
+        &[
+            ("sock_common", "skc_v6_daddr"),
+            ("sock_common", "skc_v6_rcv_saddr"),
+        ],
+    ),
+    ("what io_uring moves", &URING),
+];
+
+/// What is not seen because this kernel lacks a field; each in words.
+pub(super) fn lacking(btf: &Btf) -> Vec<String> {
+    FEATURES
+        .iter()
+        .filter_map(|(what, names)| {
+            let missing = names
+                .iter()
+                .find(|(structure, path)| btf.field(structure, path).is_err())?;
+            let (structure, path) = missing;
+            Some(format!(
+                "{what}: this kernel's BTF has no field {structure}.{path}"
+            ))
+        })
+        .collect()
+}
+
 /// Looks up every field that the kernel side reads.
 ///
 /// # Errors
@@ -40,16 +92,21 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         Ok(offset) => (offset, 0),
         Err(_) => (field("file", "f_count.counter")?, 1),
     };
-    // Kernels built without IPv6 lack these.
-    let v6 = |path| field("sock_common", path).unwrap_or(NO_FIELD);
-    // Without io_uring, or where it is another: all of it, or nothing.
-    let uring_known = uring(btf).is_ok();
-    let uring = |structure, path| {
-        field(structure, path)
+    // All of a feature's, or none.
+    let optional = |structure: &str, path: &str| {
+        let whole = FEATURES
+            .iter()
+            .filter(|(_, names)| names.contains(&(structure, path)))
+            .flat_map(|(_, names)| *names)
+            .all(|(structure, path)| btf.field(structure, path).is_ok());
+        btf.field(structure, path)
             .ok()
-            .filter(|_| uring_known)
+            .filter(|_| whole)
             .unwrap_or(NO_FIELD)
     };
+    let v6 = |path| optional("sock_common", path);
+    let uring = optional;
+    let pid_numbers = optional("pid", "numbers");
     Ok(Fields {
         task_files: field("task_struct", "files")?,
         task_signal: field("task_struct", "signal")?,
@@ -90,12 +147,12 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         sock_shutdown: field("sock", "sk_shutdown")?,
         sock_err: field("sock", "sk_err")?,
         sock_socket: field("sock", "sk_socket")?,
-        sock_linger_time: field("sock", "sk_lingertime")?,
-        sock_flags: field("sock_common", "skc_flags")?,
-        tcp_rcv_nxt: field("tcp_sock", "rcv_nxt")?,
-        tcp_copied_seq: field("tcp_sock", "copied_seq")?,
-        tcp_snd_una: field("tcp_sock", "snd_una")?,
-        tcp_write_seq: field("tcp_sock", "write_seq")?,
+        sock_linger_time: optional("sock", "sk_lingertime"),
+        sock_flags: optional("sock_common", "skc_flags"),
+        tcp_rcv_nxt: optional("tcp_sock", "rcv_nxt"),
+        tcp_copied_seq: optional("tcp_sock", "copied_seq"),
+        tcp_snd_una: optional("tcp_sock", "snd_una"),
+        tcp_write_seq: optional("tcp_sock", "write_seq"),
         req_file: uring("io_kiocb", "file"),
         req_opcode: uring("io_kiocb", "opcode"),
         req_flags: uring("io_kiocb", "flags"),
@@ -110,12 +167,15 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         shutdown_how: uring("io_shutdown", "how"),
         close_fd: uring("io_close", "fd"),
         close_slot: uring("io_close", "file_slot"),
-        sock_peer_pid: field("sock", "sk_peer_pid")?,
-        unix_addr: field("unix_sock", "addr")?,
-        unix_addr_len: field("unix_address", "len")?,
-        unix_addr_name: field("unix_address", "name")?,
-        pid_number: field("pid", "numbers")
-            .and_then(|numbers| Ok(numbers + field("upid", "nr")?))?,
+        sock_peer_pid: optional("sock", "sk_peer_pid"),
+        unix_addr: optional("unix_sock", "addr"),
+        unix_addr_len: optional("unix_address", "len"),
+        unix_addr_name: optional("unix_address", "name"),
+        pid_number: if pid_numbers == NO_FIELD {
+            NO_FIELD
+        } else {
+            pid_numbers + optional("upid", "nr")
+        },
         socket_inode: field("socket_alloc", "vfs_inode")?,
     })
 }

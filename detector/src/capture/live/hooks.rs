@@ -200,19 +200,42 @@ const BIRTHS: &[Row] = &[
     ),
 ];
 
+/// What the running kernel has.
+#[derive(Clone, Copy)]
+struct Kernel<'a> {
+    btf: &'a Btf,
+    /// Tracepoints that are taken for missing: they are looked for under a name
+    /// that no kernel has.
+    hidden: &'a [String],
+}
+
+impl Kernel<'_> {
+    fn name_of(self, tracepoint: &str) -> String {
+        if self.hidden.iter().any(|name| name == tracepoint) {
+            return format!("{tracepoint}_renamed");
+        }
+        tracepoint.to_owned()
+    }
+}
+
 /// Loads and attaches every program. Returns what will not be seen, because
-/// this kernel lacks an optional hook.
-pub(super) fn attach(programs: &mut Ebpf, btf: &Btf) -> Result<Vec<String>, CaptureError> {
+/// this kernel lacks an optional hook. The `hidden` are taken for missing.
+pub(super) fn attach(
+    programs: &mut Ebpf,
+    btf: &Btf,
+    hidden: &[String],
+) -> Result<Vec<String>, CaptureError> {
+    let kernel = Kernel { btf, hidden };
     // Before anything is loaded: a kernel that is too old may refuse a program
     // for other reasons, which say less.
     for row in COUNTING.iter().chain(FRAMING) {
-        if row.need == Need::Required && !row.hook.may_exist(btf) {
+        if row.need == Need::Required && !row.hook.may_exist(kernel) {
             return Err(row.missing());
         }
     }
-    let mut reduced = attach_all(FRAMING, programs, btf)?;
-    reduced.append(&mut attach_all(COUNTING, programs, btf)?);
-    reduced.append(&mut attach_all(BIRTHS, programs, btf)?);
+    let mut reduced = attach_all(FRAMING, programs, kernel)?;
+    reduced.append(&mut attach_all(COUNTING, programs, kernel)?);
+    reduced.append(&mut attach_all(BIRTHS, programs, kernel)?);
     Ok(reduced)
 }
 
@@ -229,6 +252,7 @@ pub(super) struct Tried {
 /// Loads and attaches every program, one after the other, whatever becomes of
 /// the others.
 pub(super) fn try_each(programs: &mut Ebpf, btf: &Btf) -> Vec<Tried> {
+    let kernel = Kernel { btf, hidden: &[] };
     [FRAMING, COUNTING, BIRTHS]
         .into_iter()
         .flatten()
@@ -240,7 +264,7 @@ pub(super) fn try_each(programs: &mut Ebpf, btf: &Btf) -> Vec<Tried> {
             result: match programs.program_mut(row.program) {
                 Some(program) => row
                     .hook
-                    .attach(program, btf)
+                    .attach(program, kernel)
                     .map_err(|error| row.refused(error)),
                 None => Err(CaptureError::Object(row.program)),
             },
@@ -250,7 +274,11 @@ pub(super) fn try_each(programs: &mut Ebpf, btf: &Btf) -> Vec<Tried> {
 
 /// Each in a thread of its own: verifying takes time, and so does waiting, in
 /// each attachment, until no CPU is in the tracepoint.
-fn attach_all(rows: &[Row], programs: &mut Ebpf, btf: &Btf) -> Result<Vec<String>, CaptureError> {
+fn attach_all(
+    rows: &[Row],
+    programs: &mut Ebpf,
+    kernel: Kernel<'_>,
+) -> Result<Vec<String>, CaptureError> {
     if let Some(row) = rows
         .iter()
         .find(|row| programs.program(row.program).is_none())
@@ -263,7 +291,7 @@ fn attach_all(rows: &[Row], programs: &mut Ebpf, btf: &Btf) -> Result<Vec<String
             .filter_map(|(name, program)| {
                 let row = rows.iter().find(|row| row.program == name)?;
                 (row.need != Need::Absent)
-                    .then(|| (row, scope.spawn(|| row.hook.attach(program, btf))))
+                    .then(|| (row, scope.spawn(move || row.hook.attach(program, kernel))))
             })
             .collect();
         let mut reduced = Vec::new();
@@ -298,26 +326,30 @@ impl Row {
 
 impl Hook {
     /// Whether the kernel's types speak of it; `true` where they cannot tell.
-    fn may_exist(&self, btf: &Btf) -> bool {
+    fn may_exist(&self, kernel: Kernel<'_>) -> bool {
         match self {
-            Self::Typed(name) => btf
-                .id_by_type_name_kind(&format!("btf_trace_{name}"), BtfKind::Typedef)
-                .is_ok(),
+            Self::Typed(name) => {
+                let name = format!("btf_trace_{}", kernel.name_of(name));
+                kernel
+                    .btf
+                    .id_by_type_name_kind(&name, BtfKind::Typedef)
+                    .is_ok()
+            }
             Self::Syscall(_) => true,
         }
     }
 
-    fn attach(&self, program: &mut Program, btf: &Btf) -> Result<(), ProgramError> {
+    fn attach(&self, program: &mut Program, kernel: Kernel<'_>) -> Result<(), ProgramError> {
         match self {
             Self::Typed(tracepoint) => {
                 let program: &mut BtfTracePoint = program.try_into()?;
-                program.load(tracepoint, btf)?;
+                program.load(&kernel.name_of(tracepoint), kernel.btf)?;
                 program.attach()?;
             }
             Self::Syscall(tracepoint) => {
                 let program: &mut TracePoint = program.try_into()?;
                 program.load()?;
-                program.attach("syscalls", tracepoint)?;
+                program.attach("syscalls", &kernel.name_of(tracepoint))?;
             }
         }
         Ok(())

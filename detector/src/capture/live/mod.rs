@@ -154,6 +154,8 @@ pub struct Options {
     pub max_connections: Option<u32>,
     /// Copy the stacks of threads that end connections too early.
     pub stacks: bool,
+    /// Tracepoints, and fields as `structure.path`, that are taken for missing.
+    pub hidden: Vec<String>,
     /// The kernel side to load instead of the embedded one: an object with the
     /// same maps and programs.
     pub object: Option<Vec<u8>>,
@@ -169,6 +171,7 @@ impl Default for Options {
             ring_bytes: RING_BYTES,
             max_connections: None,
             stacks: true,
+            hidden: Vec::new(),
             object: None,
         }
     }
@@ -251,7 +254,9 @@ impl Live {
         // The kernel's types are read twice, once for where fields are and once
         // by aya for what the typed hooks are given: at the same time.
         let typed = std::thread::spawn(aya::Btf::from_sys_fs);
-        let fields = btf::Btf::of_running_kernel()?;
+        let mut fields = btf::Btf::of_running_kernel()?;
+        fields.hide(&options.hidden);
+        let lacking = fields::lacking(&fields);
         let config = fields::config(&fields, options.scope())?;
         drop(fields);
         let mut programs = load(options, &config)?;
@@ -276,7 +281,8 @@ impl Live {
             Ok(types) => types.map_err(|error| CaptureError::Load(error.into()))?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        let reduced = hooks::attach(&mut programs, &typed)?;
+        let mut reduced = hooks::attach(&mut programs, &typed, &options.hidden)?;
+        reduced.extend(lacking);
         // SAFETY: the ring buffer owns its descriptor, keeps it open and gives
         // the same one as long as it lives, which is inside the AsyncFd.
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
@@ -294,8 +300,8 @@ impl Live {
         })
     }
 
-    /// What is not seen, because this kernel lacks a hook that can be done
-    /// without; each in words.
+    /// What is not seen, because this kernel lacks a hook or a field that can be
+    /// done without; each in words.
     #[must_use]
     pub fn reduced(&self) -> &[String] {
         &self.reduced

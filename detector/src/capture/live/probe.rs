@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use detector_common::NO_FIELD;
 use rustix::thread::CapabilitySet;
 
 use super::{CaptureError, Options, btf::Btf, cgroup::Hierarchy, environment, fields, hooks, load};
@@ -182,11 +181,8 @@ fn kernel(types: &Btf, checks: &mut Vec<Check>) {
         State::Missing,
         found.as_ref(),
     ));
-    if let Ok(found) = &found
-        && found.sock_v6_daddr == NO_FIELD
-    {
-        let text = "this kernel is built without IPv6: its connections have no addresses";
-        checks.push(Check::fails("IPv6 addresses", State::Degraded, text));
+    for lacking in fields::lacking(types) {
+        checks.push(Check::fails("kernel fields", State::Degraded, &lacking));
     }
     let options = Options::default();
     let Ok(config) = fields::config(types, options.scope()) else {
