@@ -32,19 +32,37 @@ pub struct DecodeError {
     pub kind: u32,
 }
 
+/// No socket moves more bytes, and no clock counts more nanoseconds: sums of
+/// what is less, and of what one call moves, cannot overflow.
+const MOST: u64 = 1 << 62;
+
 impl Record {
     /// Reads one record.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] if the bytes are too few or the kind is not known.
+    /// [`DecodeError`] if the bytes are too few, the kind is not known, or an
+    /// offset or a time cannot be.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let header = Header::read(bytes);
         let error = DecodeError {
             length: bytes.len(),
             kind: header.map_or(0, |header| header.kind),
         };
-        match header.and_then(|header| header.kind()).ok_or(error)? {
+        let record = Self::read(bytes, header.and_then(|header| header.kind()), error)?;
+        let most = match &record {
+            Self::Sample(sample, _) => sample.offset.max(sample.opposite),
+            Self::Open(_) => 0,
+            Self::End(end) => end.connection.sent.max(end.connection.received),
+        };
+        if most.max(record.header().time_ns) > MOST {
+            return Err(error);
+        }
+        Ok(record)
+    }
+
+    fn read(bytes: &[u8], kind: Option<Kind>, error: DecodeError) -> Result<Self, DecodeError> {
+        match kind.ok_or(error)? {
             Kind::Sample => {
                 let sample = Sample::read(bytes).ok_or(error)?;
                 let data = bytes.get(size_of::<Sample>()..).ok_or(error)?;
@@ -108,5 +126,23 @@ mod tests {
         assert!(
             matches!(Record::decode(&bytes), Ok(Record::Sample(_, data)) if data.start == b"HTTP/")
         );
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let mut sample = Sample::zeroed();
+        sample.header.kind = Kind::Sample as u32;
+        sample.moved = u32::MAX;
+        sample.offset = MOST;
+        assert!(Record::decode(sample.bytes()).is_ok());
+        for spoil in [
+            |sample: &mut Sample| sample.offset = u64::MAX - 1,
+            |sample: &mut Sample| sample.opposite = u64::MAX - 1,
+            |sample: &mut Sample| sample.header.time_ns = u64::MAX - 1,
+        ] {
+            let mut spoiled = sample;
+            spoil(&mut spoiled);
+            assert!(Record::decode(spoiled.bytes()).is_err(), "{spoiled:?}");
+        }
     }
 }

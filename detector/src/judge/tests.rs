@@ -420,6 +420,14 @@ fn large_chunks_are_followed_by_their_edges() {
 }
 
 #[test]
+fn a_chunk_larger_than_any_stream_is_followed() {
+    let mut wire = Wire::new();
+    wire.receive(GET).send(CHUNKED, 0);
+    wire.send(b"ffffffffffffffff\r\nhello", 0);
+    assert_eq!(wire.close().one().cause, Cause::UnterminatedChunked);
+}
+
+#[test]
 fn chunks_of_which_the_sizes_were_not_seen_end_as_their_last_bytes_say() {
     let many = b"3e8\r\n".iter().chain(&[b'x'; 1000]).chain(b"\r\n");
     let many: Vec<u8> = many.copied().collect::<Vec<_>>().repeat(20);

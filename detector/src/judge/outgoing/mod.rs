@@ -197,7 +197,7 @@ impl Outgoing {
             Place::Cut(_) => u64::MAX,
             Place::Chunks(chunked) => chunked
                 .exact
-                .map_or(0, |(at, decoder)| at + decoder.data_left()),
+                .map_or(0, |(at, decoder)| at.saturating_add(decoder.data_left())),
             Place::Overrun(_) | Place::Unknown | Place::Over => u64::MAX,
         }
     }
