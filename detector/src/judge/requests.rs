@@ -4,7 +4,7 @@
 //! length and sends no body. So a method is given only where every request
 //! before it is accounted for.
 
-use std::collections::VecDeque;
+use std::{borrow::Cow, collections::VecDeque};
 
 use super::chunks::{Followed, Seen, follow};
 use crate::http::{ChunkDecoder, Framing, Parsed, StartLine, framing, parse, parse_seen};
@@ -147,8 +147,7 @@ impl Requests {
                         self.lose();
                         continue;
                     };
-                    let rest = rest.to_vec();
-                    if !self.head(at, rest, end) {
+                    if !self.head(at, Cow::Borrowed(rest), end) {
                         return;
                     }
                 }
@@ -170,7 +169,7 @@ impl Requests {
                         self.place = Place::Head(start, bytes);
                         return;
                     }
-                    if !self.head(start, bytes, end) {
+                    if !self.head(start, Cow::Owned(bytes), end) {
                         return;
                     }
                 }
@@ -194,7 +193,7 @@ impl Requests {
                         self.doubtful = true;
                         return;
                     }
-                    if !self.head(offset, data.to_vec(), end) {
+                    if !self.head(offset, Cow::Borrowed(data), end) {
                         return;
                     }
                 }
@@ -225,7 +224,7 @@ impl Requests {
 
     /// Parses a head that begins at `start`; `true` if another may follow in
     /// the same call, which ended at `end`.
-    fn head(&mut self, start: u64, bytes: Vec<u8>, end: u64) -> bool {
+    fn head(&mut self, start: u64, bytes: Cow<'_, [u8]>, end: u64) -> bool {
         let seen_whole = start + bytes.len() as u64 == end;
         match parse(&bytes) {
             Parsed::Complete(head) => {
@@ -245,7 +244,7 @@ impl Requests {
                 !matches!(self.place, Place::Unknown)
             }
             Parsed::Partial if seen_whole => {
-                self.place = Place::Head(start, bytes);
+                self.place = Place::Head(start, bytes.into_owned());
                 false
             }
             Parsed::Partial

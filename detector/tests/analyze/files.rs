@@ -1,6 +1,11 @@
 //! Logs that are files: those of the bug, packed ones, and what is none.
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::{
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use crate::program::{file, log};
 
@@ -154,4 +159,37 @@ fn a_file_of_one_thread_of_several_is_not_judged() {
     assert_eq!((apart.findings.len(), apart.status), (0, 3));
     assert!(apart.said.contains("strace-log-merge"), "{}", apart.said);
     assert_eq!(crate::program::log(one).status, 1);
+}
+
+/// A line of this call by thread 1.
+fn call(text: &str) -> String {
+    format!("1  00:46:07.925223 {text}\n")
+}
+
+#[test]
+fn a_log_takes_as_long_as_it_is_large() {
+    const MANY: usize = 400_000;
+    let requests = "GET / HTTP/1.1\\n\\n".repeat(MANY);
+    let responses = "HTTP/1.1 204 x\\n\\n".repeat(MANY);
+    let bytes = 16 * MANY;
+    let pipelined = call("accept4(3, NULL, NULL, 0) = 7")
+        + &call(&format!(
+            "recvfrom(7, \"{requests}\", {bytes}, 0, NULL, NULL) = {bytes}"
+        ))
+        + &call(&format!(
+            "sendto(7, \"{responses}\", {bytes}, 0, NULL, 0) = {bytes}"
+        ));
+    let threads: String = (1..MANY / 2)
+        .map(|thread| format!("{thread}  00:46:07.925223 recvfrom(7,  <unfinished ...>\n"))
+        .collect();
+    for (log, messages) in [(pipelined, Some(MANY as u64)), (threads, None)] {
+        let began = Instant::now();
+        let analyzed = crate::program::log(log);
+        // What grew by the square took longer than this.
+        assert!(began.elapsed() < Duration::from_secs(15), "{messages:?}");
+        assert_eq!(analyzed.findings.len(), 0);
+        if messages.is_some() {
+            assert_eq!(analyzed.summary["messages_judged"].as_u64(), messages);
+        }
+    }
 }

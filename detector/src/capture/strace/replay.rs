@@ -1,7 +1,10 @@
 //! Takes a log line by line and gives the records that the kernel side would
 //! have made of the same calls.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::SocketAddr,
+};
 
 use detector_common::{Connection as Counters, EndKind, flag};
 
@@ -71,6 +74,8 @@ pub struct Replay {
     nameless: Option<u32>,
     /// The log is one of several (`-ff`): other threads are in others.
     pub(super) apart: bool,
+    /// Threads that have begun to make another, and may have done so.
+    makers: BTreeSet<u32>,
 }
 
 impl Replay {
@@ -344,14 +349,13 @@ impl Replay {
             return;
         }
         // One whose maker has not yet returned from making it.
-        let mut makers = self
-            .descriptors
-            .threads
-            .iter()
-            .filter_map(|(maker, thread)| {
-                let pending = thread.pending.as_ref().filter(|_| makes(thread))?;
-                Some((*maker, pending.name.clone(), pending.arguments.clone()))
-            });
+        let threads = &self.descriptors.threads;
+        self.makers
+            .retain(|maker| threads.get(maker).is_some_and(makes));
+        let mut makers = self.makers.iter().filter_map(|maker| {
+            let pending = threads.get(maker)?.pending.as_ref()?;
+            Some((*maker, pending.name.clone(), pending.arguments.clone()))
+        });
         let maker = match (makers.next(), makers.next()) {
             (Some(maker), None) => Some(maker),
             _ => None,
@@ -399,6 +403,9 @@ impl Replay {
                 text.extend_from_slice(b") = 0");
                 self.call(tid, name, &text);
                 pending.done = true;
+            }
+            Some(Does::Fork) => {
+                self.makers.insert(tid);
             }
             Some(Does::Send(..)) => {
                 pending.sends_on = self.begins_send(tid, arguments);

@@ -1,5 +1,7 @@
 //! Takes a call, from one place in the stream to the next.
 
+use std::borrow::Cow;
+
 use super::{Last, Outgoing, Place, Sent, Trust, Turn, flawed};
 use crate::{
     http::{Framing, Parsed, StartLine, after_empty_lines, framing, parse},
@@ -29,7 +31,7 @@ impl Outgoing {
                 }
                 self.head_begins_call = at == sent.offset && sent.begins_call;
                 match sent.from(at) {
-                    Some(seen) => self.head(at, seen.to_vec(), sent, requests, tally),
+                    Some(seen) => self.head(at, Cow::Borrowed(seen), sent, requests, tally),
                     None => {
                         let reason = match (self.messages, sent.unseen) {
                             (0, true) => Unjudged::NotObserved,
@@ -57,7 +59,7 @@ impl Outgoing {
                     self.place = Place::Head(start, bytes);
                     return Turn::Done;
                 }
-                self.head(start, bytes, sent, requests, tally)
+                self.head(start, Cow::Owned(bytes), sent, requests, tally)
             }
             Place::Body(body) => {
                 body.suspect |= sent.begins_call
@@ -161,7 +163,7 @@ impl Outgoing {
     fn head(
         &mut self,
         start: u64,
-        bytes: Vec<u8>,
+        bytes: Cow<'_, [u8]>,
         sent: Sent<'_>,
         requests: &mut Requests,
         tally: &mut Tally,
@@ -187,7 +189,7 @@ impl Outgoing {
                 )
             }
             Parsed::Partial if seen_whole => {
-                self.place = Place::Head(start, bytes);
+                self.place = Place::Head(start, bytes.into_owned());
                 Turn::Done
             }
             Parsed::Partial => {
