@@ -4,6 +4,7 @@ mod apt;
 mod bench;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod root;
 mod setup;
 mod test;
@@ -30,6 +31,8 @@ enum Task {
     Demo,
     /// Run all tests; as root those on the live kernel too
     Test,
+    /// Run what reads bytes from outside with inputs that libFuzzer makes
+    Fuzz(fuzz::Arguments),
     /// Measure what watching costs, as ratios of interleaved runs
     Bench(bench::Arguments),
     /// Run the tests of the live kernel on other kernels, in emulated machines
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Ebpf(arguments) => ebpf::run(&arguments),
         Task::Demo => demo::run(),
         Task::Test => test::run(),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),
     };

@@ -109,6 +109,14 @@ pub(crate) fn test_programs() -> Result<()> {
     Ok(())
 }
 
+/// What libFuzzer is compiled with.
+pub(crate) fn cpp_compiler() -> Result<()> {
+    if std::env::var_os("CXX").is_some() || root::has("c++") {
+        return Ok(());
+    }
+    apt_install(&root::shell()?, &["g++"]).context("a C++ compiler is needed")
+}
+
 /// What is not there of them, each with its package.
 fn absent_programs(shell: &Shell) -> Vec<(&'static str, &'static str)> {
     let mut absent: Vec<_> = TEST_PROGRAMS

@@ -1,0 +1,26 @@
+//! Logs of strace, from bytes to report.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use truncwatch::{
+    analyze::{self, Options},
+    cli::{ColorChoice, FormatName},
+};
+
+fuzz_target!(|log: &[u8]| {
+    let options = Options {
+        log: "log".into(),
+        show_peer: true,
+        show_query: true,
+        output: None,
+        format: FormatName::Table,
+        json: log.len().is_multiple_of(2),
+        color: ColorChoice::Never,
+    };
+    let out = Box::new(std::io::sink());
+    // What is no log is refused.
+    if let Ok((summary, _)) = analyze::judge(&options, "log", log, out, None, |_| {}) {
+        let lines = summary.log.as_ref().map_or(0, |counts| counts.lines);
+        assert!(lines > 0, "a log has a line");
+    }
+});
