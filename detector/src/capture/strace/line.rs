@@ -225,7 +225,11 @@ fn call(text: &[u8]) -> Option<Event<'_>> {
         return None;
     }
     let rest = text.get(parenthesis + 1..)?;
-    if let Some(arguments) = rest.strip_suffix(b"<unfinished ...>") {
+    // The second when strace lets go of the process (-p).
+    if let Some(arguments) = rest
+        .strip_suffix(b"<unfinished ...>")
+        .or_else(|| rest.strip_suffix(b"<detached ...>"))
+    {
         return Some(Event::Unfinished(name, arguments));
     }
     returns(rest).then_some(Event::Call(name, rest))
@@ -322,6 +326,10 @@ mod tests {
             (
                 "recvfrom(7,  <unfinished ...>",
                 Event::Unfinished(b"recvfrom", b"7,  "),
+            ),
+            (
+                "epoll_wait(3,  <detached ...>",
+                Event::Unfinished(b"epoll_wait", b"3,  "),
             ),
             (
                 "<... recvfrom resumed>\"\", 5) = 0",
