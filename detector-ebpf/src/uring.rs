@@ -42,7 +42,7 @@ const BUFFER_SELECT: u64 = 32;
 #[btf_tracepoint(function = "io_uring_submit_req")]
 fn uring_submit(context: BtfTracePointContext) -> i32 {
     let (tgid, tid) = current();
-    if !passes(tgid) {
+    if config!(fields.req_file) == NO_FIELD || !passes(tgid) {
         return 0;
     }
     let request = Address(context.arg::<u64>(0));
@@ -69,7 +69,7 @@ fn uring_submit(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_queue_async_work")]
 fn uring_queue(context: BtfTracePointContext) -> i32 {
     let (tgid, _) = current();
-    if !watched(tgid) {
+    if config!(fields.req_file) == NO_FIELD || !watched(tgid) {
         return 0;
     }
     let request = Address(context.arg::<u64>(0));

@@ -36,6 +36,19 @@ pub struct Cli {
     #[command(subcommand)]
     pub mode: Option<Mode>,
 
+    /// What to watch.
+    #[command(flatten)]
+    pub watching: Watching,
+
+    /// Print a file that is made from these definitions and do nothing else:
+    /// the manual page, or a shell's completions
+    #[arg(long, value_enum, value_name = "KIND", exclusive = true)]
+    pub generate: Option<Generate>,
+}
+
+/// What to watch, for how long, and how to report it.
+#[derive(Args, Clone, Debug)]
+pub struct Watching {
     /// Watch this process, with all its threads; may be repeated
     #[arg(
         short,
@@ -139,11 +152,6 @@ pub struct Cli {
     #[arg(long, value_name = "N", hide = true)]
     pub max_connections: Option<u32>,
 
-    /// Print a file that is made from these definitions and do nothing else:
-    /// the manual page, or a shell's completions
-    #[arg(long, value_enum, value_name = "KIND", exclusive = true)]
-    pub generate: Option<Generate>,
-
     /// Take this tracepoint, or this kernel field (structure.path), for missing;
     /// may be repeated
     #[arg(long, value_name = "NAME", hide = true)]
@@ -157,7 +165,8 @@ pub struct Cli {
 const USAGE: &str = "\
 truncwatch [OPTIONS]
        truncwatch [OPTIONS] -- COMMAND [ARGUMENTS]
-       truncwatch analyze [OPTIONS] LOG
+       truncwatch record [OPTIONS] -o FILE [-- COMMAND [ARGUMENTS]]
+       truncwatch analyze [OPTIONS] FILE
        truncwatch doctor [--json]";
 
 const FILTERS: &str = "Filters";
@@ -176,6 +185,8 @@ Examples:
       Watch the whole host for a minute, for a script.
   truncwatch analyze trace.log
       Judge a log that strace wrote.
+  sudo truncwatch record -o watch.rec --pid 4242; truncwatch analyze watch.rec
+      Keep what a watch is judged by, and judge it later.
   sudo truncwatch doctor
       See what works on this kernel with these privileges.
   truncwatch --generate complete-bash
@@ -193,12 +204,51 @@ number of the signal for one that was killed.";
 /// Another mode than watching.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Mode {
-    /// Judge a log of strace instead of watching; needs no root
+    /// Judge a log of strace, or a recording, instead of watching; needs no root
     Analyze(analyze::Options),
+    /// Watch, and keep what was judged in a file, for `truncwatch analyze`
+    Record(Box<RecordOptions>),
     /// Say what works on this kernel with these privileges, by trying it
     #[command(after_help = DOCTOR_STATUS)]
     Doctor(DoctorOptions),
 }
+
+/// What to record: the options of a watch.
+#[derive(Args, Clone, Debug)]
+#[command(
+    about = "Watch, and keep what was judged in a file, for truncwatch analyze",
+    after_help = RECORD_NOTES,
+    override_usage = "truncwatch record [OPTIONS] -o FILE [-- COMMAND [ARGUMENTS]]",
+    mut_arg("output", |argument| argument
+        .required(true)
+        .help("Write the recording to this file, which only you may read")),
+    mut_arg("json", |argument| argument
+        .help("Print the findings too, as JSON lines; nothing is printed otherwise")),
+    mut_arg("format", |argument| argument.hide(true)),
+    mut_arg("color", |argument| argument.hide(true)),
+    mut_arg("show_query", |argument| argument
+        .help("Keep request targets whole; what follows `?` is taken out otherwise")),
+)]
+pub struct RecordOptions {
+    /// What to watch.
+    #[command(flatten)]
+    pub watching: Watching,
+}
+
+const RECORD_NOTES: &str = "\
+A recording holds what the judge was given: the framing of messages (first
+lines, names of fields, the values of Content-Length, Transfer-Encoding and
+Connection, sizes of chunks), counts, times, addresses, and the stacks of
+findings. Other values and the bytes of bodies are taken out before it is
+written.
+
+Examples:
+  sudo truncwatch record -o watch.rec --pid 4242
+      Record a watch until Ctrl-C.
+  truncwatch analyze watch.rec
+      Judge it again: the same findings, also on another machine.
+
+Exit status: that of a watch.";
 
 /// How to print what `doctor` found.
 #[derive(Args, Clone, Copy, Debug)]
@@ -275,7 +325,11 @@ fn parse_from(words: Vec<OsString>) -> Result<Cli, UsageError> {
             error.exit()
         }
     })?;
-    if ends_in_dashes && cli.command.is_empty() {
+    let command = match &cli.mode {
+        Some(Mode::Record(options)) => &options.watching.command,
+        _ => &cli.watching.command,
+    };
+    if ends_in_dashes && command.is_empty() {
         let text = "no command after --: give one, or leave out the -- (see truncwatch --help)";
         return Err(UsageError(text.to_owned()));
     }
@@ -332,7 +386,7 @@ impl ColorChoice {
     }
 }
 
-impl Cli {
+impl Watching {
     /// How to print.
     #[must_use]
     pub fn format(&self) -> Format {
@@ -396,7 +450,7 @@ mod tests {
             "--json",
         ];
         let cli = Cli::try_parse_from(all);
-        assert!(cli.is_ok_and(|cli| cli.command == ["sh", "-c", "true", "--json"]));
+        assert!(cli.is_ok_and(|cli| cli.watching.command == ["sh", "-c", "true", "--json"]));
     }
 
     #[test]
@@ -405,6 +459,9 @@ mod tests {
         assert!(parsed(&["truncwatch", "--"]).is_err());
         assert!(parsed(&["truncwatch", "--", "sh", "--"]).is_ok());
         assert!(parsed(&["truncwatch"]).is_ok());
+        assert!(parsed(&["truncwatch", "record", "-o", "x", "--"]).is_err());
+        assert!(parsed(&["truncwatch", "record", "-o", "x", "--", "sh", "--"]).is_ok());
+        assert!(parsed(&["truncwatch", "record", "--pid", "1"]).is_err());
     }
 
     #[test]

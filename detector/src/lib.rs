@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | [`capture`] | gives records: bytes that may be a head, endings | know HTTP |
 //! | [`judge`] and [`http`] | records in, findings out; pure | I/O, clocks, async |
+//! | [`recording`] | keeps what the judge was given, and gives it again | keep what is no framing |
 //! | [`stack`] | who called it: unwinds and names what was copied | guess |
 //! | [`report`] | findings for people and for scripts | know kernels |
 //! | [`command`], [`signals`] | a command that is started to be watched | judge |
@@ -22,6 +23,7 @@ pub mod doctor;
 pub mod generate;
 pub mod http;
 pub mod judge;
+pub mod recording;
 pub mod report;
 pub mod signals;
 pub mod stack;

@@ -1,5 +1,6 @@
 //! A live watch: joins capture, judge and report.
 
+mod record;
 mod stacks;
 
 use std::{
@@ -15,6 +16,7 @@ use nix::sys::signal::Signal;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::MissedTickBehavior;
 
+pub use self::record::record;
 use self::stacks::{Stacks, Waiting};
 use crate::{
     capture::live::{
@@ -22,9 +24,10 @@ use crate::{
         cgroup::{Cgroup, Hierarchy},
         process, sockets,
     },
-    cli::{Cli, ColorChoice},
+    cli::{ColorChoice, Watching},
     command::{Prepared, Running},
-    judge::{Cause, Finding, Judge},
+    judge::{Cause, Finding},
+    recording::{Feed, Frame, Told},
     report::{Counts, Format, Printer, Reported, Status, Summary, When, columns, note},
     signals::{self, Received, Signals},
     stack::Stack,
@@ -52,7 +55,7 @@ const PROGRAMS: usize = 4096;
 ///
 /// If the watch cannot begin, or the report cannot be written. Each error's
 /// text says what to do next.
-pub fn run(cli: &Cli) -> Result<Summary> {
+pub fn run(cli: &Watching) -> Result<Summary> {
     for pid in &cli.pid {
         process::check(*pid)?;
     }
@@ -68,6 +71,17 @@ pub fn run(cli: &Cli) -> Result<Summary> {
     // A file is as wide as it likes.
     let columns = columns(io::stdout()).filter(|_| cli.output.is_none());
     let printer = Printer::new(out, cli.format(), color(cli), columns);
+    watch(cli, command, filter, printer, Feed::default())
+}
+
+/// Watches with all that can be wrong before looked at.
+fn watch(
+    cli: &Watching,
+    command: Option<Prepared>,
+    filter: Filter,
+    printer: Printer<'_>,
+    judge: Feed,
+) -> Result<Summary> {
     // Before any other thread and before anything is attached: a signal from
     // here on ends the watch with its summary.
     let signals = Signals::take(command.is_some()).context("cannot wait for signals")?;
@@ -77,7 +91,7 @@ pub fn run(cli: &Cli) -> Result<Summary> {
         .context("cannot start the event loop")?;
     runtime.block_on(async {
         let signals = signals.into_async().context("cannot wait for signals")?;
-        let mut watch = Watch::start(cli, printer, filter, command, &signals)?;
+        let mut watch = Watch::start(cli, printer, filter, command, judge, &signals)?;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -113,7 +127,7 @@ async fn command_ended(command: Option<&Running>) -> io::Result<()> {
 }
 
 /// What a connection has to pass, with names looked up.
-fn filter(cli: &Cli) -> Result<Filter> {
+fn filter(cli: &Watching) -> Result<Filter> {
     ensure!(
         cli.comm.len() <= MOST_COMMS,
         "--comm is given {} times: at most {MOST_COMMS} names can be watched, or the whole host",
@@ -137,7 +151,7 @@ fn filter(cli: &Cli) -> Result<Filter> {
 }
 
 /// A file takes colours only if it is told to.
-fn color(cli: &Cli) -> bool {
+fn color(cli: &Watching) -> bool {
     match (cli.format(), &cli.output, cli.color) {
         (Format::Json, ..) | (_, Some(_), ColorChoice::Auto) => false,
         (Format::Table, _, choice) => choice.wanted(),
@@ -145,7 +159,7 @@ fn color(cli: &Cli) -> bool {
 }
 
 struct Watch<'a> {
-    cli: &'a Cli,
+    cli: &'a Watching,
     live: Live,
     /// Control groups that pass, by their numbers of the last look.
     cgroups: Vec<Cgroup>,
@@ -153,7 +167,7 @@ struct Watch<'a> {
     command: Option<Running>,
     /// It was asked to end, since a limit was reached, or was not run at all.
     dismissed: bool,
-    judge: Judge,
+    judge: Feed,
     printer: Printer<'a>,
     status: Status,
     summary: Summary,
@@ -177,10 +191,11 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn start(
-        cli: &'a Cli,
+        cli: &'a Watching,
         printer: Printer<'a>,
         filter: Filter,
         command: Option<Prepared>,
+        judge: Feed,
         signals: &signals::Waiting,
     ) -> Result<Self> {
         let object = match &cli.bpf_object {
@@ -240,7 +255,7 @@ impl<'a> Watch<'a> {
             cgroups,
             command: None,
             dismissed: false,
-            judge: Judge::new(),
+            judge,
             printer,
             status,
             summary: Summary::default(),
@@ -384,6 +399,7 @@ impl<'a> Watch<'a> {
         self.note();
         self.sweep();
         self.report()?;
+        self.flush_recording()?;
         self.show();
         self.renew_cgroups()?;
         let found: u64 = self.summary.findings.values().sum();
@@ -582,9 +598,11 @@ impl<'a> Watch<'a> {
     fn report(&mut self) -> Result<()> {
         let findings = self.judge.take_findings();
         // Asked for only where it matters.
-        if !findings.is_empty() && self.missed == 0 {
+        let recorded = self.judge.writer().is_some();
+        if (recorded || !findings.is_empty()) && self.missed == 0 {
             self.missed = self.live.missed();
         }
+        self.record_report(&findings);
         for finding in findings {
             if self.missed > 0 {
                 self.judge.doubt();
@@ -625,6 +643,11 @@ impl<'a> Watch<'a> {
             stack,
             show_query: self.cli.show_query,
         };
+        if let Some(writer) = self.judge.writer() {
+            let (finding, exe) = (&waiting.finding, waiting.exe.clone());
+            let told = Told::new(finding, waiting.time.to_string(), exe, stack);
+            writer.frame(&Frame::Told(Box::new(told)));
+        }
         let printer = &mut self.printer;
         let written = self.status.aside(|| printer.finding(&reported));
         self.written(written)
@@ -674,6 +697,7 @@ impl<'a> Watch<'a> {
                 self.unknown_records
             ));
         }
+        self.record_totals(&kernel, missed)?;
         if !self.closed {
             let written = self.printer.summary(&self.summary);
             self.written(written)?;

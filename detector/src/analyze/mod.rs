@@ -1,4 +1,4 @@
-//! Judges a log of strace: joins capture, judge and report, as
+//! Judges a log of strace, or a recording: joins capture, judge and report, as
 //! [`crate::watch`] does for live ones.
 //!
 //! | file | what it does |
@@ -6,12 +6,14 @@
 //! | `options.rs` | the command line |
 //! | `input.rs`   | opens the log, compressed or not |
 //! | `joined.rs`  | connections that were open before the log began |
+//! | `recorded.rs` | judges a recording instead |
 //! | `advice.rs`  | what to run when the log shows too little |
 
 mod advice;
 mod input;
 mod joined;
 mod options;
+mod recorded;
 
 use std::{
     collections::BTreeMap,
@@ -24,11 +26,12 @@ use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 
 pub use self::options::Options;
-use self::{input::Input, joined::Joined};
+use self::{input::Input, joined::Joined, recorded::Recorded};
 use crate::{
     capture::strace::{Lines, Meaning, Replay, Step},
     cli::ColorChoice,
     judge::{Cause, Finding, Judge, Unjudged},
+    recording::MAGIC,
     report::{Format, LogSummary, Printer, Reported, Summary, When, columns},
     stack::Stack,
 };
@@ -82,12 +85,23 @@ pub fn run(options: &Options) -> Result<Summary> {
 pub fn judge<'a>(
     options: &'a Options,
     name: &str,
-    input: impl Read,
+    mut input: impl Read,
     out: Box<dyn Write + 'a>,
     columns: Option<u16>,
     advance: impl Fn(bool),
 ) -> Result<(Summary, Vec<String>)> {
     let printer = Printer::new(out, options.format(), color(options), columns);
+    let mut start = Vec::new();
+    let begun = input
+        .by_ref()
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut start);
+    let input = io::Cursor::new(start.clone()).chain(input);
+    if begun.is_ok() && start == MAGIC {
+        let judged = Recorded::new(options, printer).judge(name, input, &advance);
+        advance(true);
+        return judged;
+    }
     let mut analysis = Analysis {
         options,
         replay: Replay::default(),

@@ -13,9 +13,9 @@ use crate::{
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
-    /// The log that strace wrote, with -o or from standard error; gzip is
-    /// unpacked; - is standard input
-    #[arg(value_name = "LOG")]
+    /// The log that strace wrote, with -o or from standard error, or what
+    /// truncwatch record wrote; gzip is unpacked; - is standard input
+    #[arg(value_name = "FILE")]
     pub log: PathBuf,
 
     /// Report also what the peer cut short (always counted)
@@ -27,7 +27,7 @@ pub struct Options {
     pub show_query: bool,
 
     /// Write the report to this file instead of standard output
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "REPORT")]
     pub output: Option<PathBuf>,
 
     /// Print findings as blocks for people or as JSON lines for scripts
@@ -54,8 +54,8 @@ Examples:
 Exit status:
   0  read to the end, no finding whose fault is local
   1  at least one such finding
-  2  no log of strace, or it cannot be read
-  3  no such finding, but the log shows too little of something";
+  2  no log of strace and no recording, or it cannot be read
+  3  no such finding, but the file shows too little of something";
 
 impl Options {
     /// How to print.

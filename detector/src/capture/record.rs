@@ -83,6 +83,16 @@ impl Record {
         }
     }
 
+    /// The bytes that [`Record::decode`] reads.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Sample(sample, bytes) => [sample.bytes(), &bytes.start, &bytes.tail].concat(),
+            Self::Open(open) => open.bytes().to_vec(),
+            Self::End(end) => end.bytes().to_vec(),
+        }
+    }
+
     /// What every record begins with.
     #[must_use]
     pub fn header(&self) -> &Header {

@@ -12,6 +12,15 @@ pub enum Chunks {
     Invalid,
 }
 
+/// What a byte is that is no chunk data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChunkPart {
+    /// It tells where chunks begin and end.
+    Framing,
+    /// Of an extension or a trailer field.
+    Text,
+}
+
 /// Follows a chunked body piece by piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkDecoder {
@@ -50,6 +59,12 @@ impl Default for ChunkDecoder {
 impl ChunkDecoder {
     /// Takes the next bytes of the body.
     pub fn feed(&mut self, piece: &[u8]) -> Chunks {
+        self.feed_parts(piece, |_, _| {})
+    }
+
+    /// The same; says of each byte that is no chunk data, by its place in the
+    /// piece, what it is.
+    pub fn feed_parts(&mut self, piece: &[u8], mut tell: impl FnMut(usize, ChunkPart)) -> Chunks {
         let mut at = 0;
         while let Some(&byte) = piece.get(at) {
             if let State::Data(left) = self.state {
@@ -68,6 +83,18 @@ impl ChunkDecoder {
             let Some(next) = self.step(byte) else {
                 return Chunks::Invalid;
             };
+            let text = matches!(
+                self.state,
+                State::Extension(_) | State::LineStart | State::Line
+            ) && !b"\r\n".contains(&byte);
+            tell(
+                at - 1,
+                if text {
+                    ChunkPart::Text
+                } else {
+                    ChunkPart::Framing
+                },
+            );
             match next {
                 Step::Go(state) => self.state = state,
                 Step::Done => return Chunks::Done(at),

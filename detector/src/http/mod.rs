@@ -7,7 +7,7 @@ mod chunked;
 mod framing;
 mod head;
 
-pub use chunked::{ChunkDecoder, Chunks};
+pub use chunked::{ChunkDecoder, ChunkPart, Chunks};
 pub use framing::{Framing, framing};
 pub use head::{
     Head, Lengths, MAX_HEADERS, Parsed, StartLine, after_empty_lines, parse, parse_seen,

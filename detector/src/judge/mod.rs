@@ -168,6 +168,12 @@ impl Judge {
         }
     }
 
+    /// Whether a connection is not over.
+    #[must_use]
+    pub fn knows(&self, cookie: u64) -> bool {
+        self.connections.contains_key(&cookie)
+    }
+
     /// The connections that are not over.
     pub fn cookies(&self) -> impl Iterator<Item = u64> {
         self.connections.keys().copied()
@@ -196,7 +202,10 @@ impl Judge {
             connection.finish(Some(&counters), &mut self.tally, &mut self.findings);
             self.ended.insert(cookie);
         }
-        for (_, mut connection) in self.connections.drain() {
+        let mut left: Vec<_> = self.connections.drain().collect();
+        // In the same order each time.
+        left.sort_unstable_by_key(|(cookie, _)| *cookie);
+        for (_, mut connection) in left {
             connection.finish(None, &mut self.tally, &mut self.findings);
         }
     }

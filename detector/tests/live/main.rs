@@ -17,6 +17,7 @@ mod hyper_bug;
 mod lifecycle;
 mod missing;
 mod privileges;
+mod recording;
 mod same_as_strace;
 mod servers;
 mod stacks;

@@ -1,0 +1,36 @@
+//! What the judge takes, as values.
+
+use detector_common::Connection as Counters;
+
+use crate::{capture::Record, judge::Judge};
+
+/// One input of the judge; see its functions of the same names.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// [`Judge::take`].
+    Take(Record),
+    /// [`Judge::settle`].
+    Settle(u64, Option<Box<Counters>>),
+    /// [`Judge::note`].
+    Note(u64, Box<Counters>, u64),
+    /// [`Judge::stall`].
+    Stall(u64, Box<Counters>, u64),
+    /// [`Judge::release`].
+    Release(u64, Option<Box<Counters>>),
+    /// [`Judge::finish`].
+    Finish(Vec<(u64, Counters)>),
+}
+
+impl Input {
+    /// Gives it to a judge.
+    pub fn give(self, judge: &mut Judge) {
+        match self {
+            Self::Take(record) => judge.take(record),
+            Self::Settle(cookie, counters) => judge.settle(cookie, counters.as_deref()),
+            Self::Note(cookie, counters, now_ns) => judge.note(cookie, &counters, now_ns),
+            Self::Stall(cookie, counters, now_ns) => judge.stall(cookie, &counters, now_ns),
+            Self::Release(cookie, counters) => judge.release(cookie, counters.as_deref()),
+            Self::Finish(open) => judge.finish(open),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `truncwatch record`: a watch that is written down.
+
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    io::{self, BufWriter, Write},
+    os::unix::fs::OpenOptionsExt as _,
+};
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+
+use super::{Watch, filter, monotonic_ns, process, watch};
+use crate::{
+    cli::Watching,
+    command::Prepared,
+    judge::Finding,
+    recording::{About, Feed, Frame, Program, Totals, Writer},
+    report::{Format, Printer, Summary, note},
+};
+
+/// Watches as [`super::run`] does, and records it. Findings are printed only if
+/// they are asked for as JSON; the summary goes to standard error.
+///
+/// # Errors
+///
+/// As [`super::run`], and if the recording cannot be written.
+pub fn record(cli: &Watching) -> Result<Summary> {
+    for pid in &cli.pid {
+        process::check(*pid)?;
+    }
+    let command = Prepared::new(&cli.command)?;
+    let filter = filter(cli)?;
+    let path = cli.output.as_deref().context("give a file with -o")?;
+    let name = path.display();
+    let cannot = || format!("cannot write the recording to {name}");
+    // It tells of other users' processes.
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(cannot)?;
+    let about = About {
+        truncwatch: env!("CARGO_PKG_VERSION").to_owned(),
+        begun: Timestamp::now().to_string(),
+        monotonic_ns: monotonic_ns(),
+        show_query: cli.show_query,
+    };
+    let writer = Writer::new(Box::new(BufWriter::new(file)), about).with_context(cannot)?;
+    let json = cli.format() == Format::Json;
+    let out: Box<dyn Write> = if json {
+        Box::new(io::stdout())
+    } else {
+        Box::new(io::sink())
+    };
+    let printer = Printer::new(out, cli.format(), false, None);
+    let summary = watch(cli, command, filter, printer, Feed::new(Some(writer)))?;
+    if !json {
+        let written = write!(io::stderr(), "{summary}");
+        // As with notes: it is no result.
+        drop(written);
+    }
+    note(format_args!(
+        "recorded in {name}; judge it with: truncwatch analyze {name}"
+    ));
+    Ok(summary)
+}
+
+impl Watch<'_> {
+    /// Records that these findings are taken, and their programs.
+    pub(super) fn record_report(&mut self, findings: &[Finding]) {
+        let Some(writer) = self.judge.writer() else {
+            return;
+        };
+        for finding in findings {
+            let exe = self.programs.get(&finding.pid).cloned().flatten();
+            writer.frame(&Frame::Program(Program {
+                pid: finding.pid,
+                exe,
+            }));
+        }
+        writer.report(self.missed);
+    }
+
+    /// What is recorded so far is in the file.
+    pub(super) fn flush_recording(&mut self) -> Result<()> {
+        let Some(writer) = self.judge.writer() else {
+            return Ok(());
+        };
+        writer.flush().context("cannot write the recording")
+    }
+
+    /// The last of it.
+    pub(super) fn record_totals(
+        &mut self,
+        kernel: &BTreeMap<&'static str, u64>,
+        missed: u64,
+    ) -> Result<()> {
+        let totals = Totals {
+            seconds: self.summary.seconds,
+            kernel: kernel
+                .iter()
+                .map(|(name, count)| ((*name).to_owned(), *count))
+                .collect(),
+            missed,
+            unknown_records: self.unknown_records,
+            command_status: self.summary.command_status,
+        };
+        if let Some(writer) = self.judge.writer() {
+            writer.frame(&Frame::Totals(totals));
+        }
+        self.flush_recording()
+    }
+}
