@@ -108,6 +108,18 @@ impl SocketInfo {
     /// Nothing is known.
     // SAFETY: integers and arrays of them: zero bytes are a value.
     pub const EMPTY: Self = unsafe { core::mem::zeroed() };
+
+    /// Takes the addresses from what was known earlier, where the socket has
+    /// none any more: a reset takes its port away (`inet_put_port`,
+    /// net/ipv4/inet_hashtables.c).
+    pub fn place_as(&mut self, earlier: &Self) {
+        if self.family == earlier.family && self.local_port == 0 && earlier.local_port != 0 {
+            self.local_port = earlier.local_port;
+            self.peer_port = earlier.peer_port;
+            self.local = earlier.local;
+            self.peer = earlier.peer;
+        }
+    }
 }
 
 /// Added to [`End::how`]: the ending is an operation of io_uring, not a system

@@ -41,12 +41,10 @@ pub(super) fn advice(counts: &Counts, tally: &Tally) -> Vec<String> {
     if counts.cut + counts.by_hand > 0 {
         let ask = if missed(&[Unjudged::Chunked, Unjudged::Unaccounted]) {
             Some(("the ends of messages", BODIES))
-        } else if missed(&[
-            Unjudged::HeadCut,
-            Unjudged::NotObserved,
-            Unjudged::MethodUnknown,
-            Unjudged::Malformed,
-        ]) {
+        } else if missed(&[Unjudged::HeadCut, Unjudged::Malformed])
+            || (missed(&[Unjudged::NotObserved, Unjudged::MethodUnknown])
+                && !missed(&[Unjudged::Shared]))
+        {
             Some(("the heads of messages", HEADS))
         } else {
             None
@@ -61,6 +59,12 @@ pub(super) fn advice(counts: &Counts, tally: &Tally) -> Vec<String> {
     if counts.unknown_descriptors + counts.ambiguous > 0 {
         advice.push(format!(
             "the log does not tell which descriptors are sockets, or whose they are; run: {}",
+            command(HEADS)
+        ));
+    }
+    if missed(&[Unjudged::Shared]) {
+        advice.push(format!(
+            "processes or threads that the log does not tell of may have held sockets that were closed; trace from the start of the process, with %process; run: {}",
             command(HEADS)
         ));
     }

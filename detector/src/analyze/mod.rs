@@ -292,6 +292,8 @@ impl Analysis<'_> {
         if counts.cut + counts.by_hand > 0 {
             summary.incomplete |= CUT.iter().any(|reason| tally.missed(*reason) > 0);
         }
+        // Whoever held a socket too may have gone on sending.
+        summary.incomplete |= tally.missed(Unjudged::Shared) > 0;
         summary.log = Some(LogSummary {
             lines: counts.lines,
             unreadable_lines: counts.unreadable,

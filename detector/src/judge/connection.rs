@@ -268,7 +268,10 @@ impl Connection {
     }
 
     /// This side ended it, or one descriptor of it; `true` if it is over.
-    fn end(&mut self, end: Box<End>, tally: &mut Tally, findings: &mut Vec<Finding>) -> bool {
+    fn end(&mut self, mut end: Box<End>, tally: &mut Tally, findings: &mut Vec<Finding>) -> bool {
+        if let Some(open) = &self.open {
+            end.socket.place_as(&open.socket);
+        }
         let last = match EndKind::from_number(end.kind) {
             Some(EndKind::Shutdown) => {
                 if !self.concluded {

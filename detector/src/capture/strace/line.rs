@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn what_happened() {
-        let cases: [(&str, Event<'_>); 20] = [
+        let cases: [(&str, Event<'_>); 21] = [
             (
                 "recvfrom(7,  <unfinished ...>",
                 Event::Unfinished(b"recvfrom", b"7,  "),
