@@ -127,7 +127,7 @@ fn history() -> impl Strategy<Value = History> {
 impl Exchange {
     fn request(&self) -> Vec<u8> {
         let length = if self.method == "POST" {
-            "Content-Length: 3\r\n\r\nabc"
+            "Content-Length: 3\r\n\r\ns$t"
         } else {
             "\r\n"
         };
@@ -460,7 +460,7 @@ proptest! {
             prop_assert_eq!(tally(&wire), tally(&again));
             prop_assert_eq!(original, again_judged);
         }
-        for secret in ["Early Hints", "Sum: 1", "qqqqqq", "======", "\r\nabc"] {
+        for secret in ["Early Hints", "Sum: 1", "qqqqqq", "======", "\n\r\ns$t"] {
             let held = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
             prop_assert!(!held, "{}", secret);
         }
