@@ -23,7 +23,7 @@ const REDUCED: [(&str, [u64; 2]); 3] = [
 pub(super) const INSTRUCTIONS: u64 = 250_000;
 
 /// Tests that need what an emulated machine has not.
-pub(super) const LEFT_OUT: [(&str, &str); 10] = [
+pub(super) const LEFT_OUT: [(&str, &str); 13] = [
     ("frameworks::", "servers that are not static binaries"),
     ("uploads::", "Python"),
     ("nginx", "nginx"),
@@ -34,6 +34,9 @@ pub(super) const LEFT_OUT: [(&str, &str); 10] = [
     ("command::", "Python, script and a user database"),
     ("privileges::", "setpriv"),
     ("control_groups", "control groups"),
+    ("commands_that_cannot_be_run", "a user database"),
+    ("the_status_line_is_for_terminals", "script"),
+    ("same_as_strace::", "strace"),
 ];
 
 /// How this boot differs from what is declared of its kernel, in words.
