@@ -280,7 +280,10 @@ impl<'a> Watch<'a> {
         }
         match command {
             Some(command) => watch.run_command(command, signals)?,
-            None => note(format_args!("watching {}", watch.scope())),
+            None => {
+                watch.note_names();
+                note(format_args!("watching {}", watch.scope()));
+            }
         }
         Ok(watch)
     }
@@ -305,7 +308,12 @@ impl<'a> Watch<'a> {
             waiting.pid(),
             self.filters()
         ));
+        let pid = waiting.pid();
         self.command = Some(waiting.go()?);
+        // It runs its program by now, and may be gone before anything of it is
+        // read.
+        self.programs.insert(pid, process::exe(pid));
+        self.stacks.meet(pid, monotonic_ns());
         Ok(())
     }
 
@@ -360,6 +368,17 @@ impl<'a> Watch<'a> {
             text.push_str(&format!(" on port {}", or(ports)));
         }
         text
+    }
+
+    /// Says which names no process has now: they may be misspelt.
+    fn note_names(&self) {
+        for name in &self.cli.comm {
+            if !process::any_named(name) {
+                note(format_args!(
+                    "no process has the name {name} now; those to come are watched"
+                ));
+            }
+        }
     }
 
     /// The processes that are watched, in words.
@@ -664,6 +683,14 @@ impl<'a> Watch<'a> {
 
     fn finish(mut self) -> Result<Summary> {
         self.status.end();
+        let found: u64 = self.summary.findings.values().sum();
+        if let Some(count) = self.cli.count
+            && found >= count
+        {
+            note(format_args!(
+                "stopped after {count} findings (--count): others may have been judged and are not told"
+            ));
+        }
         self.drain();
         self.forget();
         // The counters first, then the records: what the counters count was

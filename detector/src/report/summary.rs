@@ -99,6 +99,12 @@ impl Summary {
     }
 }
 
+/// So many of these.
+fn several(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(count))
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = |counts: &BTreeMap<&'static str, u64>| {
@@ -122,9 +128,9 @@ impl fmt::Display for Summary {
         }
         writeln!(
             f,
-            ": {} connections, {} messages judged",
-            grouped(self.connections),
-            grouped(self.messages_judged)
+            ": {}, {} judged",
+            several(self.connections, "connection"),
+            several(self.messages_judged, "message")
         )?;
         writeln!(f, "  findings      {}", or_none(named(&self.findings)))?;
         if self.findings.contains_key(Cause::PeerClosed.name()) || self.peer_endings == 0 {

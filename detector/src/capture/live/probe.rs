@@ -112,9 +112,15 @@ const CAPABILITIES: [(&str, CapabilitySet, &str, State); 5] = [
 #[must_use]
 pub fn probe() -> Vec<Check> {
     let mut checks = Vec::new();
+    let tracefs = environment::tracefs();
     for (name, capability, purpose, otherwise) in CAPABILITIES {
         checks.push(match (environment::has(capability), otherwise) {
             (true, _) => Check::works(name, purpose),
+            (false, State::Works) if tracefs.is_err() => Check::fails(
+                name,
+                State::Degraded,
+                &format!("not held; {purpose}: run it with sudo, or give it this capability"),
+            ),
             (false, State::Works) => {
                 Check::works(name, format!("not held, and not needed here; {purpose}"))
             }
@@ -136,7 +142,7 @@ pub fn probe() -> Vec<Check> {
         "tracefs",
         "names the system calls' tracepoints",
         State::Missing,
-        environment::tracefs(),
+        tracefs,
     ));
     let types = Btf::of_running_kernel();
     checks.push(Check::of(

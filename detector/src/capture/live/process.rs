@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fs, path::Path};
 
+use super::filter::COMM_BYTES;
+
 /// Why a process cannot be watched.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
@@ -41,6 +43,19 @@ pub fn check(pid: u32) -> Result<(), ProcessError> {
 pub fn comm(pid: u32) -> Option<String> {
     let text = fs::read(format!("/proc/{pid}/comm")).ok()?;
     Some(String::from_utf8_lossy(text.trim_ascii_end()).into_owned())
+}
+
+/// Whether a process, or a thread of one, has this name now; as much of it as
+/// the kernel keeps.
+#[must_use]
+pub fn any_named(name: &str) -> bool {
+    let kept = name.as_bytes().get(..COMM_BYTES).unwrap_or(name.as_bytes());
+    processes().into_iter().any(|(pid, _)| {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+        tasks.into_iter().flatten().flatten().any(|task| {
+            fs::read(task.path().join("comm")).is_ok_and(|comm| comm.trim_ascii_end() == kept)
+        })
+    })
 }
 
 /// A process's program, `/proc/PID/exe`.
