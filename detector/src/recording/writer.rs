@@ -23,8 +23,6 @@ pub struct Writer {
     connections: HashMap<u64, Connection>,
     /// Something was written since the findings were taken.
     pending: bool,
-    frames: u64,
-    bytes: u64,
     error: Option<io::Error>,
 }
 
@@ -50,8 +48,6 @@ impl Writer {
             show_query: about.show_query,
             connections: HashMap::new(),
             pending: false,
-            frames: 0,
-            bytes: 0,
             error: None,
         };
         writer.out.write_all(&MAGIC)?;
@@ -109,8 +105,6 @@ impl Writer {
                 self.out.write_all(&length.to_le_bytes())?;
                 self.out.write_all(&[kind])?;
                 self.out.write_all(&bytes)?;
-                self.frames += 1;
-                self.bytes += u64::from(length) + 4;
                 Ok(())
             });
         if let Err(error) = written {
@@ -135,12 +129,6 @@ impl Writer {
             Some(error) => Err(error),
             None => self.out.flush(),
         }
-    }
-
-    /// Frames and bytes so far.
-    #[must_use]
-    pub fn written(&self) -> (u64, u64) {
-        (self.frames, self.bytes)
     }
 
     fn record(&mut self, record: Record) {
