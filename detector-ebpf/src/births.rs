@@ -108,7 +108,7 @@ pub(crate) fn take_birth(socket: Socket, inode: u64) -> bool {
         return false;
     };
     // SAFETY: a live map value. It stays until the socket's end, or until it is
-    // pushed out: removing costs ten times as much.
+    // pushed out: removing it here would cost the first call more.
     unsafe { core::mem::replace(&mut *born, 0) == inode && inode != 0 }
 }
 

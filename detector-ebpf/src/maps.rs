@@ -41,9 +41,9 @@ pub(crate) static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1024, 0
 #[map]
 pub(crate) static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(256, 0);
 
-/// Sockets whose accept or connect was seen and that moved no byte yet: the
-/// kernel address of the `struct sock`, to the inode number that makes it
-/// unmistakable. An entry that is pushed out costs the judgement of that
+/// Sockets whose accept or connect was seen: the kernel address of the `struct
+/// sock`, to the inode number that makes it unmistakable, or to 0 once it moved
+/// bytes. An entry that is pushed out before that costs the judgement of the
 /// connection's first message (it is then taken as joined in mid-stream).
 #[map]
 pub(crate) static BIRTHS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16_384, 0);
