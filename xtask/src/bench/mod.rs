@@ -59,6 +59,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "MB", default_value_t = 1074, value_parser = clap::value_parser!(u64).range(1..))]
     megabytes: u64,
 
+    /// Leave out strace, which takes most of the time of per-call and
+    /// probe-effect; its numbers are then missing (null)
+    #[arg(long)]
+    no_strace: bool,
+
     /// Be the process that is measured
     #[arg(long, hide = true)]
     worker: bool,
@@ -94,11 +99,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let truncwatch = root::build_truncwatch()?;
     let wanted = |name| arguments.names.is_empty() || arguments.names.contains(&name);
     if wanted(Name::PerCall) {
-        let result = per_call::measure(&truncwatch, arguments.rounds)?;
+        let result = per_call::measure(&truncwatch, arguments.rounds, !arguments.no_strace)?;
         print(arguments, "per-call", result)?;
     }
     if wanted(Name::ProbeEffect) {
-        let result = probe_effect::measure(&truncwatch, arguments.connections)?;
+        let result = probe_effect::measure(&truncwatch, arguments.connections, !arguments.no_strace)?;
         print(arguments, "probe-effect", result)?;
     }
     if wanted(Name::Startup) {

@@ -60,6 +60,10 @@ const VARIANTS: [Variant; 6] = [
 ];
 
 impl Variant {
+    fn is_strace(self) -> bool {
+        matches!(self, Self::Strace | Self::StraceSeccomp)
+    }
+
     fn label(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
@@ -109,7 +113,7 @@ pub(super) struct PerCall {
     observers: Vec<Row>,
 }
 
-pub(super) fn measure(truncwatch: &Path, rounds: u32) -> Result<PerCall> {
+pub(super) fn measure(truncwatch: &Path, rounds: u32, strace: bool) -> Result<PerCall> {
     let mut workers = Workers {
         free: Worker::start()?,
         other: Worker::start()?,
@@ -124,6 +128,9 @@ pub(super) fn measure(truncwatch: &Path, rounds: u32) -> Result<PerCall> {
         let before = another_truncwatch()?;
         for step in 0..VARIANTS.len() {
             let turn = (step + round as usize) % VARIANTS.len();
+            if VARIANTS[turn].is_strace() && !strace {
+                continue;
+            }
             times[turn].push(workers.run(truncwatch, VARIANTS[turn])?);
         }
         disturbed_rounds += u32::from(before || another_truncwatch()?);
@@ -185,6 +192,7 @@ impl PerCall {
         let observers: Vec<_> = VARIANTS
             .into_iter()
             .zip(times)
+            .filter(|(_, times)| !times.is_empty())
             .map(|(observer, times)| {
                 let added: Vec<_> = times
                     .iter()

@@ -61,7 +61,8 @@ pub(super) struct ProbeEffect {
     truncwatch: f64,
     /// Untraced once more.
     control: f64,
-    strace_all: f64,
+    /// `None` if strace was left out.
+    strace_all: Option<f64>,
     /// truncwatch's share less the mean of the two untraced ones, and the
     /// standard error of that, from the batches.
     difference: f64,
@@ -78,7 +79,7 @@ pub(super) struct ProbeEffect {
     kept: Option<PathBuf>,
 }
 
-pub(super) fn measure(truncwatch: &Path, connections: u32) -> Result<ProbeEffect> {
+pub(super) fn measure(truncwatch: &Path, connections: u32, strace: bool) -> Result<ProbeEffect> {
     let server = build(HyperVersion::V1_8_1)?;
     let mut shares: [Vec<f64>; VARIANTS.len()] = Default::default();
     let mut counts = [0; VARIANTS.len()];
@@ -91,6 +92,9 @@ pub(super) fn measure(truncwatch: &Path, connections: u32) -> Result<ProbeEffect
         // variants alike.
         let server = Server::start_binary(&server, &Options::race(CPU))?;
         for turn in TURNS[round % TURNS.len()] {
+            if VARIANTS[turn] == Variant::StraceAll && !strace {
+                continue;
+            }
             let truncated = match VARIANTS[turn] {
                 Variant::Untraced | Variant::Control => truncated(&connect(&server, batch)?),
                 Variant::Truncwatch => reports.watch(truncwatch, &server, batch)?,
@@ -118,7 +122,7 @@ pub(super) fn measure(truncwatch: &Path, connections: u32) -> Result<ProbeEffect
         untraced,
         truncwatch,
         control,
-        strace_all,
+        strace_all: strace.then_some(strace_all),
         difference: truncwatch - f64::midpoint(untraced, control),
         difference_error: mean(&differences).1,
         clients_truncated: reports.clients_truncated,
@@ -222,12 +226,14 @@ impl fmt::Display for ProbeEffect {
             self.connections
         )?;
         for (label, share) in [
-            ("untraced", self.untraced),
-            ("truncwatch", self.truncwatch),
-            ("untraced again", self.control),
+            ("untraced", Some(self.untraced)),
+            ("truncwatch", Some(self.truncwatch)),
+            ("untraced again", Some(self.control)),
             ("strace -f, every call", self.strace_all),
         ] {
-            writeln!(f, "  {label:<22}{:>6.1} %", share * 100.0)?;
+            if let Some(share) = share {
+                writeln!(f, "  {label:<22}{:>6.1} %", share * 100.0)?;
+            }
         }
         writeln!(
             f,
