@@ -115,7 +115,8 @@ fn signals_are_passed_on_and_it_is_waited_for() -> Result<()> {
     for (signal, status) in [("INT", 41), ("TERM", 42), ("HUP", 43), ("USR1", 44)] {
         let script =
             format!("trap 'exit {status}' {signal}; echo ready >&2; while :; do sleep 0.05; done");
-        let arguments = ["--", "sh", "-c", &script];
+        // A shell does not trap what it finds ignored, as under nohup(1).
+        let arguments = ["--", "env", "--default-signal", "sh", "-c", &script];
         let mut watcher = Watcher::start(truncwatch(), &arguments)?;
         watcher.wait_for("ready")?;
         let pid = watcher.pid().to_string();
