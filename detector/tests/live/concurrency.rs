@@ -1,7 +1,7 @@
 //! Several threads and processes that have to do with one socket, or one
 //! descriptor.
 
-use std::{thread, time::Duration};
+use std::thread;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -145,11 +145,13 @@ fn whole_messages_that_several_threads_write_are_no_findings() -> Result<()> {
 #[test]
 fn a_write_is_blocked_while_another_thread_shuts_down() -> Result<()> {
     for tcp in [false, true] {
-        let server = Crowd::start("blocked", tcp)?;
+        let mut server = Crowd::start("blocked", tcp)?;
         let watcher = watch(server.pid(), &[])?;
-        let path = "/50000000/50000000";
-        let request = Request::get(path).read_after(Duration::from_millis(300));
-        let outcome = Conn::connect(server.addr())?.request(&request);
+        let request = Request::get("/50000000/50000000");
+        let mut conn = Conn::connect(server.addr())?;
+        conn.send(&request.message())?;
+        server.wait_shut_down()?;
+        let outcome = conn.receive(&request);
         assert!(outcome.truncated(), "{outcome:?}");
         let report = watcher.stop()?;
         let finding = report.findings.first().context("no finding")?;

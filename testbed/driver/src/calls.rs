@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::TempDir;
 use crate::client::{Addr, Conn, Outcome, Request};
@@ -158,7 +158,7 @@ pub struct Crowd {
     child: Child,
     addr: Addr,
     _folder: TempDir,
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Crowd {
@@ -191,13 +191,24 @@ impl Crowd {
             child,
             addr,
             _folder: folder,
-            _stdout: stdout,
+            stdout,
         })
     }
 
     /// Where it listens.
     pub fn addr(&self) -> &Addr {
         &self.addr
+    }
+
+    /// Waits until it has said that it shut a connection down (`blocked`).
+    ///
+    /// # Errors
+    /// If it ended, or said something else.
+    pub fn wait_shut_down(&mut self) -> Result<()> {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        ensure!(line == "shut down\n", "not a line of crowd: {line:?}");
+        Ok(())
     }
 
     /// Its process number.

@@ -10,21 +10,25 @@
 //! | `processes` | each connection has a child, which holds the socket for as long as its parent does |
 //! | `keepers` | each connection is served, then kept for a while by a child |
 //! | `writers` | the body is written by four threads at once |
-//! | `blocked` | one thread writes, and while it is blocked another shuts down |
+//! | `blocked` | one thread writes, and while it is blocked another shuts down and says so |
 
 use std::{
     io,
     net::{Shutdown, TcpListener},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::AsFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     sync::Arc,
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// A connection of either kind.
-trait Stream: io::Read + io::Write + Send {
+trait Stream: io::Read + io::Write + AsFd + Send {
     fn copy(&self) -> io::Result<Box<dyn Stream>>;
     fn shut(&self) -> io::Result<()>;
 }
@@ -192,8 +196,24 @@ fn blocked(mut stream: Box<dyn Stream>) -> Result<()> {
     message.resize(message.len() + sent, b'x');
     let mut writer = stream.copy()?;
     let thread = thread::spawn(move || writer.write_all(&message));
-    thread::sleep(Duration::from_millis(100));
+    let blocked = Timespec {
+        tv_sec: 0,
+        tv_nsec: 100_000_000,
+    };
+    // Until the socket has taken nothing for so long, whenever the writer began.
+    loop {
+        let mut sockets = [PollFd::new(&stream, PollFlags::OUT)];
+        if poll(&mut sockets, Some(&blocked))? == 0 {
+            break;
+        }
+        let [socket] = &sockets;
+        if socket.revents().intersects(PollFlags::HUP | PollFlags::ERR) {
+            bail!("the client has left");
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
     stream.shut()?;
+    println!("shut down");
     match thread.join() {
         // EPIPE is what it is to see.
         Ok(_) => Ok(()),
