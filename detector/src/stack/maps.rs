@@ -3,7 +3,7 @@
 use std::fs;
 
 /// Code that is mapped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Mapping {
     pub(super) start: u64,
     pub(super) end: u64,

@@ -18,6 +18,9 @@ use super::maps::Mapping;
 /// Most files that are kept open.
 const OPEN: usize = 128;
 
+/// Most mappings of processes that are remembered.
+const MAPPED: usize = 1024;
+
 /// Most bytes of a table; browsers' have 30 million.
 const TABLE: u64 = 256 << 20;
 
@@ -147,8 +150,24 @@ fn offset(mapping: &Mapping, address: u64) -> Option<u64> {
 /// The files that were opened.
 #[derive(Debug, Default)]
 pub(super) struct Modules {
-    /// By device, inode, size and time of the last change.
-    open: HashMap<(u64, u64, u64, i64, i64), Rc<Module>>,
+    open: HashMap<Identity, Rc<Module>>,
+    /// By what processes had mapped, all of it: to open the file anew for every
+    /// frame would take most of the time.
+    mapped: HashMap<(u32, Mapping), (Identity, Rc<Module>)>,
+}
+
+/// Device, inode, size and time of the last change.
+type Identity = (u64, u64, u64, i64, i64);
+
+fn identity(file: &File) -> io::Result<Identity> {
+    let metadata = file.metadata()?;
+    Ok((
+        metadata.dev(),
+        metadata.ino(),
+        metadata.size(),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+    ))
 }
 
 impl Modules {
@@ -156,23 +175,25 @@ impl Modules {
     pub(super) fn get(&mut self, pid: u32, mapping: &Mapping) -> Result<Rc<Module>, ModuleError> {
         let path = mapping.name();
         let unreadable = |error| ModuleError::Unreadable(path.to_owned(), error);
-        let file = open(pid, mapping)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        let key = (
-            metadata.dev(),
-            metadata.ino(),
-            metadata.size(),
-            metadata.mtime(),
-            metadata.mtime_nsec(),
-        );
-        if let Some(module) = self.open.get(&key) {
+        let key = (pid, mapping.clone());
+        if let Some((then, module)) = self.mapped.get(&key)
+            // Nobody wrote to it since.
+            && identity(&module.file).is_ok_and(|now| now == *then)
+        {
             return Ok(module.clone());
         }
-        if self.open.len() >= OPEN {
+        let file = open(pid, mapping)?;
+        let identity = identity(&file).map_err(unreadable)?;
+        if self.open.len() >= OPEN || self.mapped.len() >= MAPPED {
             self.open.clear();
+            self.mapped.clear();
         }
-        let module = Rc::new(Module::read(path.to_owned(), file)?);
-        self.open.insert(key, module.clone());
+        let module = match self.open.get(&identity) {
+            Some(module) => module.clone(),
+            None => Rc::new(Module::read(path.to_owned(), file)?),
+        };
+        self.open.insert(identity, module.clone());
+        self.mapped.insert(key, (identity, module.clone()));
         Ok(module)
     }
 }

@@ -39,7 +39,7 @@ impl Resolver {
             .name("stacks".to_owned())
             .spawn(move || {
                 let mut modules = Modules::default();
-                let symbols = Symbols::new();
+                let mut symbols = Symbols::new();
                 for (number, copied) in work {
                     let (places, why) = unwind(&mut modules, &copied);
                     let frames = places

@@ -1,24 +1,49 @@
 //! Names, files and lines of the places of a stack.
 
-use std::{os::fd::AsRawFd as _, path::PathBuf};
+use std::{collections::HashMap, os::fd::AsRawFd as _, path::PathBuf, rc::Rc};
 
 use blazesym::symbolize::{
     CodeInfo, Input, Symbolized, Symbolizer,
     source::{Elf, Source},
 };
 
-use super::{Frame, unwind::Place};
+use super::{Frame, modules::Module, unwind::Place};
+
+/// Most places whose names are remembered.
+const PLACES: usize = 4096;
 
 /// Looks up names.
-pub(super) struct Symbols(Symbolizer);
+pub(super) struct Symbols {
+    symbolizer: Symbolizer,
+    /// What was found at places: endings of the same kind come from the same ones.
+    /// Each holds its module, so that another cannot come to have its address.
+    known: HashMap<(*const Module, u64), (Rc<Module>, Vec<Frame>)>,
+}
 
 impl Symbols {
     pub(super) fn new() -> Self {
-        Self(Symbolizer::new())
+        Self {
+            symbolizer: Symbolizer::new(),
+            known: HashMap::new(),
+        }
     }
 
     /// The functions at a place: those that were inlined there first.
-    pub(super) fn frames(&self, place: &Place) -> Vec<Frame> {
+    pub(super) fn frames(&mut self, place: &Place) -> Vec<Frame> {
+        let key = (Rc::as_ptr(&place.module), place.address);
+        if let Some((_, frames)) = self.known.get(&key) {
+            return frames.clone();
+        }
+        if self.known.len() >= PLACES {
+            self.known.clear();
+        }
+        let frames = self.look_up(place);
+        let known = (place.module.clone(), frames.clone());
+        self.known.insert(key, known);
+        frames
+    }
+
+    fn look_up(&self, place: &Place) -> Vec<Frame> {
         // By the open file: its path may be another's by now.
         let file = place.module.file.as_raw_fd();
         let path = PathBuf::from(format!("/proc/self/fd/{file}"));
@@ -31,7 +56,7 @@ impl Symbols {
             ..Frame::default()
         };
         let found = self
-            .0
+            .symbolizer
             .symbolize_single(&source, Input::VirtOffset(place.address));
         let Ok(Symbolized::Sym(symbol)) = found else {
             return vec![bare];
@@ -39,7 +64,7 @@ impl Symbols {
         // Debug information has bare names (`poll`), the symbol table whole ones
         // (`hyper::…::Conn::poll`). That of another function is worse than none.
         let whole = match self
-            .0
+            .symbolizer
             .symbolize_single(&Source::Elf(plain), Input::VirtOffset(place.address))
         {
             Ok(Symbolized::Sym(whole)) if whole.addr == symbol.addr => Some(whole.name),

@@ -103,7 +103,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         print(arguments, "per-call", result)?;
     }
     if wanted(Name::ProbeEffect) {
-        let result = probe_effect::measure(&truncwatch, arguments.connections, !arguments.no_strace)?;
+        let result =
+            probe_effect::measure(&truncwatch, arguments.connections, !arguments.no_strace)?;
         print(arguments, "probe-effect", result)?;
     }
     if wanted(Name::Startup) {
