@@ -6,8 +6,23 @@ use crate::{OPERATION_LIMIT, Plain};
 /// System call numbers that the kernel side's table covers.
 pub const SYSCALL_LIMIT: usize = 512;
 
-/// A field that the running kernel does not have.
-pub const NO_FIELD: u32 = u32::MAX;
+/// Marks, in the kernel side's code, an instruction that moves a constant into a
+/// register in place of one of the first [`CONSTANTS`] bytes of [`Config`]: the
+/// value is this plus the field's offset. User space puts the field's value
+/// there before it loads the program. As an immediate it costs no load, and
+/// no line of a cache that is cold where it matters.
+///
+/// Positive as an `i32`, and no number that code has otherwise: user space
+/// takes every move of a number from here on for one of these.
+pub const CONSTANT_MARK: u32 = 0x5eed_0000;
+
+/// Bytes of [`Config`] that can be named so: all before its tables.
+pub const CONSTANTS: usize = core::mem::offset_of!(Config, comms);
+
+/// A field that the running kernel does not have. Positive as an `i32`, as all
+/// offsets are: the kernel side has them as immediates, which take their sign
+/// along.
+pub const NO_FIELD: u32 = i32::MAX as u32;
 
 /// Offsets of kernel structure fields, from the running kernel's BTF, in bytes
 /// from the start of the structure named first.
@@ -215,8 +230,6 @@ pub struct Config {
     pub cgroup_levels: u32,
     /// How many of `comms` there are.
     pub comm_count: u32,
-    /// The names that the filter by name passes.
-    pub comms: [Comm; COMMS],
     /// The watching process itself, which is never watched.
     pub own_tgid: u32,
     /// Bytes in the ring buffer at which the reader is woken at once; below
@@ -224,6 +237,11 @@ pub struct Config {
     pub wake_at: u32,
     /// 1: stacks are copied.
     pub stacks: u32,
+    /// Slots for connections ([`crate::SLOTS`], or fewer), less one.
+    pub slot_mask: u32,
+    // Tables, read from memory: all above are constants to the kernel side.
+    /// The names that the filter by name passes.
+    pub comms: [Comm; COMMS],
     /// Per system call number, an [`crate::Arguments`] code, with
     /// [`crate::RECEIVES`] added for those that receive.
     pub arguments: [u8; SYSCALL_LIMIT],

@@ -68,76 +68,100 @@ pub struct CallEntry {
 // SAFETY: repr(C), integers only, 32 bytes without padding.
 unsafe impl Plain for CallEntry {}
 
-/// A socket's counters. The value of the kernel's connection map, whose key
-/// is the socket's cookie.
+/// A socket's counters.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
-    // What every call touches: 64 bytes, one cache line as a rule.
+    // What every call touches: 64 bytes, one cache line in a [`Slot`].
+    /// The socket's cookie (`SO_COOKIE`, socket(7)); 0 in a free [`Slot`].
+    pub cookie: u64,
     /// Bytes that receives have returned since tracking began (a peek does
     /// not count).
     pub received: u64,
-    /// Offset of the last head sampled while receiving.
-    pub receive_head: u64,
-    /// See [`flag`].
-    pub receive_flags: u32,
-    /// Last error of a receive that means the peer is gone, as a positive errno
-    /// (`ECONNRESET`, `ETIMEDOUT`); 0 if none.
-    pub receive_errno: u32,
-    /// Calls entered in the ring so far; the next goes to this number modulo
-    /// [`CALL_RING`].
-    pub call_count: u32,
-    /// The descriptor it was last used by, or -1.
-    pub fd: i32,
-    /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
-    pub family: u16,
-    /// Explicit padding.
-    pub pad: u16,
-    /// See [`flag`].
-    pub send_flags: u32,
     /// Bytes that sends have returned as accepted since tracking began.
     pub sent: u64,
-    /// Offset of the last head sampled while sending.
-    pub send_head: u64,
-    /// Number of the next record.
-    pub seq: u32,
-    /// 1: seen from its beginning, its `accept` or `connect` was watched, so
-    /// that offset 0 is the first byte of the stream.
-    pub fresh: u32,
-    // What sends and endings touch: 64 more.
     /// When a send last returned a positive count; 0 if never.
     pub sent_ns: u64,
     /// Bytes offered by the last send call; [`u64::MAX`] if not known.
     pub last_offered: u64,
     /// What the last send call returned: bytes, or a negative errno.
-    pub last_result: i64,
+    pub last_result: i32,
+    /// See [`flag`].
+    pub receive_flags: u32,
+    /// See [`flag`].
+    pub send_flags: u32,
+    /// Calls entered in the ring so far; the next goes to this number modulo
+    /// [`CALL_RING`].
+    pub call_count: u32,
+    /// The descriptor it was last used by, or -1.
+    pub fd: i32,
+    /// Number of the next record.
+    pub seq: u32,
+    // What beginnings and endings touch: 64 more.
+    /// Offset of the last head sampled while receiving.
+    pub receive_head: u64,
+    /// Offset of the last head sampled while sending.
+    pub send_head: u64,
+    /// Last error of a receive that means the peer is gone, as a positive errno
+    /// (`ECONNRESET`, `ETIMEDOUT`); 0 if none.
+    pub receive_errno: u32,
     /// Last error of a send, likewise (`EPIPE` too).
     pub send_errno: u32,
     /// See [`flag`].
     pub end_flags: u32,
-    /// The process that first used it while watched.
-    pub tgid: u32,
-    /// Messages that the `sendmmsg` in progress has sent so far.
-    pub mmsg_sent: u32,
-    /// The thread that makes it.
-    pub mmsg_tid: u32,
     /// Endings that took the last reference: only the first is told.
     pub released: u32,
+    /// 1: seen from its beginning, its `accept` or `connect` was watched, so
+    /// that offset 0 is the first byte of the stream.
+    pub fresh: u32,
+    /// The process that first used it while watched.
+    pub tgid: u32,
     /// First bytes sent.
     pub first_sent: [u8; FIRST_BYTES],
     /// First bytes received.
     pub first_received: [u8; FIRST_BYTES],
-    /// The last calls, a ring.
-    pub calls: [CallEntry; CALL_RING],
     /// When tracking began.
     pub born_ns: u64,
+    /// The last calls, a ring.
+    pub calls: [CallEntry; CALL_RING],
     /// Inode number, as in `socket:[N]` of `/proc/PID/fd`.
     pub inode: u64,
+    /// Messages that the `sendmmsg` in progress has sent so far.
+    pub mmsg_sent: u32,
+    /// The thread that makes it.
+    pub mmsg_tid: u32,
+    /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
+    pub family: u16,
+    /// Explicit padding.
+    pub pad: [u16; 3],
 }
 
-// SAFETY: repr(C), integers and arrays of them; 9*8 + 13*4 + 2*2 + 2*8 +
-// 32*CALL_RING bytes, each field at a multiple of its size, without padding.
+// SAFETY: repr(C), integers and arrays of them; two times 64 bytes, the ring and
+// 24 more, each field at a multiple of its size, without padding.
 unsafe impl Plain for Connection {}
+
+/// Most connections that have a slot; a power of two.
+pub const SLOTS: u32 = 8192;
+
+/// A place for one connection, in the map that user space has in its memory too.
+/// The connection with a cookie has the slot of its last bits, if that is free
+/// when it is taken up; else an entry in a hash map.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// The connection; its cookie is 0 if there is none.
+    pub connection: Connection,
+    /// Connections of this slot's that are in the hash map: where there are none,
+    /// it need not be asked.
+    pub elsewhere: u64,
+    /// Explicit padding.
+    pub pad: [u64; 4],
+}
+
+const _: () = assert!(
+    size_of::<Connection>() == 408 && size_of::<Slot>() == 448,
+    "a slot is seven cache lines, without padding"
+);
 
 impl Connection {
     /// Before the first byte.

@@ -18,6 +18,7 @@ mod end;
 mod header;
 mod hint;
 mod open;
+mod process;
 mod sample;
 mod stack;
 mod stats;
@@ -27,13 +28,15 @@ pub use call::{
     call_name,
 };
 pub use config::{
-    CGROUP_LEVELS, COMMS, Comm, Config, Fields, NO_FIELD, Registers, SYSCALL_LIMIT, filter,
+    CGROUP_LEVELS, COMMS, CONSTANT_MARK, CONSTANTS, Comm, Config, Fields, NO_FIELD, Registers,
+    SYSCALL_LIMIT, filter,
 };
-pub use connection::{CALL_RING, CallEntry, Connection, FIRST_BYTES, flag};
+pub use connection::{CALL_RING, CallEntry, Connection, FIRST_BYTES, SLOTS, Slot, flag};
 pub use end::{BY_URING, End, EndKind, SocketInfo, UNIX_PATH_LEN, family, tcp_state};
 pub use header::{Header, Kind};
 pub use hint::{HINT_SLOTS, Hint, hint_slot};
 pub use open::Open;
+pub use process::{PROCESS_LIMIT, PROCESS_WORDS, process_bit};
 pub use sample::{EDGE_END, EDGE_START, SAMPLE_LEN, Sample};
 pub use stack::{REGISTER_WORDS, STACK_PIECE, STACK_PIECES, StackCopy, StackPiece};
 pub use stats::Stat;

@@ -14,24 +14,21 @@ pub enum Stat {
     Unreadable = 3,
     /// Descriptors of an ending process that were beyond the walk's bound.
     ExitWalkCut = 4,
-    /// Processes to follow that found the process map full.
-    ProcessesFull = 5,
     /// Socket calls by 32-bit processes, whose arguments are laid out
     /// differently and whose endings are not seen.
-    Compat = 6,
+    Compat = 5,
     /// Pieces of stacks that found their ring buffer full.
-    StacksFull = 7,
+    StacksFull = 6,
 }
 
 impl Stat {
     /// All of them, in slot order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Connections,
         Self::RingFull,
         Self::ConnectionsFull,
         Self::Unreadable,
         Self::ExitWalkCut,
-        Self::ProcessesFull,
         Self::Compat,
         Self::StacksFull,
     ];
@@ -47,7 +44,6 @@ impl Stat {
             Self::ConnectionsFull => "connections-full",
             Self::Unreadable => "unreadable",
             Self::ExitWalkCut => "exit-walk-cut",
-            Self::ProcessesFull => "processes-full",
             Self::Compat => "32-bit",
             Self::StacksFull => "stacks-full",
         }

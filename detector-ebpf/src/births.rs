@@ -8,7 +8,7 @@ use aya_ebpf::{helpers::bpf_probe_read_user, macros::tracepoint, programs::Trace
 use crate::{
     filter::passes,
     kernel::{File, Socket, open_file},
-    maps::BIRTHS,
+    maps::{BIRTH_SLOTS, BIRTHS, Birth},
     memory::SystemCall,
     ring::current,
 };
@@ -95,26 +95,36 @@ fn is_born(fd: i32, new: impl Fn(Socket) -> bool) {
 }
 
 #[inline(always)]
+fn place(inode: u64) -> Option<*mut Birth> {
+    BIRTHS.get_ptr_mut((inode & (u64::from(BIRTH_SLOTS) - 1)) as u32)
+}
+
+#[inline(always)]
 fn remember(socket: Socket, inode: u64) {
-    // The map is LRU: an insert that fails leaves the connection unproved.
-    if BIRTHS.insert(&socket.0.0, &inode, 0).is_err() {}
+    if let Some(born) = place(inode) {
+        let birth = Birth {
+            socket: socket.0.0,
+            inode,
+        };
+        // SAFETY: a live map value. Should another CPU write a birth here at the
+        // same time, what is left may be neither's, and is then taken for none.
+        unsafe { born.write_volatile(birth) };
+    }
 }
 
 /// Whether this socket's birth was seen; `true` once, when it moves its first
 /// byte.
 #[inline(always)]
 pub(crate) fn take_birth(socket: Socket, inode: u64) -> bool {
-    let Some(born) = BIRTHS.get_ptr_mut(&socket.0.0) else {
+    let Some(born) = place(inode) else {
         return false;
     };
-    // SAFETY: a live map value. It stays until the socket's end, or until it is
-    // pushed out: removing it here would cost the first call more.
-    unsafe { core::mem::replace(&mut *born, 0) == inode && inode != 0 }
-}
-
-/// The socket is gone: its address may become another's.
-#[inline(always)]
-pub(crate) fn forget_birth(socket: Socket) {
-    // Absent is as good as removed.
-    if BIRTHS.remove(&socket.0.0).is_err() {}
+    // SAFETY: a live map value.
+    let birth = unsafe { born.read_volatile() };
+    if birth.socket != socket.0.0 || birth.inode != inode || inode == 0 {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { (&raw mut (*born).socket).write_volatile(0) };
+    true
 }

@@ -17,9 +17,11 @@ use detector_common::{Connection, End, EndKind, Kind, SocketInfo, StackCopy, Sta
 
 use crate::{
     atomic::fetch_add_u32,
-    births::forget_birth,
+    config::config,
+    connections::{find, remove},
     kernel::{File, Socket, copy, current_task, descriptors, open_file},
-    maps::{CONNECTIONS, PROCESSES, RECORDS, WORDS, config, count, watched},
+    maps::{RECORDS, WORDS, count},
+    processes::{leave, watched},
     ring::{Moment, current, header, wake},
     stack::{Amount, Circumstances, copy_stack, wanted},
 };
@@ -227,8 +229,7 @@ fn process_exit(_context: BtfTracePointContext) -> i32 {
     walk.others = u32::from(table_shared_outside());
     walk.run();
     if config!(watch_all) == 0 {
-        // Absent is as good as removed.
-        if PROCESSES.remove(&tgid).is_err() {}
+        leave(tgid);
     }
     0
 }
@@ -403,7 +404,7 @@ pub(crate) fn tracked(cookie: u64) -> Option<&'static mut Connection> {
     if cookie == 0 {
         return None;
     }
-    let connection = CONNECTIONS.get_ptr_mut(&cookie)?;
+    let connection = find(cookie)?;
     // SAFETY: a live map value; the fields that several CPUs write at once
     // are added to atomically.
     Some(unsafe { &mut *connection })
@@ -428,9 +429,6 @@ pub(crate) fn release(file: File, socket: Socket, kind: EndKind, how: u32, fd: i
 #[inline(always)]
 fn release_one(socket: Socket, ending: &Ending) {
     let references = ending.references;
-    if references == 1 {
-        forget_birth(socket);
-    }
     let cookie = socket.cookie();
     let Some(connection) = tracked(cookie) else {
         return;
@@ -442,8 +440,8 @@ fn release_one(socket: Socket, ending: &Ending) {
         return;
     }
     ending.emit(cookie, connection, socket);
-    if references == 1 && CONNECTIONS.remove(&cookie).is_err() {
-        // Another CPU removed it: gone either way.
+    if references == 1 {
+        remove(cookie);
     }
 }
 

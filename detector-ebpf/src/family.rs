@@ -1,12 +1,11 @@
 //! Children of watched processes (`--follow`), from their first instruction.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use detector_common::Stat;
-
 use crate::{
+    config::config,
     kernel::Address,
-    maps::{PROCESSES, config, count},
+    processes::{is_member, join},
 };
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 /// `sched_process_fork`: `(struct task_struct *parent, struct task_struct
 /// *child)`, before the child runs. Checked: 5.15 to 6.18.
@@ -22,11 +21,8 @@ fn fork(context: BtfTracePointContext) -> i32 {
         return 0;
     };
     // A new thread has its process's number.
-    if parent != child
-        && PROCESSES.get_ptr(&parent).is_some()
-        && PROCESSES.insert(&child, &0, 0).is_err()
-    {
-        count(Stat::ProcessesFull);
+    if parent != child && is_member(parent) {
+        join(child);
     }
     0
 }

@@ -1,4 +1,4 @@
-//! Which processes and connections are watched, of those that `maps::watched`
+//! Which processes and connections are watched, of those that `processes.rs`
 //! does not name: by the process's name, its control group, a port.
 //!
 //! Asked where a connection is taken up and where it is born, not per call: a
@@ -7,11 +7,13 @@
 //! out its code.
 
 use aya_ebpf::helpers::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_comm};
-use detector_common::{CGROUP_LEVELS, COMMS, Comm, Stat, family, filter};
+use detector_common::{CGROUP_LEVELS, COMMS, Comm, family, filter};
 
 use crate::{
+    config::config,
     kernel::{Socket, current_task},
-    maps::{CGROUPS, CONFIG, PORTS, PROCESSES, config, count, watched},
+    maps::{CGROUPS, CONFIG, PORTS},
+    processes::{is_member, join, watched},
     ring::current,
 };
 
@@ -21,14 +23,11 @@ pub(crate) fn takes_up(tgid: u32, socket: Socket) -> bool {
     if !passes(tgid) {
         return false;
     }
-    if config!(filters) & filter::PORT != 0 && !port_passes(socket) {
+    if config!(filters) as u32 & filter::PORT != 0 && !port_passes(socket) {
         return false;
     }
-    if config!(join) != 0
-        && PROCESSES.get_ptr(&tgid).is_none()
-        && PROCESSES.insert(&tgid, &0, 0).is_err()
-    {
-        count(Stat::ProcessesFull);
+    if config!(join) != 0 && !is_member(tgid) {
+        join(tgid);
     }
     true
 }
@@ -40,10 +39,10 @@ pub(crate) fn passes(tgid: u32) -> bool {
         if !watched(tgid) {
             return false;
         }
-    } else if tgid == config!(own_tgid) {
+    } else if u64::from(tgid) == config!(own_tgid) {
         return false;
     }
-    let filters = config!(filters);
+    let filters = config!(filters) as u32;
     // The group first: it costs less to ask for.
     (filters & filter::CGROUP == 0 || cgroup_passes())
         && (filters & filter::COMM == 0 || comm_passes())

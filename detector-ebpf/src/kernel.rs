@@ -5,12 +5,15 @@
 //! field's comment in `detector_common::Fields` says so.
 
 use aya_ebpf::helpers::{
-    bpf_get_current_task, bpf_probe_read_kernel, bpf_probe_read_kernel_buf,
-    generated::bpf_probe_read_kernel as probe_read_kernel,
+    bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel,
+    bpf_probe_read_kernel_buf, generated::bpf_probe_read_kernel as probe_read_kernel,
 };
-use detector_common::{NO_FIELD, SocketInfo, Stat, UNIX_PATH_LEN, family};
+use detector_common::{SocketInfo, Stat, UNIX_PATH_LEN, family};
 
-use crate::maps::{config, count};
+use crate::{
+    config::{config, has},
+    maps::count,
+};
 
 /// A kernel address. Never dereferenced: read through the helper that
 /// survives a bad one.
@@ -20,14 +23,14 @@ pub(crate) struct Address(pub(crate) u64);
 impl Address {
     /// The value of type `T` at `offset` bytes from here.
     #[inline(always)]
-    pub(crate) fn read<T: Copy>(self, offset: u32) -> Option<T> {
+    pub(crate) fn read<T: Copy>(self, offset: u64) -> Option<T> {
         // SAFETY: the helper checks the address and fails cleanly.
-        unsafe { bpf_probe_read_kernel((self.0 + u64::from(offset)) as *const T) }.ok()
+        unsafe { bpf_probe_read_kernel((self.0 + offset) as *const T) }.ok()
     }
 
     /// The address that is stored there; `None` for a null pointer.
     #[inline(always)]
-    pub(crate) fn follow(self, offset: u32) -> Option<Self> {
+    pub(crate) fn follow(self, offset: u64) -> Option<Self> {
         let next: u64 = self.read(offset)?;
         (next != 0).then_some(Self(next))
     }
@@ -65,14 +68,38 @@ pub(crate) fn descriptors() -> Option<DescriptorTable> {
 #[inline(always)]
 pub(crate) fn open_file(fd: i32) -> Option<File> {
     let number = u32::try_from(fd).ok()?;
-    let table = current_task()
-        .follow(config!(fields.task_files))?
-        .follow(config!(fields.files_fdt))?;
-    if number >= table.read(config!(fields.fdtable_max_fds))? {
+    let (files_at, table_at) = (config!(fields.task_files), config!(fields.files_fdt));
+    let (size_at, array_at) = (config!(fields.fdtable_max_fds), config!(fields.fdtable_fd));
+    // As far as the verifier knows the types: that costs no call.
+    // SAFETY: fields of the running task, and of what they point to; the verifier
+    // checks the offsets.
+    let (size, array) = unsafe {
+        let task: *const u8 = bpf_get_current_task_btf().cast();
+        let files: *const u8 = field(task, files_at);
+        if files.is_null() {
+            return None;
+        }
+        let table: *const u8 = field(files, table_at);
+        if table.is_null() {
+            return None;
+        }
+        (field::<u32>(table, size_at), field::<u64>(table, array_at))
+    };
+    if number >= size {
         return None;
     }
-    let files = table.follow(config!(fields.fdtable_fd))?;
-    Address(files.0 + u64::from(number) * 8).follow(0).map(File)
+    Address(array + u64::from(number) * 8).follow(0).map(File)
+}
+
+/// Reads a field through a pointer whose type the verifier knows.
+///
+/// # Safety
+///
+/// The structure has a field of type `T` at the offset.
+#[inline(always)]
+pub(crate) unsafe fn field<T>(structure: *const u8, offset: u64) -> T {
+    // SAFETY: promised by the caller, checked by the verifier.
+    unsafe { core::ptr::read_volatile(structure.add(offset as usize).cast::<T>()) }
 }
 
 impl DescriptorTable {
@@ -141,7 +168,7 @@ impl File {
         // `f_ref` counts from 0 for one reference, `f_count` from 1.
         (counter as u32)
             .wrapping_add(1)
-            .wrapping_sub(config!(fields.file_one_reference))
+            .wrapping_sub(config!(fields.file_one_reference) as u32)
     }
 }
 
@@ -235,7 +262,7 @@ impl Socket {
                 self.describe_ports(info);
             }
             family::INET6 => {
-                if config!(fields.sock_v6_saddr) != NO_FIELD {
+                if has!(fields.sock_v6_saddr) {
                     info.local = self
                         .0
                         .read(config!(fields.sock_v6_saddr))
@@ -272,7 +299,7 @@ impl Socket {
     /// What a close would do to bytes that are on their way.
     #[inline(always)]
     fn describe_queues(self, info: &mut SocketInfo) {
-        if config!(fields.tcp_rcv_nxt) == NO_FIELD {
+        if !has!(fields.tcp_rcv_nxt) {
             return;
         }
         let number = |field| self.0.read::<u32>(field).unwrap_or(0);
@@ -302,12 +329,12 @@ impl Socket {
 
     #[inline(always)]
     fn describe_unix(self, info: &mut SocketInfo) {
-        if config!(fields.sock_peer_pid) != NO_FIELD
+        if has!(fields.sock_peer_pid)
             && let Some(pid) = self.0.follow(config!(fields.sock_peer_pid))
         {
             info.peer_pid = pid.read(config!(fields.pid_number)).unwrap_or(0);
         }
-        if config!(fields.unix_addr) == NO_FIELD {
+        if !has!(fields.unix_addr) {
             return;
         }
         let Some(address) = self.0.follow(config!(fields.unix_addr)) else {
@@ -321,7 +348,7 @@ impl Socket {
         }
         // The whole array is read: what lies beyond the length is within the
         // allocation or makes the read fail, then byte by byte would not help.
-        let path = (address.0 + u64::from(config!(fields.unix_addr_name)) + 2) as *const u8;
+        let path = (address.0 + config!(fields.unix_addr_name) + 2) as *const u8;
         let wanted = path_length as usize & 127;
         if wanted > UNIX_PATH_LEN {
             return;

@@ -14,11 +14,14 @@
 //! | `uring.rs`   | what io_uring does without a system call |
 //! | `atomic.rs`  | adds that other CPUs may make at the same time |
 //! | `births.rs`  | accept and connect: connections seen from their first byte |
+//! | `config.rs`  | what user space told at load, as constants in the code |
+//! | `connections.rs` | where connections are kept |
 //! | `family.rs`  | fork: children of watched processes |
 //! | `filter.rs`  | which processes and connections are watched |
 //! | `kernel.rs`  | reads kernel structures by the offsets found at load |
 //! | `memory.rs`  | reads the process's buffers |
 //! | `stack.rs`   | the stack of a thread that ends a connection |
+//! | `processes.rs` | which processes are watched by their number |
 //! | `ring.rs`    | writes records |
 //! | `scratch.rs` | room for what does not fit on the stack |
 //! | `maps.rs`    | the maps, and what happens when one is full |
@@ -32,6 +35,8 @@
 
 mod atomic;
 mod births;
+mod config;
+mod connections;
 mod endings;
 mod family;
 mod filter;
@@ -39,6 +44,7 @@ mod kernel;
 mod maps;
 mod memory;
 mod opening;
+mod processes;
 mod ring;
 mod sampling;
 mod scratch;

@@ -5,31 +5,27 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use detector_common::{Config, Connection, HINT_SLOTS, Hint, Stat, hint_slot};
+use detector_common::{Config, Connection, HINT_SLOTS, Hint, PROCESS_WORDS, Slot, Stat, hint_slot};
 
-/// Set by user space at load and then read-only, so that the verifier knows
-/// the values.
+/// Set by user space at load and then read-only. What comes before its tables is
+/// read by `config!` only (`config.rs`).
 #[unsafe(no_mangle)]
 pub(crate) static CONFIG: Config = Config::UNSET;
 
-/// One value of the configuration, read so that the compiler keeps the load
-/// (the value at build time is not the value at load).
-macro_rules! config {
-    ($($field:ident).+) => {
-        // SAFETY: a field of a static that lives as long as the program.
-        unsafe { core::ptr::read_volatile(&raw const $crate::maps::CONFIG.$($field).+) }
-    };
-}
-pub(crate) use config;
+/// Connections that have a slot. An array: to find one costs no call of the
+/// kernel's, and to take one up no memory that it has to find.
+#[map]
+pub(crate) static SLOTS: Array<Slot> = Array::with_max_entries(detector_common::SLOTS, MMAPABLE);
 
-/// Sockets by cookie.
+/// Connections whose slot another has, by cookie.
 #[map]
 pub(crate) static CONNECTIONS: HashMap<u64, Connection> =
     HashMap::with_max_entries(131_072, BPF_F_NO_PREALLOC);
 
-/// Watched processes by thread group; the value is not used.
+/// Watched processes: a bit per thread group, for all that there may be
+/// (`PID_MAX_LIMIT`, include/linux/threads.h).
 #[map]
-pub(crate) static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(16_384, 0);
+pub(crate) static PROCESSES: Array<u64> = Array::with_max_entries(PROCESS_WORDS, MMAPABLE);
 
 /// Identifiers of the control groups that the filter by group passes, with all
 /// below them. A unit that is started anew has a new one. The value is not
@@ -41,12 +37,29 @@ pub(crate) static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1024, 0
 #[map]
 pub(crate) static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(256, 0);
 
-/// Sockets whose accept or connect was seen: the kernel address of the `struct
-/// sock`, to the inode number that makes it unmistakable, or to 0 once it moved
-/// bytes. An entry that is pushed out before that costs the judgement of the
-/// connection's first message (it is then taken as joined in mid-stream).
+/// Sockets whose accept or connect was seen and that have not moved bytes yet, by
+/// the last bits of their inode number (`births.rs`). Those numbers are given out
+/// in order, so that one makes way only for a socket that came so many files
+/// later; that costs the judgement of the first message of the older (it is then
+/// taken as joined in mid-stream).
 #[map]
-pub(crate) static BIRTHS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16_384, 0);
+pub(crate) static BIRTHS: Array<Birth> = Array::with_max_entries(BIRTH_SLOTS, 0);
+
+/// A socket whose birth was seen. The address alone may become another's, and an
+/// inode number is given anew after 2^32 others (`get_next_ino`, fs/inode.c); both
+/// together are taken for no other socket, so that an entry of one that never
+/// moved a byte may stay.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Birth {
+    /// The address of its `struct sock`; 0 once it moved bytes.
+    pub(crate) socket: u64,
+    /// Its inode number.
+    pub(crate) inode: u64,
+}
+
+/// Entries of [`BIRTHS`]; a power of two.
+pub(crate) const BIRTH_SLOTS: u32 = 1 << 16;
 
 /// All records.
 #[map]
@@ -113,13 +126,4 @@ pub(crate) fn count(stat: Stat) {
         // SAFETY: a slot of this CPU, valid until the program ends.
         unsafe { *slot += 1 };
     }
-}
-
-/// Whether the current process is watched.
-#[inline(always)]
-pub(crate) fn watched(tgid: u32) -> bool {
-    if config!(watch_all) != 0 {
-        return tgid != config!(own_tgid);
-    }
-    PROCESSES.get_ptr(&tgid).is_some()
 }

@@ -15,11 +15,11 @@ use aya_ebpf::{
     macros::map,
     maps::Array,
 };
-use detector_common::{Arguments, NO_FIELD, OPERATION, RECEIVES, SAMPLE_LEN, SYSCALL_LIMIT};
+use detector_common::{Arguments, OPERATION, RECEIVES, SAMPLE_LEN, SYSCALL_LIMIT};
 
 use crate::{
-    kernel::{Socket, open_file},
-    maps::config,
+    config::{config, has},
+    kernel::{Socket, field, open_file},
     ring::Moment,
     scratch::{BEHIND, Scratch, Way, scratch},
     uring,
@@ -31,8 +31,9 @@ use crate::{
 pub(crate) struct SystemCall {
     /// As in `detector_common::CallEntry`.
     pub(crate) number: u32,
-    /// An [`Arguments`] code.
-    arguments: u8,
+    /// An [`Arguments`] code. As wide as the others: a structure with padding is
+    /// copied byte by byte.
+    arguments: u32,
     /// The descriptor, or -1 where there is none.
     fd: i32,
     /// Of the buffer, of the vectors, or of the message's header.
@@ -41,6 +42,12 @@ pub(crate) struct SystemCall {
     length: u64,
     /// Of a `sendmmsg`: the number of the message being sent.
     message: u32,
+}
+
+/// The same number as the structure has it.
+#[inline(always)]
+const fn code(arguments: Arguments) -> u32 {
+    arguments.code() as u32
 }
 
 /// `PF_IO_WORKER` and `PF_KTHREAD` (include/linux/sched.h).
@@ -64,17 +71,6 @@ impl Task {
         // SAFETY: the helper cannot fail for the current task.
         unsafe { bpf_task_pt_regs(self.0.cast_mut().cast()) as *const u8 }
     }
-}
-
-/// Reads a field through a pointer whose type the verifier knows.
-///
-/// # Safety
-///
-/// The structure has a field of type `T` at the offset.
-#[inline(always)]
-pub(crate) unsafe fn field<T>(structure: *const u8, offset: u32) -> T {
-    // SAFETY: promised by the caller, checked by the verifier.
-    unsafe { core::ptr::read_volatile(structure.add(offset as usize).cast::<T>()) }
 }
 
 /// A register. Evaluated each time: keep what is used often.
@@ -114,7 +110,7 @@ const NO_PIECE: Piece = Piece { base: 0, length: 0 };
 /// else.
 #[inline(always)]
 pub(crate) fn is_compat() -> bool {
-    config!(registers.code_segment) != NO_FIELD
+    has!(registers.code_segment)
         && register!(Task::current().registers(), code_segment) & 0xffff == USER32_CS
 }
 
@@ -151,10 +147,10 @@ impl SystemCall {
             };
             // A thread that waits in a read may be sending for io_uring.
             if sending == (code & RECEIVES == 0) {
-                this.arguments = code & !RECEIVES;
+                this.arguments = u32::from(code & !RECEIVES);
             }
         }
-        if io_uring_at != NO_FIELD {
+        if has!(fields.task_io_uring) {
             // SAFETY: as above.
             let context: u64 = unsafe { field(task.0, io_uring_at) };
             if context != 0 || kernel {
@@ -167,6 +163,10 @@ impl SystemCall {
         if this.is(Arguments::Opaque) {
             this.fd = -1;
         }
+        // Else the verifier follows each kind of call to the end of the program.
+        this.arguments = forget(this.arguments) as u32;
+        this.number = forget(this.number) as u32;
+        this.fd = forget(this.fd as u32) as i32;
         (this, moment)
     }
 
@@ -180,7 +180,7 @@ impl SystemCall {
                 // SAFETY: as register! does; on arm64 the field has four bytes.
                 unsafe { field(registers, at) }
             },
-            arguments: Arguments::Opaque.code(),
+            arguments: code(Arguments::Opaque),
             fd: register!(registers, arg0) as i32,
             pointer: register!(registers, arg1),
             length: register!(registers, arg2),
@@ -193,7 +193,7 @@ impl SystemCall {
     pub(crate) fn operation(code: u8, arguments: u8, fd: i32, bytes: Piece) -> Self {
         Self {
             number: u32::from(OPERATION) | u32::from(code),
-            arguments,
+            arguments: u32::from(arguments),
             fd,
             pointer: bytes.base,
             length: bytes.length,
@@ -208,7 +208,7 @@ impl SystemCall {
         if let Some(operation) = uring::operation(sk, tid, sending, kernel) {
             *self = operation;
         } else if !self.names(sk) {
-            self.arguments = Arguments::Opaque.code();
+            self.arguments = code(Arguments::Opaque);
         }
     }
 
@@ -224,14 +224,14 @@ impl SystemCall {
     #[inline(always)]
     pub(crate) fn ending() -> Self {
         Self {
-            arguments: Arguments::File.code(),
+            arguments: code(Arguments::File),
             ..Self::in_registers(Task::current())
         }
     }
 
     #[inline(always)]
     fn is(&self, arguments: Arguments) -> bool {
-        self.arguments == arguments.code()
+        self.arguments == code(arguments)
     }
 
     /// Whether the bytes it moves are in user memory that can be looked at.
@@ -529,8 +529,8 @@ fn read_piece(scratch: *mut Scratch, at: u32, length: u32, from: u64) -> bool {
 /// The same number, of which the compiler no longer knows the bounds: it then
 /// keeps the check that follows, on the very register that the verifier sees.
 #[inline(always)]
-pub(crate) fn forget(number: u32) -> u64 {
-    let mut number = u64::from(number);
+pub(crate) fn forget(number: impl Into<u64>) -> u64 {
+    let mut number = number.into();
     // SAFETY: copies a register to itself (an empty body would leave two lines
     // of source for one instruction, which the kernel refuses).
     unsafe {

@@ -9,16 +9,15 @@ use detector_common::{Connection, Kind, Open, Stat, family, flag};
 
 use crate::{
     births::take_birth,
+    config::config,
+    connections::{find, make},
     filter::takes_up,
-    kernel::{Address, MPTCP, STREAM, Socket, TCP},
-    maps::{CONNECTIONS, RECORDS, config, count, watched},
-    memory::{field, is_compat},
+    kernel::{Address, MPTCP, STREAM, Socket, TCP, field},
+    maps::{RECORDS, count},
+    memory::is_compat,
+    processes::watched,
     ring::{Moment, current, header, wake},
 };
-
-/// An entry as it begins.
-#[unsafe(no_mangle)]
-static EMPTY: Connection = Connection::EMPTY;
 
 /// The entry of the socket that the tracepoint names, made if the process is
 /// watched and the socket may carry HTTP. A socket that is tracked is counted
@@ -35,7 +34,7 @@ pub(crate) fn connection_of(
     // offset.
     let mut cookie: u64 = unsafe { field(sk, cookie_at) };
     if cookie != 0
-        && let Some(found) = CONNECTIONS.get_ptr_mut(&cookie)
+        && let Some(found) = find(cookie)
     {
         return Some((cookie, socket, found));
     }
@@ -115,10 +114,7 @@ fn take_up(context: &BtfTracePointContext, found_cookie: &mut u64) -> *mut Conne
     let cookie = unsafe { bpf_get_socket_cookie(sk) };
     *found_cookie = cookie;
     let fresh = take_birth(Socket(Address(sk as u64)), stream.inode);
-    // BPF_NOEXIST: another thread's entry, made meanwhile, stays.
-    let made = CONNECTIONS.insert(&cookie, &EMPTY, 1).is_ok();
-    let Some(found) = CONNECTIONS.get_ptr_mut(&cookie) else {
-        count(Stat::ConnectionsFull);
+    let Some((found, made)) = make(cookie) else {
         return nothing;
     };
     if made {
@@ -139,9 +135,10 @@ fn take_up(context: &BtfTracePointContext, found_cookie: &mut u64) -> *mut Conne
 /// sends nothing owes nothing, and a server that is slow to read its request
 /// loses other races than before.
 #[inline(never)]
-pub(crate) fn describe(cookie: u64, connection: &mut Connection, socket: Socket, moment: &Moment) {
+pub(crate) fn describe(cookie: u64, connection: &mut Connection, socket: Socket) {
     connection.send_flags |= flag::DESCRIBED;
-    let header = header(Kind::Open, cookie, connection, *moment);
+    let moment = Moment::now();
+    let header = header(Kind::Open, cookie, connection, moment);
     let Some(mut entry) = RECORDS.reserve::<Open>(0) else {
         count(Stat::RingFull);
         return;
@@ -154,5 +151,5 @@ pub(crate) fn describe(cookie: u64, connection: &mut Connection, socket: Socket,
         (*open).comm = bpf_get_current_comm().unwrap_or([0; 16]);
         socket.describe(&mut (*open).socket);
     }
-    entry.submit(wake(*moment));
+    entry.submit(wake(moment));
 }

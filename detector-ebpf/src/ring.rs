@@ -8,7 +8,8 @@ use detector_common::{Connection, Header, Kind, Stat};
 
 use crate::{
     atomic::fetch_add_u32,
-    maps::{RECORDS, config, count},
+    config::config,
+    maps::{RECORDS, count},
 };
 
 /// `BPF_RB_AVAIL_DATA` (include/uapi/linux/bpf.h).
@@ -71,7 +72,7 @@ pub(crate) fn header(
 #[inline(always)]
 pub(crate) fn wake(moment: Moment) -> u64 {
     let asked = (moment.time_ns >> 10) & 7 == 0;
-    if asked && RECORDS.query(AVAILABLE) >= u64::from(config!(wake_at)) {
+    if asked && RECORDS.query(AVAILABLE) >= config!(wake_at) {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)

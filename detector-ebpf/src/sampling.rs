@@ -28,7 +28,8 @@ use detector_common::{Connection, EDGE_END, EDGE_START, Kind, SAMPLE_LEN, Sample
 
 use crate::{
     atomic::fetch_add_u32,
-    maps::{CONNECTIONS, RECORDS, boundary, count},
+    connections::find,
+    maps::{RECORDS, boundary, count},
     memory::{Piece, SystemCall, forget},
     ring::{Moment, header, output, wake},
     scratch::{Scratch, Way, scratch},
@@ -111,13 +112,14 @@ pub(crate) fn look<W: Way>(
         call: *call,
         moved,
         moment,
-        next,
+        // Else the verifier follows each value to the end of the program.
+        next: forget(next),
     };
     if short {
         start.sample_head::<W>(connection, first.base);
         return;
     }
-    start.walk::<W>(connection);
+    start.walk::<W>();
 }
 
 /// Most bytes of a head that is sampled at once.
@@ -212,9 +214,11 @@ impl Start {
         entry.submit(wake(*moment));
     }
 
-    /// Samples what is wanted of the call's bytes.
+    /// Samples what is wanted of the call's bytes. The connection is looked up again
+    /// where it is needed: it may be in either of two maps, and the verifier would
+    /// follow each through all that comes here.
     #[inline(never)]
-    fn walk<W: Way>(&self, connection: &mut Connection) {
+    fn walk<W: Way>(&self) {
         let Some(scratch) = scratch::<W>() else {
             return;
         };
@@ -225,14 +229,14 @@ impl Start {
         walk.line = 0;
         walk.phase = Phase::HEAD;
         if self.next == Self::MORE {
-            walk.line = (*flags::<W>(connection) >> flag::LINE_SHIFT) & 3;
+            walk.line = (change_flags::<W>(self.moved.cookie, 0, 0) >> flag::LINE_SHIFT) & 3;
         } else if self.next != Self::HEAD {
             walk.phase = Phase::BODY;
             if self.next > self.moved.offset {
                 // The judge's boundary is within: what is there may be a head.
                 walk.at = (self.next - self.moved.offset) as u32;
                 if head_at::<W>(&self.call, self.moved, walk.at) {
-                    *head_offset::<W>(connection) = self.next;
+                    begin_head::<W>(self.moved.cookie, self.next);
                     walk.phase = Phase::HEAD;
                 }
             }
@@ -320,16 +324,11 @@ unsafe extern "C" fn turn<W: Way>(
     // SAFETY: the helper passes the key of the element; a field of this CPU's
     // scratch.
     let (index, walk) = unsafe { (*key, &mut (*scratch).walk) };
-    let Some(connection) = CONNECTIONS.get_ptr_mut(&walk.moved.cookie) else {
-        return 1;
-    };
-    // SAFETY: a live map value, as in traffic.rs.
-    let connection = unsafe { &mut *connection };
     let last = index + 1 == TURN_COUNT;
     let over = match walk.phase {
-        Phase::HEAD => walk.head::<W>(scratch, connection, last),
-        Phase::BODY => walk.body::<W>(connection),
-        _ => walk.chunk::<W>(connection, last),
+        Phase::HEAD => walk.head::<W>(scratch, last),
+        Phase::BODY => walk.body::<W>(),
+        _ => walk.chunk::<W>(last),
     };
     i64::from(over || last)
 }
@@ -343,24 +342,18 @@ impl Walk {
 
     /// Samples a head up to its end; `true` if the walk is over.
     #[inline(always)]
-    fn head<W: Way>(
-        &mut self,
-        scratch: *mut Scratch,
-        connection: &mut Connection,
-        last: bool,
-    ) -> bool {
-        let flags = flags::<W>(connection);
-        *flags &= !(flag::HEAD_OPEN | (3 << flag::LINE_SHIFT));
-        *flags |= flag::HEAD_SEEN;
-        if !self.gather::<W>(connection, SAMPLE_LEN as u32) {
+    fn head<W: Way>(&mut self, scratch: *mut Scratch, last: bool) -> bool {
+        let line = 3 << flag::LINE_SHIFT;
+        change_flags::<W>(self.moved.cookie, flag::HEAD_OPEN | line, flag::HEAD_SEEN);
+        if !self.gather::<W>(SAMPLE_LEN as u32) {
             return true;
         }
         let ended = scan::<W>(scratch, self.length, &mut self.line);
         if ended == 0 {
-            *crate::sampling::flags::<W>(connection) |=
-                flag::HEAD_OPEN | (self.line << flag::LINE_SHIFT);
+            let line = self.line << flag::LINE_SHIFT;
+            change_flags::<W>(self.moved.cookie, 0, flag::HEAD_OPEN | line);
             if self.left() > self.length && !last {
-                self.emit::<W>(connection, self.length, 0);
+                self.emit::<W>(self.length, 0);
                 self.at = self.at.wrapping_add(self.length);
                 return false;
             }
@@ -368,7 +361,7 @@ impl Walk {
         self.body = self.at.wrapping_add(ended);
         self.phase = Phase::CHUNKS;
         if !W::SENDS || ended == 0 || self.left() <= self.length {
-            self.finish::<W>(connection);
+            self.finish::<W>();
             return true;
         }
         false
@@ -376,18 +369,18 @@ impl Walk {
 
     /// Samples the first bytes of what is no head.
     #[inline(always)]
-    fn body<W: Way>(&mut self, connection: &mut Connection) -> bool {
+    fn body<W: Way>(&mut self) -> bool {
         let most = if self.left() <= SAMPLE_LEN as u32 {
             SAMPLE_LEN
         } else {
             EDGE_START
         };
-        if !self.gather::<W>(connection, most as u32) {
+        if !self.gather::<W>(most as u32) {
             return true;
         }
         self.phase = Phase::CHUNKS;
         if self.left() <= self.length {
-            self.finish::<W>(connection);
+            self.finish::<W>();
             return true;
         }
         false
@@ -396,7 +389,7 @@ impl Walk {
     /// Goes on to the next chunk, if one begins here, and samples its size
     /// (RFC 9112 section 7.1).
     #[inline(always)]
-    fn chunk<W: Way>(&mut self, connection: &mut Connection, last: bool) -> bool {
+    fn chunk<W: Way>(&mut self, last: bool) -> bool {
         let line = size_line::<W>(&self.call, self.moved, self.body);
         let next = match line {
             Some((line, size)) if size > 0 => {
@@ -407,7 +400,7 @@ impl Walk {
             _ => u64::MAX,
         };
         if next >= u64::from(self.moved.bytes) || last {
-            self.finish::<W>(connection);
+            self.finish::<W>();
             return true;
         }
         let next = next as u32;
@@ -416,25 +409,26 @@ impl Walk {
         if !ends && next.wrapping_add(SIZE_LINE) <= self.at.wrapping_add(self.length) {
             return false;
         }
-        self.emit::<W>(connection, next.wrapping_sub(self.at), 0);
+        self.emit::<W>(next.wrapping_sub(self.at), 0);
         self.at = next;
         let most = if ends { SAMPLE_LEN } else { EDGE_START };
-        if !self.gather::<W>(connection, most as u32) {
+        if !self.gather::<W>(most as u32) {
             return true;
         }
         if ends {
-            self.finish::<W>(connection);
+            self.finish::<W>();
         }
         ends
     }
 
     /// Gathers the sample: at most so many bytes.
     #[inline(always)]
-    fn gather<W: Way>(&mut self, connection: &mut Connection, most: u32) -> bool {
+    fn gather<W: Way>(&mut self, most: u32) -> bool {
         self.length = self.left().min(most);
         let read = self.call.gather::<W>(self.at, self.length, 0);
         if !read {
-            unreadable::<W>(connection);
+            count(Stat::Unreadable);
+            change_flags::<W>(self.moved.cookie, 0, flag::UNREADABLE);
         }
         read
     }
@@ -442,38 +436,34 @@ impl Walk {
     /// Sends the sample that was gathered as the call's last, and behind it the
     /// call's last bytes.
     #[inline(always)]
-    fn finish<W: Way>(&self, connection: &mut Connection) {
+    fn finish<W: Way>(&self) {
         let (left, end) = (self.left(), EDGE_END as u32);
         let last = self.moved.bytes.wrapping_sub(end);
         let behind = left > self.length && left.wrapping_sub(self.length) >= end;
         let tail = behind && self.call.gather::<W>(last, end, self.length);
-        self.emit::<W>(connection, left, if tail { end } else { 0 });
+        self.emit::<W>(left, if tail { end } else { 0 });
     }
 
     /// Sends the sample that was gathered, and the call's last `tail` bytes
     /// behind it. It tells of `tells` bytes.
     #[inline(always)]
-    fn emit<W: Way>(&self, connection: &mut Connection, tells: u32, tail: u32) {
+    fn emit<W: Way>(&self, tells: u32, tail: u32) {
         let Some(scratch) = scratch::<W>() else {
             return;
         };
+        if !sign::<W>(scratch) {
+            return;
+        }
         let within = if self.at > 0 { flag::WITHIN } else { 0 };
         // Field by field: there is little stack.
         // SAFETY: this CPU's scratch, of the program that runs; any bytes are a
         // value of a sample.
         let sample = unsafe { &mut (*scratch).sample };
-        sample.header = header(Kind::Sample, self.moved.cookie, connection, self.moment);
         sample.offset = self.moved.offset + u64::from(self.at);
-        sample.opposite = if W::SENDS {
-            connection.received
-        } else {
-            connection.sent
-        };
         sample.moved = tells;
         sample.len = self.length;
         sample.sending = u32::from(W::SENDS);
-        sample.flags = *flags::<W>(connection) | within;
-        sample.fresh = connection.fresh;
+        sample.flags |= within;
         sample.tail = tail;
         sample.fd = self.call.fd();
         sample.number = self.call.number;
@@ -487,6 +477,48 @@ impl Walk {
             unsafe { core::slice::from_raw_parts(scratch.cast_const().cast::<u8>(), total) };
         output(record, self.moment);
     }
+}
+
+/// Clears and sets flags of the connection with this cookie; returns them.
+#[inline(never)]
+fn change_flags<W: Way>(cookie: u64, clear: u32, set: u32) -> u32 {
+    let Some(connection) = find(cookie) else {
+        return 0;
+    };
+    // SAFETY: a live map value, as in traffic.rs.
+    let flags = flags::<W>(unsafe { &mut *connection });
+    *flags = (*flags & !clear) | set;
+    *flags
+}
+
+/// Notes where a head begins.
+#[inline(never)]
+fn begin_head<W: Way>(cookie: u64, offset: u64) {
+    if let Some(connection) = find(cookie) {
+        // SAFETY: a live map value, as in traffic.rs.
+        *head_offset::<W>(unsafe { &mut *connection }) = offset;
+    }
+}
+
+/// Puts into the sample what the connection tells.
+#[inline(never)]
+fn sign<W: Way>(scratch: *mut Scratch) -> bool {
+    // SAFETY: this CPU's scratch, as in Walk::emit.
+    let (walk, sample) = unsafe { (&(*scratch).walk, &mut (*scratch).sample) };
+    let Some(connection) = find(walk.moved.cookie) else {
+        return false;
+    };
+    // SAFETY: a live map value, as in traffic.rs.
+    let connection = unsafe { &mut *connection };
+    sample.header = header(Kind::Sample, walk.moved.cookie, connection, walk.moment);
+    sample.opposite = if W::SENDS {
+        connection.received
+    } else {
+        connection.sent
+    };
+    sample.flags = *flags::<W>(connection);
+    sample.fresh = connection.fresh;
+    true
 }
 
 /// Bytes that are read of a size line: an empty line's end, seven digits, and

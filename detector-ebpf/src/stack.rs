@@ -22,8 +22,9 @@ use detector_common::{
 };
 
 use crate::{
+    config::config,
     kernel::Address,
-    maps::{STACK_BYTES, STACKS, config, count, hint},
+    maps::{STACK_BYTES, STACKS, count, hint},
     ring::Moment,
 };
 
@@ -104,7 +105,7 @@ pub(crate) fn wanted(
         return (StackCopy::Unsuspected, Amount::NOTHING);
     }
     let known = connection.last_offered != u64::MAX;
-    let stranded = known && connection.last_result < connection.last_offered as i64;
+    let stranded = known && i64::from(connection.last_result) < connection.last_offered as i64;
     if next >= connection.sent || stranded {
         return (StackCopy::Taken, Amount::ALL);
     }
@@ -168,7 +169,7 @@ unsafe extern "C" fn copy_piece(
     // SAFETY: the helper passes the key of the element and our context.
     let (index, copying) = unsafe { (*key, &mut *copying) };
     let address = copying.start + u64::from(index) * STACK_PIECE as u64;
-    let length = config!(registers.length);
+    let length = config!(registers.length) as u32;
     if copying.left == 0 || length > (REGISTER_WORDS * 8) as u32 {
         return 1;
     }

@@ -18,10 +18,11 @@ use detector_common::{CALL_RING, CallEntry, Connection, family, flag};
 
 use crate::{
     atomic::{fetch_add, fetch_add_u32},
+    connections::find,
     kernel::open_file,
-    maps::{CONNECTIONS, watched},
     memory::SystemCall,
     opening::{connection_of, describe},
+    processes::watched,
     ring::{Moment, current},
     sampling::{Moved, look},
     scratch::{Receives, Sends},
@@ -52,6 +53,11 @@ fn send_length(context: BtfTracePointContext) -> i32 {
     // SAFETY: a live map value; other CPUs may write it at the same time,
     // which only counters that are added to atomically have to survive.
     let connection = unsafe { &mut *connection };
+    if result > 0 && connection.send_flags & flag::DESCRIBED == 0 {
+        // Before anything else is known, of which the verifier would follow each
+        // case through all that it reads.
+        describe(cookie, connection, sk);
+    }
     let (mut call, moment) = SystemCall::of(sk, true);
     if call.is_mmsg() {
         if connection.mmsg_tid != moment.tid {
@@ -68,9 +74,6 @@ fn send_length(context: BtfTracePointContext) -> i32 {
         }
         enter_send(connection, &call, offered, result, moment);
         return 0;
-    }
-    if connection.send_flags & flag::DESCRIBED == 0 {
-        describe(cookie, connection, sk, &moment);
     }
     let moved = result as u32;
     let offset = fetch_add(&raw mut connection.sent, u64::from(moved));
@@ -188,7 +191,11 @@ fn exit_sendmmsg(_context: TracePointContext) -> u32 {
 #[inline(always)]
 fn tracked_of(call: &SystemCall) -> Option<*mut Connection> {
     let socket = open_file(call.fd())?.socket()?;
-    CONNECTIONS.get_ptr_mut(&socket.cookie())
+    let cookie = socket.cookie();
+    if cookie == 0 {
+        return None;
+    }
+    find(cookie)
 }
 
 #[inline(always)]
@@ -206,7 +213,7 @@ fn enter_send(
     moment: Moment,
 ) {
     connection.last_offered = offered;
-    connection.last_result = i64::from(result);
+    connection.last_result = result;
     enter(connection, call, offered, result, moment, true);
 }
 

@@ -9,14 +9,16 @@
 //! is not: what it sends counts, and is not looked at.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use detector_common::{Arguments, EndKind, NO_FIELD, OPERATION_LIMIT, RECEIVES, flag};
+use detector_common::{Arguments, EndKind, OPERATION_LIMIT, RECEIVES, flag};
 
 use crate::{
+    config::{config, has},
     endings::{BY_URING, release, shut, socket_of, tracked},
     filter::passes,
     kernel::{Address, File, Socket},
-    maps::{SUBMITTED, config, watched},
+    maps::SUBMITTED,
     memory::{Piece, SystemCall},
+    processes::watched,
     ring::current,
 };
 
@@ -42,7 +44,7 @@ const BUFFER_SELECT: u64 = 32;
 #[btf_tracepoint(function = "io_uring_submit_req")]
 fn uring_submit(context: BtfTracePointContext) -> i32 {
     let (tgid, tid) = current();
-    if config!(fields.req_file) == NO_FIELD || !passes(tgid) {
+    if !has!(fields.req_file) || !passes(tgid) {
         return 0;
     }
     let request = Address(context.arg::<u64>(0));
@@ -69,7 +71,7 @@ fn uring_submit(context: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_queue_async_work")]
 fn uring_queue(context: BtfTracePointContext) -> i32 {
     let (tgid, _) = current();
-    if config!(fields.req_file) == NO_FIELD || !watched(tgid) {
+    if !has!(fields.req_file) || !watched(tgid) {
         return 0;
     }
     let request = Address(context.arg::<u64>(0));
@@ -144,7 +146,7 @@ fn arguments(code: u8) -> u8 {
 /// which only the buffers of a request stay where they are.
 #[inline(always)]
 pub(crate) fn operation(sk: Socket, tid: u32, sending: bool, worker: bool) -> Option<SystemCall> {
-    if config!(fields.req_file) == NO_FIELD {
+    if !has!(fields.req_file) {
         return None;
     }
     let request = SUBMITTED.get_ptr(&tid)?;

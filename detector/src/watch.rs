@@ -219,7 +219,7 @@ impl<'a> Watch<'a> {
         let mut programs = HashMap::new();
         let mut stacks = Stacks::new(!cli.no_stack);
         for pid in &cli.pid {
-            live.watch(*pid)?;
+            live.watch(*pid);
             // It may have ended just before; then nobody would tell us.
             process::check(*pid)?;
             programs.insert(*pid, process::exe(*pid));
@@ -237,7 +237,7 @@ impl<'a> Watch<'a> {
                     .filter(|pid| !watched.contains(pid))
                     .collect();
                 for pid in &new {
-                    live.watch(*pid)?;
+                    live.watch(*pid);
                     if process::check(*pid).is_err() {
                         live.unwatch(*pid);
                     }
@@ -298,7 +298,7 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         let waiting = command.start(signals.inherited())?;
-        self.live.watch(waiting.pid())?;
+        self.live.watch(waiting.pid());
         note(format_args!(
             "watching {} and its children (process {}){}",
             self.cli

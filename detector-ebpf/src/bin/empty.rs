@@ -15,7 +15,6 @@ use aya_ebpf::{
 #[path = "../maps.rs"]
 #[expect(
     dead_code,
-    unused_imports,
     reason = "the maps are for the loader: nothing here uses them"
 )]
 mod maps;

@@ -105,7 +105,7 @@ impl Wire {
         self.counters.sent += moved;
         self.counters.sent_ns = 500_000 * u64::from(self.counters.seq + 1);
         self.counters.last_offered = moved;
-        self.counters.last_result = i64::try_from(moved).unwrap_or(i64::MAX);
+        self.counters.last_result = i32::try_from(moved).unwrap_or(i32::MAX);
         if offset == 0 {
             for (to, from) in self.counters.first_sent.iter_mut().zip(bytes) {
                 *to = *from;

@@ -69,13 +69,7 @@ impl Summary {
         for (reason, count) in &tally.unjudged {
             self.unjudged.insert(reason.name(), *count);
         }
-        for name in [
-            "connections-full",
-            "unreadable",
-            "exit-walk-cut",
-            "processes-full",
-            "32-bit",
-        ] {
+        for name in ["connections-full", "unreadable", "exit-walk-cut", "32-bit"] {
             if stat(name) > 0 {
                 self.unjudged.insert(name, stat(name));
                 self.incomplete = true;

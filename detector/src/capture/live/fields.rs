@@ -268,6 +268,7 @@ pub(super) struct Scope {
     pub(super) cgroup_levels: u32,
     pub(super) comm_count: u32,
     pub(super) comms: [Comm; COMMS],
+    pub(super) slots: u32,
     pub(super) wake_at: u32,
     pub(super) stacks: bool,
 }
@@ -287,6 +288,7 @@ pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
         own_tgid: std::process::id(),
         wake_at: scope.wake_at,
         stacks: u32::from(scope.stacks),
+        slot_mask: scope.slots - 1,
         arguments: arguments(),
         operations: operations(),
     })

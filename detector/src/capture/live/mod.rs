@@ -2,6 +2,8 @@
 
 pub mod btf;
 pub mod cgroup;
+mod connections;
+mod constants;
 mod environment;
 mod fields;
 mod filter;
@@ -9,6 +11,8 @@ mod hints;
 mod hooks;
 pub mod probe;
 pub mod process;
+mod processes;
+mod shared;
 pub mod sockets;
 
 use std::{
@@ -17,18 +21,21 @@ use std::{
 };
 
 use aya::{
-    Ebpf, EbpfLoader, Pod,
-    maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
+    Ebpf, EbpfLoader,
+    maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
     programs::ProgramError,
 };
-use detector_common::{Config, Connection, Hint, Plain, StackPiece, Stat};
+use detector_common::{Config, Connection, Hint, Plain, SLOTS, StackPiece, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
 
 pub use self::{
     btf::BtfError,
     filter::{COMM_BYTES, Filter, MOST_COMMS},
 };
-use self::{fields::Scope, filter::Filters, hints::Hints};
+use self::{
+    connections::Connections, fields::Scope, filter::Filters, hints::Hints, processes::Processes,
+    shared::Shared,
+};
 use super::{DecodeError, Record};
 
 /// The kernel side, as `cargo xtask ebpf` built it. Set
@@ -68,6 +75,9 @@ pub enum CaptureError {
     /// The kernel refused the programs or maps.
     #[error("the kernel refused the BPF object: {}", chain(.0))]
     Load(#[from] aya::EbpfError),
+    /// It is no object at all.
+    #[error("this is no BPF object: {0}; name one that cargo xtask ebpf has built")]
+    NoObject(object::Error),
     /// One program could not be loaded.
     #[error("the kernel refused the program {program}: {}", refusal(.source))]
     Program {
@@ -91,9 +101,9 @@ pub enum CaptureError {
     /// A map could not be used.
     #[error("a BPF map cannot be used: {}", chain(.0))]
     Map(#[from] MapError),
-    /// The map of hints could not be shared with the kernel.
+    /// A map could not be shared with the kernel.
     #[error("cannot map memory that is shared with the kernel side: {0}")]
-    Hints(std::io::Error),
+    Shared(std::io::Error),
     /// The event loop cannot wait for the ring buffer.
     #[error("cannot wait for the ring buffer: {0}")]
     EventLoop(std::io::Error),
@@ -150,7 +160,7 @@ pub struct Options {
     /// Size of the ring buffer in bytes; rounded up to a power of two of
     /// pages.
     pub ring_bytes: u32,
-    /// Size of the connection map; `None` for the default.
+    /// Most connections at once, at least 2; `None` for the default.
     pub max_connections: Option<u32>,
     /// Copy the stacks of threads that end connections too early.
     pub stacks: bool,
@@ -178,6 +188,12 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Slots for connections.
+    fn slots(&self) -> u32 {
+        // A single one shows how those do that find theirs taken.
+        self.max_connections.map_or(SLOTS, |_| 1)
+    }
+
     /// The same as the kernel side is told.
     fn scope(&self) -> Scope {
         let filters = self.filter.bits();
@@ -192,6 +208,7 @@ impl Options {
             cgroup_levels: self.filter.cgroup_levels(),
             comm_count: self.filter.comm_count(),
             comms: self.filter.comms(),
+            slots: self.slots(),
             wake_at: self.ring_bytes / 4,
             stacks: self.stacks,
         }
@@ -208,21 +225,20 @@ fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
             "RECORDS",
             options.ring_bytes.clamp(4096, 1 << 30).next_power_of_two(),
         );
+    loader.map_max_entries("SLOTS", options.slots());
     if let Some(entries) = options.max_connections {
-        loader.map_max_entries("CONNECTIONS", entries);
+        loader.map_max_entries(
+            "CONNECTIONS",
+            entries.saturating_sub(options.slots()).max(1),
+        );
     }
     if !options.stacks {
         loader.map_max_entries("STACKS", 4096);
     }
-    Ok(loader.load(options.object.as_deref().unwrap_or(OBJECT))?)
+    let object = options.object.as_deref().unwrap_or(OBJECT);
+    let object = constants::put(object, config).map_err(CaptureError::NoObject)?;
+    Ok(loader.load(&object)?)
 }
-
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Value(Connection);
-
-// SAFETY: Connection is Plain: repr(C), integers only, no padding.
-unsafe impl Pod for Value {}
 
 /// A running capture. Dropping it detaches everything.
 pub struct Live {
@@ -231,8 +247,8 @@ pub struct Live {
     reduced: Vec<String>,
     ring: AsyncFd<RingBuf<MapData>>,
     stacks: RingBuf<MapData>,
-    connections: HashMap<MapData, u64, Value>,
-    processes: HashMap<MapData, u32, u32>,
+    connections: Connections,
+    processes: Processes,
     stats: PerCpuArray<MapData, u64>,
     hints: Hints,
     filters: Filters,
@@ -265,18 +281,18 @@ impl Live {
         };
         let ring = RingBuf::try_from(map(&mut programs, "RECORDS")?)?;
         let stacks = RingBuf::try_from(map(&mut programs, "STACKS")?)?;
-        let connections = HashMap::try_from(map(&mut programs, "CONNECTIONS")?)?;
-        let processes = HashMap::try_from(map(&mut programs, "PROCESSES")?)?;
+        let connections = Connections {
+            slots: Shared::new(map(&mut programs, "SLOTS")?, "SLOTS")?,
+            elsewhere: HashMap::try_from(map(&mut programs, "CONNECTIONS")?)?,
+        };
+        let processes = Shared::new(map(&mut programs, "PROCESSES")?, "PROCESSES")?;
         let mut filters = Filters {
             cgroups: HashMap::try_from(map(&mut programs, "CGROUPS")?)?,
             ports: HashMap::try_from(map(&mut programs, "PORTS")?)?,
         };
         filters.fill(&options.filter)?;
         let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
-        let Map::Array(hints) = map(&mut programs, "HINTS")? else {
-            return Err(CaptureError::Object("HINTS"));
-        };
-        let hints = Hints::new(hints).map_err(CaptureError::Hints)?;
+        let hints = Hints(Shared::new(map(&mut programs, "HINTS")?, "HINTS")?);
         let typed = match typed.join() {
             Ok(types) => types.map_err(|error| CaptureError::Load(error.into()))?,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -293,7 +309,7 @@ impl Live {
             ring,
             stacks,
             connections,
-            processes,
+            processes: Processes(processes),
             stats,
             hints,
             filters,
@@ -339,12 +355,8 @@ impl Live {
     }
 
     /// Watches a process, with all its threads.
-    ///
-    /// # Errors
-    ///
-    /// If the process map is full.
-    pub fn watch(&mut self, tgid: u32) -> Result<(), CaptureError> {
-        Ok(self.processes.insert(tgid, 0, 0)?)
+    pub fn watch(&mut self, tgid: u32) {
+        self.processes.join(tgid);
     }
 
     /// Lets a control group pass instead of one that it took the place of, at
@@ -362,8 +374,7 @@ impl Live {
 
     /// Watches a process no longer.
     pub fn unwatch(&mut self, tgid: u32) {
-        // Not there is as good as removed.
-        if self.processes.remove(&tgid).is_err() {}
+        self.processes.leave(tgid);
     }
 
     /// Waits until the kernel side asks to be read: its ring buffer is a
@@ -379,7 +390,7 @@ impl Live {
 
     /// The processes that are watched now.
     pub fn watched(&self) -> Vec<u32> {
-        self.processes.keys().filter_map(Result::ok).collect()
+        self.processes.all()
     }
 
     /// Gives the records that are there.
@@ -403,7 +414,7 @@ impl Live {
     /// The counters of a socket now; `None` once it was closed.
     #[must_use]
     pub fn connection(&self, cookie: u64) -> Option<Connection> {
-        self.connections.get(&cookie, 0).ok().map(|value| value.0)
+        self.connections.get(cookie)
     }
 
     /// Tells the kernel side that the bytes of this socket up to an offset of
@@ -414,18 +425,13 @@ impl Live {
 
     /// Forgets a socket, if it is still kept.
     pub fn forget(&mut self, cookie: u64) {
-        // Not there is as good as removed.
-        if self.connections.remove(&cookie).is_err() {}
+        self.connections.forget(cookie);
     }
 
     /// All sockets that are tracked now.
     #[must_use]
     pub fn connections(&self) -> std::collections::HashMap<u64, Connection> {
-        self.connections
-            .iter()
-            .filter_map(Result::ok)
-            .map(|(cookie, value)| (cookie, value.0))
-            .collect()
+        self.connections.all()
     }
 
     /// The kernel side's counters.

@@ -144,7 +144,7 @@ impl Socket {
         let Some(result) = call.result else { return };
         let offered = payload.offered.unwrap_or(u64::MAX);
         self.counters.last_offered = offered;
-        self.counters.last_result = i64::from(result);
+        self.counters.last_result = result;
         self.enter(call, offered, result, moment, true);
         let Ok(moved) = u32::try_from(result) else {
             if GONE.contains(&result) {

@@ -1,0 +1,97 @@
+//! The kernel side's counters of connections: in slots that are in this process's
+//! memory too, and of those that found theirs taken in a hash map
+//! (`detector_common::Slot`).
+
+use std::{
+    collections::HashMap,
+    ptr::NonNull,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use aya::{
+    Pod,
+    maps::{self, MapData},
+};
+use detector_common::{Connection, Slot};
+
+use super::shared::Shared;
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct Value(Connection);
+
+// SAFETY: Connection is Plain: repr(C), integers only, no padding.
+unsafe impl Pod for Value {}
+
+/// Both maps.
+pub(super) struct Connections {
+    pub(super) slots: Shared<Slot>,
+    pub(super) elsewhere: maps::HashMap<MapData, u64, Value>,
+}
+
+impl Connections {
+    /// The counters of a socket; `None` once it was closed.
+    pub(super) fn get(&self, cookie: u64) -> Option<Connection> {
+        let slot = self.slot(cookie)?;
+        self.here(slot)
+            .filter(|connection| connection.cookie == cookie)
+            .or_else(|| self.elsewhere.get(&cookie, 0).ok().map(|value| value.0))
+    }
+
+    /// Those of all sockets, by cookie.
+    pub(super) fn all(&self) -> HashMap<u64, Connection> {
+        let here = (0..self.slots.len())
+            .filter_map(|index| self.here(self.slots.get(index)?))
+            .map(|connection| (connection.cookie, connection));
+        let elsewhere = self.elsewhere.iter().filter_map(Result::ok);
+        here.chain(elsewhere.map(|(cookie, value)| (cookie, value.0)))
+            .collect()
+    }
+
+    /// Forgets a socket that is gone, if it is still kept: as the kernel side does
+    /// at an ending (`detector-ebpf/src/connections.rs`).
+    pub(super) fn forget(&mut self, cookie: u64) {
+        let Some(slot) = self.slot(cookie) else {
+            return;
+        };
+        let owner = cookie_of(slot);
+        if owner.load(Ordering::Acquire) == cookie {
+            let rest = slot.cast::<u64>().as_ptr().wrapping_add(1);
+            // SAFETY: the rest of the connection, behind its cookie. Nobody else
+            // uses it: its socket is gone, and nobody takes the slot as long as the
+            // cookie is there.
+            unsafe { rest.write_bytes(0, size_of::<Connection>() / size_of::<u64>() - 1) };
+            owner.store(0, Ordering::Release);
+        } else if self.elsewhere.remove(&cookie).is_ok() {
+            // SAFETY: a field that both sides access atomically.
+            let elsewhere = unsafe { AtomicU64::from_ptr(&raw mut (*slot.as_ptr()).elsewhere) };
+            elsewhere.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn slot(&self, cookie: u64) -> Option<NonNull<Slot>> {
+        let mask = u64::try_from(self.slots.len()).ok()?.checked_sub(1)?;
+        self.slots.get(usize::try_from(cookie & mask).ok()?)
+    }
+
+    /// The connection that has a slot.
+    fn here(&self, slot: NonNull<Slot>) -> Option<Connection> {
+        let owner = cookie_of(slot);
+        let cookie = owner.load(Ordering::Acquire);
+        if cookie == 0 {
+            return None;
+        }
+        // SAFETY: a live value; any bytes are one, should they change meanwhile, as
+        // those of a socket that is in use do.
+        let connection = unsafe { (&raw const (*slot.as_ptr()).connection).read_volatile() };
+        // Else it was closed, and perhaps taken by another, while this was read.
+        (owner.load(Ordering::Acquire) == cookie && connection.cookie == cookie)
+            .then_some(connection)
+    }
+}
+
+/// The cookie of the connection that has a slot, or 0.
+fn cookie_of<'a>(slot: NonNull<Slot>) -> &'a AtomicU64 {
+    // SAFETY: the first field of a live value, which both sides access atomically.
+    unsafe { slot.cast::<AtomicU64>().as_ref() }
+}

@@ -1,0 +1,81 @@
+//! Maps that are in this process's memory as well as the kernel side's: to read
+//! or write an entry costs no system call.
+
+use std::{marker::PhantomData, os::fd::AsFd as _, ptr::NonNull};
+
+use aya::maps::{Map, MapData};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use super::CaptureError;
+
+/// An array map of `BPF_F_MMAPABLE` (Linux 5.5), whose values are `T`s.
+pub(super) struct Shared<T> {
+    memory: NonNull<T>,
+    entries: usize,
+    /// Keeps the map.
+    _map: MapData,
+    _values: PhantomData<T>,
+}
+
+// SAFETY: the memory is this value's as long as it lives. What is done with
+// pointers into it is for those to say that do it.
+unsafe impl<T> Send for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// Maps it.
+    ///
+    /// # Errors
+    ///
+    /// If it is another kind of map, or of other values, or if the kernel refuses.
+    pub(super) fn new(map: Map, name: &'static str) -> Result<Self, CaptureError> {
+        let Map::Array(map) = map else {
+            return Err(CaptureError::Object(name));
+        };
+        let info = map.info()?;
+        let entries = usize::try_from(info.max_entries()).unwrap_or(0);
+        if usize::try_from(info.value_size()) != Ok(size_of::<T>()) {
+            return Err(CaptureError::Object(name));
+        }
+        // SAFETY: a new mapping, at an address that the kernel picks.
+        let memory = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                entries * size_of::<T>(),
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                map.fd().as_fd(),
+                0,
+            )
+        }
+        .map_err(|error| CaptureError::Shared(error.into()))?;
+        let memory = NonNull::new(memory.cast()).ok_or(CaptureError::Object(name))?;
+        Ok(Self {
+            memory,
+            entries,
+            _map: map,
+            _values: PhantomData,
+        })
+    }
+
+    /// How many values there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// A pointer to a value, aligned as a page or as `T`s behind one are; valid as
+    /// long as this lives. The kernel side may change the value at any time.
+    pub(super) fn get(&self, index: usize) -> Option<NonNull<T>> {
+        // SAFETY: within the mapping.
+        (index < self.entries).then(|| unsafe { self.memory.add(index) })
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        let bytes = self.entries * size_of::<T>();
+        // SAFETY: mapped by new, and nobody has a reference into it.
+        let unmapped = unsafe { munmap(self.memory.as_ptr().cast(), bytes) };
+        // It stays until the process ends.
+        if unmapped.is_err() {}
+    }
+}
