@@ -16,9 +16,12 @@ const PLACES: usize = 4096;
 pub(super) struct Symbols {
     symbolizer: Symbolizer,
     /// What was found at places: endings of the same kind come from the same ones.
-    /// Each holds its module, so that another cannot come to have its address.
-    known: HashMap<(*const Module, u64), (Rc<Module>, Vec<Frame>)>,
+    known: HashMap<(*const Module, u64), Known>,
 }
+
+/// What was found at a place, with its module: while that is held, no other has
+/// its address.
+type Known = (Rc<Module>, Vec<Frame>);
 
 impl Symbols {
     pub(super) fn new() -> Self {
