@@ -422,7 +422,7 @@ impl<'a> Watch<'a> {
         self.show();
         self.renew_cgroups()?;
         let found: u64 = self.summary.findings.values().sum();
-        let ended = !self.cli.pid.is_empty() && self.live.watched().is_empty();
+        let ended = !self.cli.pid.is_empty() && !self.live.watches_any();
         if ended {
             self.status.end();
             note(format_args!("no watched process runs any more"));

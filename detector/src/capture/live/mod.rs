@@ -309,7 +309,7 @@ impl Live {
             ring,
             stacks,
             connections,
-            processes: Processes(processes),
+            processes: Processes::new(processes),
             stats,
             hints,
             filters,
@@ -391,6 +391,11 @@ impl Live {
     /// The processes that are watched now.
     pub fn watched(&self) -> Vec<u32> {
         self.processes.all()
+    }
+
+    /// Whether any process is watched by its number now.
+    pub fn watches_any(&self) -> bool {
+        self.processes.any()
     }
 
     /// Gives the records that are there.
