@@ -39,6 +39,13 @@ pub struct Fields {
     pub task_group_leader: u32,
     /// `task_struct.comm`
     pub task_comm: u32,
+    /// `task_struct.thread.fsbase` (x86-64) or `task_struct.thread.uw.tp_value`
+    /// (arm64)
+    pub task_thread_pointer: u32,
+    /// `task_struct.mm`; [`NO_FIELD`] if the next is
+    pub task_mm: u32,
+    /// `mm_struct.start_stack`
+    pub mm_start_stack: u32,
     /// `signal_struct.live.counter`
     pub signal_live: u32,
     /// `signal_struct.nr_threads`

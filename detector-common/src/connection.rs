@@ -28,6 +28,12 @@ pub mod flag {
     pub const LINE_SHIFT: u32 = 8;
     /// In `send_flags`: the connection's [`crate::Open`] was sent.
     pub const DESCRIBED: u32 = 1 << 5;
+    /// In `send_flags`: a head ended with the last byte sent; what comes next is
+    /// the first of its body, if it has one.
+    pub const BODY_NEXT: u32 = 1 << 6;
+    /// In `send_flags`: behind the last head came what cannot be a chunk's size
+    /// (RFC 9112 section 7.1), so that its body is not chunked.
+    pub const PLAIN: u32 = 1 << 7;
     /// In a sample's flags: it begins within its call, not with it.
     pub const WITHIN: u32 = 1 << 12;
     /// In `receive_flags`: a read returned 0, the peer's end of stream.

@@ -5,6 +5,7 @@
 //! | what may begin a message head, or go on with one | all of it up to the end of the head, at least [`SAMPLE_LEN`] bytes |
 //! | the offset that the judge asked for (`detector_common::hint`) | the same from there on, if it looks like a head, else the next row |
 //! | bytes before that offset | nothing |
+//! | more than [`SAMPLE_LEN`] bytes of a body that is not chunked ([`flag::PLAIN`]) | nothing |
 //! | anything else, sent after a head was seen | all up to [`SAMPLE_LEN`] bytes; of more, the first [`EDGE_START`] |
 //!
 //! Of a call that is longer than its sample, the last [`EDGE_END`] bytes too;
@@ -96,8 +97,18 @@ pub(crate) fn look<W: Way>(
         if !W::SENDS || before & flag::HEAD_SEEN == 0 {
             return;
         }
+        let mut after = before;
+        if before & flag::BODY_NEXT != 0 {
+            after &= !flag::BODY_NEXT;
+            if known >= 8 && !may_be_size(start) {
+                after |= flag::PLAIN;
+            }
+            *flags::<W>(connection) = after;
+        }
         next = boundary(moved.cookie);
-        if next >= moved.offset + u64::from(moved.bytes) {
+        let large = moved.bytes > SAMPLE_LEN as u32;
+        let plain = after & flag::PLAIN != 0 && large && next <= moved.offset;
+        if next >= moved.offset + u64::from(moved.bytes) || plain {
             return;
         }
     }
@@ -189,8 +200,8 @@ impl Start {
             return;
         }
         let flags = flags::<W>(connection);
-        *flags &= !(flag::HEAD_OPEN | (3 << flag::LINE_SHIFT));
-        *flags |= flag::HEAD_SEEN;
+        *flags &= !(flag::HEAD_OPEN | flag::PLAIN | (3 << flag::LINE_SHIFT));
+        *flags |= flag::HEAD_SEEN | flag::BODY_NEXT;
         let flags = *flags;
         let sample = Sample {
             header: header(Kind::Sample, moved.cookie, connection, *moment),
@@ -344,7 +355,8 @@ impl Walk {
     #[inline(always)]
     fn head<W: Way>(&mut self, scratch: *mut Scratch, last: bool) -> bool {
         let line = 3 << flag::LINE_SHIFT;
-        change_flags::<W>(self.moved.cookie, flag::HEAD_OPEN | line, flag::HEAD_SEEN);
+        let clear = flag::HEAD_OPEN | flag::BODY_NEXT | flag::PLAIN | line;
+        change_flags::<W>(self.moved.cookie, clear, flag::HEAD_SEEN);
         if !self.gather::<W>(SAMPLE_LEN as u32) {
             return true;
         }
@@ -360,11 +372,40 @@ impl Walk {
         }
         self.body = self.at.wrapping_add(ended);
         self.phase = Phase::CHUNKS;
+        if W::SENDS && ended != 0 {
+            self.behind_head::<W>(scratch, ended);
+        }
         if !W::SENDS || ended == 0 || self.left() <= self.length {
             self.finish::<W>();
             return true;
         }
         false
+    }
+
+    /// Looks at what follows a head that ends at this byte of what was gathered.
+    #[inline(always)]
+    fn behind_head<W: Way>(&self, scratch: *mut Scratch, ended: u32) {
+        let at = forget(ended) as usize;
+        if self.body == self.moved.bytes {
+            change_flags::<W>(self.moved.cookie, 0, flag::BODY_NEXT);
+            return;
+        }
+        if at > SAMPLE_LEN || ended.wrapping_add(8) > self.length {
+            return;
+        }
+        // SAFETY: eight bytes from at most SAMPLE_LEN on, of twice that less ten.
+        let start = unsafe {
+            core::ptr::read_unaligned(
+                (&raw const (*scratch).data)
+                    .cast::<u8>()
+                    .add(at)
+                    .cast::<u64>(),
+            )
+        };
+        // Behind an interim head there is another.
+        if !may_be_size(start) && !may_begin_message::<W>(start, 8) {
+            change_flags::<W>(self.moved.cookie, 0, flag::PLAIN);
+        }
     }
 
     /// Samples the first bytes of what is no head.
@@ -557,6 +598,15 @@ fn size_line<W: Way>(call: &SystemCall, moved: Moved, at: u32) -> Option<(u32, u
     let length = skipped + digits + if end == b'\r' { 2 } else { 1 };
     let ends = end == b'\r' || end == b'\n';
     (digits > 0 && digits < 8 && ends && length <= known).then_some((length, size))
+}
+
+/// Whether a chunk's size line may begin so (RFC 9112 section 7.1): digits, then
+/// its end, space, or an extension.
+#[inline(always)]
+fn may_be_size(start: u64) -> bool {
+    let (digits, _) = hexadecimal(start);
+    let end = (start >> ((digits & 7) * 8)) as u8;
+    digits == 8 || (digits > 0 && matches!(end, b'\r' | b'\n' | b';' | b' ' | b'\t'))
 }
 
 /// How many of the eight bytes, from the first on, are hexadecimal digits, and

@@ -22,8 +22,8 @@ use detector_common::{
 };
 
 use crate::{
-    config::config,
-    kernel::Address,
+    config::{config, has},
+    kernel::{Address, current_task},
     maps::{STACK_BYTES, STACKS, count, hint},
     ring::Moment,
 };
@@ -122,6 +122,8 @@ struct Copying {
     registers: Address,
     /// The page of the stack pointer.
     start: u64,
+    /// Nothing of the stack lies above.
+    top: u64,
     /// Pieces in a row that could not be read.
     unreadable: u32,
     /// So many are too many.
@@ -143,6 +145,7 @@ pub(crate) fn copy_stack(moment: Moment, amount: Amount) {
         moment,
         registers,
         start: pointer & !(STACK_PIECE as u64 - 1),
+        top: top(pointer),
         unreadable: 0,
         left: amount.pieces,
         hole: amount.hole,
@@ -159,6 +162,30 @@ pub(crate) fn copy_stack(moment: Moment, amount: Amount) {
     };
 }
 
+/// An address that the current thread's stack ends below, as far as one is known:
+/// where the kernel began the first thread's, or what the thread pointer points
+/// to, which C libraries put on top of another's. Neither is part of a stack,
+/// wherever it is.
+#[inline(always)]
+fn top(pointer: u64) -> u64 {
+    let task = current_task();
+    let mut top = u64::MAX;
+    if has!(fields.task_thread_pointer)
+        && let Some(thread) = task.read::<u64>(config!(fields.task_thread_pointer))
+        && thread > pointer
+    {
+        top = thread;
+    }
+    if has!(fields.task_mm)
+        && let Some(memory) = task.follow(config!(fields.task_mm))
+        && let Some(start) = memory.read::<u64>(config!(fields.mm_start_stack))
+        && start > pointer
+    {
+        top = top.min(start);
+    }
+    top
+}
+
 /// One piece.
 unsafe extern "C" fn copy_piece(
     _map: *mut c_void,
@@ -170,7 +197,7 @@ unsafe extern "C" fn copy_piece(
     let (index, copying) = unsafe { (*key, &mut *copying) };
     let address = copying.start + u64::from(index) * STACK_PIECE as u64;
     let length = config!(registers.length) as u32;
-    if copying.left == 0 || length > (REGISTER_WORDS * 8) as u32 {
+    if copying.left == 0 || address > copying.top || length > (REGISTER_WORDS * 8) as u32 {
         return 1;
     }
     // Before room is taken for it: a look at whether the page is there.

@@ -8,7 +8,7 @@ use std::{
     rc::Rc,
 };
 
-use detector_common::EndKind;
+use detector_common::{EndKind, Sample};
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{
@@ -334,7 +334,15 @@ fn spoil(mut records: Vec<Record>, how: u8, at: &Index) -> Vec<Record> {
             records.extend(copy);
         }
         _ => {
-            if let Some(Record::Sample(sample, _)) = records.get_mut(at) {
+            // Where the next call was not sampled, nothing could tell.
+            let next = |one: &Sample| {
+                records.iter().skip(at + 1).any(|other| {
+                    matches!(other, Record::Sample(other, _) if other.sending == one.sending
+                        && other.offset == one.offset + u64::from(one.moved))
+                })
+            };
+            let told = matches!(records.get(at), Some(Record::Sample(one, _)) if next(one));
+            if told && let Some(Record::Sample(sample, _)) = records.get_mut(at) {
                 sample.offset += 1;
             }
         }

@@ -18,6 +18,9 @@ pub(super) struct Wire {
     send_open: Option<Vec<u8>>,
     receive_open: Option<Vec<u8>>,
     head_seen: bool,
+    /// As `flag::BODY_NEXT` and `flag::PLAIN`.
+    body_next: bool,
+    plain: bool,
     announced: bool,
     /// The judge's hints arrive at once, instead of too late.
     pub(super) hints: bool,
@@ -52,6 +55,8 @@ impl Wire {
             send_open: None,
             receive_open: None,
             head_seen: false,
+            body_next: false,
+            plain: false,
             announced: false,
             hints: false,
             boundary: 0,
@@ -181,11 +186,14 @@ impl Wire {
         if !sending || !self.head_seen {
             return;
         }
+        if std::mem::take(&mut self.body_next) {
+            self.plain = whole.len() >= 8 && !may_be_size(&whole);
+        }
         let next = if self.hints { self.boundary } else { 0 };
-        if next >= offset + moved {
+        let length = whole.len();
+        if next >= offset + moved || (self.plain && length > SAMPLE_LEN && next <= offset) {
             return;
         }
-        let length = whole.len();
         if next > offset {
             self.send_open = Some(Vec::new());
             let skip = usize::try_from(next - offset).unwrap_or(length);
@@ -213,11 +221,25 @@ impl Wire {
             };
             let mut so_far = open.take().unwrap_or_default();
             so_far.extend_from_slice(window);
-            let ended = so_far.windows(2).any(|pair| pair == b"\n\n")
-                || so_far.windows(3).any(|three| three == b"\n\r\n");
+            let ended = end_of_head(&so_far).is_some();
             let more = !ended && rest.len() > window.len();
+            if sending {
+                (self.body_next, self.plain) = (false, false);
+            }
             if !ended {
                 *open = Some(so_far);
+            } else if sending {
+                // Where the head ends, among the bytes of this window.
+                let end = so_far.len() - window.len();
+                let end = end_of_head(&so_far).map_or(0, |ended| ended - end);
+                match rest.get(end..) {
+                    Some([]) => self.body_next = true,
+                    _ => {
+                        let body = window.get(end..).unwrap_or_default();
+                        self.plain =
+                            body.len() >= 8 && !may_be_size(body) && !body.starts_with(b"HTTP");
+                    }
+                }
             }
             let tells = if more { window.len() } else { rest.len() };
             let tail = if !more && rest.len() >= window.len() + EDGE_END {
@@ -335,4 +357,24 @@ impl Wire {
         assert_eq!(findings.len(), 1, "{findings:?} {tally:?}");
         findings.swap_remove(0)
     }
+}
+
+/// The byte behind the empty line that ends a head.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    (0..bytes.len()).find_map(|at| match bytes.get(at..)? {
+        [b'\n', b'\n', ..] => Some(at + 2),
+        [b'\n', b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
+/// Whether a chunk's size may begin so, as the kernel side has it.
+fn may_be_size(bytes: &[u8]) -> bool {
+    let digits = bytes
+        .iter()
+        .take(8)
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
+    let end = bytes.get(digits).copied().unwrap_or_default();
+    digits == 8 || (digits > 0 && b"\r\n; \t".contains(&end))
 }

@@ -107,6 +107,13 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
     let v6 = |path| optional("sock_common", path);
     let uring = optional;
     let pid_numbers = optional("pid", "numbers");
+    // Where stacks end: without these more is copied than is of use.
+    let thread_pointer = if cfg!(target_arch = "aarch64") {
+        "thread.uw.tp_value"
+    } else {
+        "thread.fsbase"
+    };
+    let start_stack = field("mm_struct", "start_stack").unwrap_or(NO_FIELD);
     Ok(Fields {
         task_files: field("task_struct", "files")?,
         task_signal: field("task_struct", "signal")?,
@@ -117,6 +124,13 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         task_comm: field("task_struct", "comm")?,
         task_flags: field("task_struct", "flags")?,
         task_io_uring: field("task_struct", "io_uring").unwrap_or(NO_FIELD),
+        task_thread_pointer: field("task_struct", thread_pointer).unwrap_or(NO_FIELD),
+        task_mm: if start_stack == NO_FIELD {
+            NO_FIELD
+        } else {
+            field("task_struct", "mm")?
+        },
+        mm_start_stack: start_stack,
         signal_live: field("signal_struct", "live.counter")?,
         signal_threads: field("signal_struct", "nr_threads")?,
         files_count: field("files_struct", "count.counter")?,
