@@ -236,11 +236,10 @@ pub struct RecordOptions {
 }
 
 const RECORD_NOTES: &str = "\
-A recording holds what the judge was given: the framing of messages (first
-lines, names of fields, the values of Content-Length, Transfer-Encoding and
-Connection, sizes of chunks), counts, times, addresses, and the stacks of
-findings. Other values and the bytes of bodies are taken out before it is
-written.
+A recording holds what the judge read: the framing of messages (first lines,
+Content-Length, Transfer-Encoding and Connection, sizes of chunks), counts,
+times, addresses, and the stacks of findings. Other fields and the bytes of
+bodies are taken out before it is written.
 
 Examples:
   sudo truncwatch record -o watch.rec --pid 4242

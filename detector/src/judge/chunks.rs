@@ -1,6 +1,10 @@
 //! Follows a chunked body through calls that were seen in part.
 
-use super::{finding::Message, outgoing::Sent};
+use super::{
+    finding::Message,
+    looks::{Look, Looks},
+    outgoing::Sent,
+};
 use crate::http::{ChunkDecoder, Chunks};
 
 /// Where the body is after a call.
@@ -30,7 +34,20 @@ pub(super) struct Seen<'a> {
 }
 
 /// Follows a body whose next byte is at offset `at` through a call.
-pub(super) fn follow(at: u64, decoder: &mut ChunkDecoder, seen: Seen<'_>) -> Followed {
+pub(super) fn follow(
+    at: u64,
+    decoder: &mut ChunkDecoder,
+    seen: Seen<'_>,
+    looks: Looks<'_>,
+) -> Followed {
+    let feed = |decoder: &mut ChunkDecoder, base: u64, bytes: &[u8]| {
+        decoder.feed_parts(bytes, |place, part| {
+            looks.add(Look::Chunk {
+                at: base + place as u64,
+                part,
+            });
+        })
+    };
     if let Some(unseen) = seen.offset.checked_sub(at)
         && !decoder.skip(unseen)
     {
@@ -41,7 +58,7 @@ pub(super) fn follow(at: u64, decoder: &mut ChunkDecoder, seen: Seen<'_>) -> Fol
         .ok()
         .and_then(|skip| seen.start.get(skip..))
         .unwrap_or_default();
-    match decoder.feed(start) {
+    match feed(decoder, from, start) {
         Chunks::Done(length) => return Followed::Ended(from + length as u64),
         Chunks::Invalid => return Followed::Refuted,
         Chunks::More => {}
@@ -54,7 +71,7 @@ pub(super) fn follow(at: u64, decoder: &mut ChunkDecoder, seen: Seen<'_>) -> Fol
         Some(unseen) if decoder.skip(unseen) => {}
         _ => return Followed::Lost,
     }
-    match decoder.feed(seen.tail) {
+    match feed(decoder, tail_at, seen.tail) {
         Chunks::Done(length) => Followed::Ended(tail_at + length as u64),
         Chunks::Invalid => Followed::Refuted,
         Chunks::More => Followed::Within,
@@ -97,11 +114,12 @@ impl Chunked {
     /// Takes a call that sent a part of it.
     pub(super) fn take(&mut self, sent: &Sent<'_>) -> Followed {
         self.tail.take(sent);
+        sent.looks.add(Look::LineEnds);
         let Some((at, mut decoder)) = self.exact else {
             return Followed::Lost;
         };
         self.has_body |= sent.end() > self.start && !sent.unseen;
-        let followed = follow(at, &mut decoder, sent.seen());
+        let followed = follow(at, &mut decoder, sent.seen(), sent.looks);
         self.refuted = followed == Followed::Refuted;
         self.exact = match followed {
             Followed::Within => Some((sent.end().max(at), decoder)),

@@ -1,10 +1,13 @@
 //! One connection's life, from its first record to its end.
 
+use std::cell::RefCell;
+
 use detector_common::{Connection as Counters, End, EndKind, Hint, Open, Sample, flag};
 
 use super::{
     finding::{Finding, Role},
     flaw::{By, Flaw},
+    looks::{Look, Looks, Traced},
     outgoing::Sent,
     protocol::speaks,
     sequence::Sequence,
@@ -49,9 +52,24 @@ pub(super) struct Connection {
     /// When the last record was made.
     last_ns: u64,
     concluded: bool,
+    /// The records whose turn came, where that is wanted.
+    traced: Option<Vec<Traced>>,
 }
 
 impl Connection {
+    /// One of which nothing is known; `trace` as for [`super::Judge::traced`].
+    pub(super) fn new(trace: bool) -> Self {
+        Self {
+            traced: trace.then(Vec::new),
+            ..Self::default()
+        }
+    }
+
+    /// The records whose turn came since the last call.
+    pub(super) fn take_traced(&mut self) -> Vec<Traced> {
+        self.traced.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Takes a record; `true` if the connection is over.
     pub(super) fn take(
         &mut self,
@@ -60,7 +78,9 @@ impl Connection {
         findings: &mut Vec<Finding>,
     ) -> bool {
         self.last_ns = record.header().time_ns;
-        self.sequence.push(record);
+        if let Some(late) = self.sequence.push(record) {
+            self.trace(late, Vec::new());
+        }
         self.advance(tally, findings)
     }
 
@@ -148,30 +168,53 @@ impl Connection {
 
     fn advance(&mut self, tally: &mut Tally, findings: &mut Vec<Finding>) -> bool {
         while let Some(record) = self.sequence.pop() {
-            match record {
-                Record::Open(open) => self.open = Some(open),
-                Record::Sample(sample, bytes) => {
-                    if !self.concluded && !self.sequence.lost() {
-                        self.sample(&sample, &bytes, tally);
-                    }
-                }
-                Record::End(end) => {
-                    if self.end(end, tally, findings) {
-                        return true;
-                    }
-                }
+            let copy = self.traced.is_some().then(|| record.clone());
+            let looks = RefCell::default();
+            let over = self.turn(record, &looks, tally, findings);
+            if let Some(record) = copy {
+                self.trace(record, looks.into_inner());
+            }
+            if over {
+                return true;
             }
         }
         false
     }
 
-    fn sample(&mut self, sample: &Sample, bytes: &Bytes, tally: &mut Tally) {
+    fn trace(&mut self, record: Record, looks: Vec<Look>) {
+        if let Some(traced) = &mut self.traced {
+            traced.push((record, looks));
+        }
+    }
+
+    /// Takes a record whose turn it is; `true` if the connection is over.
+    fn turn(
+        &mut self,
+        record: Record,
+        looks: &RefCell<Vec<Look>>,
+        tally: &mut Tally,
+        findings: &mut Vec<Finding>,
+    ) -> bool {
+        match record {
+            Record::Open(open) => self.open = Some(open),
+            Record::Sample(sample, bytes) => {
+                if !self.concluded && !self.sequence.lost() {
+                    let looks = Looks::new(self.traced.is_some().then_some(looks));
+                    self.sample(&sample, &bytes, looks, tally);
+                }
+            }
+            Record::End(end) => return self.end(end, tally, findings),
+        }
+        false
+    }
+
+    fn sample(&mut self, sample: &Sample, bytes: &Bytes, looks: Looks<'_>, tally: &mut Tally) {
         let streams = self
             .streams
             .get_or_insert_with(|| Streams::new(sample.fresh == 1));
         let moved = u64::from(sample.moved);
         if sample.sending == 0 {
-            streams.receive(sample.offset, moved, &bytes.start);
+            streams.receive(sample.offset, moved, &bytes.start, looks);
             return;
         }
         let sent = Sent {
@@ -189,6 +232,7 @@ impl Connection {
                 number: u16::try_from(sample.number).unwrap_or(u16::MAX),
                 fd: sample.fd,
             },
+            looks,
         };
         streams.send(sent, tally);
     }

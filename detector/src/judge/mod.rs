@@ -9,6 +9,7 @@
 //! | `body.rs`, `flaw.rs` | a message that is being sent, and what may be wrong with it |
 //! | `streams.rs`    | both directions, and two readings where the bytes allow them |
 //! | `outgoing/`     | where in the stream of sent bytes each message begins and ends |
+//! | `looks.rs`      | which bytes were read, for a recording |
 //! | `protocol.rs`   | what a connection speaks that is not HTTP/1 |
 //! | `connection.rs` | one connection's life, from its first record to its end |
 //! | `verdict.rs`    | who ended it, with what cause and fault |
@@ -20,6 +21,7 @@ mod chunks;
 mod connection;
 mod finding;
 mod flaw;
+mod looks;
 mod outgoing;
 mod protocol;
 mod requests;
@@ -45,6 +47,7 @@ pub use self::{
     finding::{
         Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, TimelineEntry,
     },
+    looks::{Look, Traced},
     tally::{Tally, Unjudged},
 };
 use crate::capture::Record;
@@ -59,6 +62,9 @@ pub struct Judge {
     hints: Vec<(u64, Hint)>,
     flawed: Vec<u64>,
     ended: Ended,
+    /// Records whose turn came are kept, with what was read of them.
+    trace: bool,
+    traced: Vec<Traced>,
 }
 
 impl Judge {
@@ -68,6 +74,21 @@ impl Judge {
         Self::default()
     }
 
+    /// The same; [`Judge::take_traced`] gives what it read.
+    #[must_use]
+    pub fn traced() -> Self {
+        Self {
+            trace: true,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the records whose turn came since the last call, and which of
+    /// their bytes were read.
+    pub fn take_traced(&mut self) -> Vec<Traced> {
+        std::mem::take(&mut self.traced)
+    }
+
     /// Takes the next record. Records of one connection may come slightly out
     /// of order (several CPUs write them); their numbers put them right.
     pub fn take(&mut self, record: Record) {
@@ -75,8 +96,12 @@ impl Judge {
         if self.ended.contains(cookie) {
             return;
         }
-        let connection = self.connections.entry(cookie).or_default();
+        let connection = self
+            .connections
+            .entry(cookie)
+            .or_insert_with(|| Connection::new(self.trace));
         let over = connection.take(record, &mut self.tally, &mut self.findings);
+        self.traced.append(&mut connection.take_traced());
         if let Some(hint) = connection.take_hint() {
             self.hints.push((cookie, hint));
         }
@@ -164,6 +189,7 @@ impl Judge {
     pub fn release(&mut self, cookie: u64, counters: Option<&Counters>) {
         if let Some(mut connection) = self.connections.remove(&cookie) {
             connection.finish(counters, &mut self.tally, &mut self.findings);
+            self.traced.append(&mut connection.take_traced());
             self.ended.insert(cookie);
         }
     }
@@ -186,7 +212,9 @@ impl Judge {
         let Some(connection) = self.connections.get_mut(&cookie) else {
             return;
         };
-        if connection.settle(counters, &mut self.tally, &mut self.findings) {
+        let over = connection.settle(counters, &mut self.tally, &mut self.findings);
+        self.traced.append(&mut connection.take_traced());
+        if over {
             self.remove(cookie);
         }
     }
@@ -200,6 +228,7 @@ impl Judge {
             }
             let mut connection = self.connections.remove(&cookie).unwrap_or_default();
             connection.finish(Some(&counters), &mut self.tally, &mut self.findings);
+            self.traced.append(&mut connection.take_traced());
             self.ended.insert(cookie);
         }
         let mut left: Vec<_> = self.connections.drain().collect();
@@ -207,6 +236,7 @@ impl Judge {
         left.sort_unstable_by_key(|(cookie, _)| *cookie);
         for (_, mut connection) in left {
             connection.finish(None, &mut self.tally, &mut self.findings);
+            self.traced.append(&mut connection.take_traced());
         }
     }
 

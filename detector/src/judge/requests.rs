@@ -6,7 +6,10 @@
 
 use std::{borrow::Cow, collections::VecDeque};
 
-use super::chunks::{Followed, Seen, follow};
+use super::{
+    chunks::{Followed, Seen, follow},
+    looks::{Look, Looks},
+};
 use crate::http::{ChunkDecoder, Framing, Parsed, StartLine, framing, parse, parse_seen};
 
 /// Most requests that are kept unanswered; a client that pipelines more has
@@ -118,7 +121,7 @@ impl Requests {
 
     /// Takes bytes that were received at `offset`: `data` is the beginning of
     /// the `moved` bytes of the call.
-    pub(super) fn take(&mut self, offset: u64, moved: u64, data: &[u8]) {
+    pub(super) fn take(&mut self, offset: u64, moved: u64, data: &[u8], looks: Looks<'_>) {
         let end = offset + moved;
         let seen = Seen {
             offset,
@@ -147,7 +150,7 @@ impl Requests {
                         self.lose();
                         continue;
                     };
-                    if !self.head(at, Cow::Borrowed(rest), end) {
+                    if !self.head(at, Cow::Borrowed(rest), end, at, looks) {
                         return;
                     }
                 }
@@ -166,16 +169,21 @@ impl Requests {
                     // Without the end of a line it is no more a head than it
                     // was.
                     if moved == data.len() as u64 && !data.contains(&b'\n') {
+                        looks.add(Look::Head {
+                            start,
+                            at: offset,
+                            end,
+                        });
                         self.place = Place::Head(start, bytes);
                         return;
                     }
-                    if !self.head(start, Cow::Owned(bytes), end) {
+                    if !self.head(start, Cow::Owned(bytes), end, offset, looks) {
                         return;
                     }
                 }
                 Place::Chunks(at, decoder) => {
                     let (at, mut decoder) = (*at, *decoder);
-                    match follow(at, &mut decoder, seen) {
+                    match follow(at, &mut decoder, seen, looks) {
                         Followed::Ended(after) => self.place = Place::At(after),
                         Followed::Within => {
                             self.place = Place::Chunks(end, decoder);
@@ -185,15 +193,19 @@ impl Requests {
                     }
                 }
                 Place::Unknown => {
-                    if !matches!(parse(data), Parsed::Complete(_)) {
+                    let Parsed::Complete(head) = parse(data) else {
                         return;
-                    }
+                    };
                     if !self.unanswered.is_empty() {
+                        looks.add(Look::Begins {
+                            at: offset,
+                            end: offset + head.len,
+                        });
                         // A pipelined request, or a body that looks like one.
                         self.doubtful = true;
                         return;
                     }
-                    if !self.head(offset, Cow::Borrowed(data), end) {
+                    if !self.head(offset, Cow::Borrowed(data), end, offset, looks) {
                         return;
                     }
                 }
@@ -222,11 +234,22 @@ impl Requests {
         self.exact = false;
     }
 
-    /// Parses a head that begins at `start`; `true` if another may follow in
-    /// the same call, which ended at `end`.
-    fn head(&mut self, start: u64, bytes: Cow<'_, [u8]>, end: u64) -> bool {
-        let seen_whole = start + bytes.len() as u64 == end;
-        match parse(&bytes) {
+    /// Parses a head that begins at `start`, whose bytes from `at` on are the
+    /// call's; `true` if another may follow in the same call, which ended at
+    /// `end`.
+    fn head(
+        &mut self,
+        start: u64,
+        bytes: Cow<'_, [u8]>,
+        end: u64,
+        at: u64,
+        looks: Looks<'_>,
+    ) -> bool {
+        let seen = start + bytes.len() as u64;
+        let seen_whole = seen == end;
+        let parsed = parse(&bytes);
+        looks.add(Look::of(&parsed, start, at, seen));
+        match parsed {
             Parsed::Complete(head) => {
                 self.parsed += 1;
                 let certain = self.certain();
@@ -276,7 +299,7 @@ mod tests {
         let mut requests = Requests::new(true);
         let mut offset = 0;
         for call in calls {
-            requests.take(offset, call.len() as u64, call.as_bytes());
+            requests.take(offset, call.len() as u64, call.as_bytes(), Looks::default());
             offset += call.len() as u64;
         }
         std::iter::from_fn(|| {
@@ -318,7 +341,12 @@ mod tests {
         let mut requests = Requests::new(false);
         let response = "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nxxxxxxxxxxxxxxxxxxxx";
         let both = response.repeat(2);
-        requests.take(0, both.len() as u64, &both.as_bytes()[..response.len()]);
+        requests.take(
+            0,
+            both.len() as u64,
+            &both.as_bytes()[..response.len()],
+            Looks::default(),
+        );
         assert_eq!(requests.answer(), None);
     }
 
@@ -338,7 +366,7 @@ mod tests {
     fn an_upload_that_was_not_seen_whole_leaves_no_certainty() {
         let mut requests = Requests::new(true);
         let post = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
-        requests.take(0, post.len() as u64, post);
+        requests.take(0, post.len() as u64, post, Looks::default());
         assert!(requests.certain());
         assert_eq!(
             requests.answer().map(|request| request.method).as_deref(),
@@ -346,7 +374,12 @@ mod tests {
         );
         // The upload was read by calls that were not sampled.
         let head = b"HEAD / HTTP/1.1\r\n\r\n";
-        requests.take(post.len() as u64 + 5000, head.len() as u64, head);
+        requests.take(
+            post.len() as u64 + 5000,
+            head.len() as u64,
+            head,
+            Looks::default(),
+        );
         assert_eq!(
             requests.answer().map(|request| request.method).as_deref(),
             Some("HEAD")

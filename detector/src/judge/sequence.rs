@@ -17,15 +17,16 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    /// Takes a record in; [`Self::pop`] gives those whose turn it is.
-    pub(super) fn push(&mut self, record: Record) {
+    /// Takes a record in; [`Self::pop`] gives those whose turn it is. Gives one
+    /// back that came too late.
+    pub(super) fn push(&mut self, record: Record) -> Option<Record> {
         let header = record.header();
         let (seq, time_ns) = (header.seq, header.time_ns);
         if seq < self.next {
             // Given up as lost, and now here: what came after was already
             // judged without it.
             self.lost = true;
-            return;
+            return Some(record);
         }
         if seq > self.next {
             self.held_since_ns.get_or_insert(time_ns);
@@ -34,6 +35,7 @@ impl Sequence {
         if self.held.len() > HELD {
             self.give_up();
         }
+        None
     }
 
     /// The next record, if it is here.

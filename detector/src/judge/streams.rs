@@ -12,6 +12,7 @@ use detector_common::Hint;
 
 use super::{
     flaw::Flawed,
+    looks::Looks,
     outgoing::{Outgoing, Sent},
     requests::Requests,
     tally::{Tally, Unjudged},
@@ -99,10 +100,10 @@ impl Streams {
     }
 
     /// Takes a call that received bytes.
-    pub(super) fn receive(&mut self, offset: u64, moved: u64, data: &[u8]) {
-        self.requests.take(offset, moved, data);
+    pub(super) fn receive(&mut self, offset: u64, moved: u64, data: &[u8], looks: Looks<'_>) {
+        self.requests.take(offset, moved, data, looks);
         if let Some(rival) = &mut self.rival {
-            rival.requests.take(offset, moved, data);
+            rival.requests.take(offset, moved, data, looks);
         }
     }
 

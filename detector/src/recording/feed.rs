@@ -31,7 +31,11 @@ impl Feed {
     #[must_use]
     pub fn new(writer: Option<Writer>) -> Self {
         Self {
-            judge: Judge::new(),
+            judge: if writer.is_some() {
+                Judge::traced()
+            } else {
+                Judge::new()
+            },
             writer,
         }
     }
@@ -104,10 +108,11 @@ impl Feed {
     }
 
     fn give(&mut self, input: Input) {
-        if let Some(writer) = &mut self.writer {
-            writer.input(&input);
-        }
-        input.give(&mut self.judge);
+        let Some(writer) = &mut self.writer else {
+            return input.give(&mut self.judge);
+        };
+        input.clone().give(&mut self.judge);
+        writer.input(&input, self.judge.take_traced());
     }
 
     fn forget(&mut self, cookie: u64) {

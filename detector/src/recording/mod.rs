@@ -5,7 +5,8 @@
 //! frames: the length of what follows it (32 bits), one byte that tells what it
 //! is, and the rest. Numbers are little-endian. Records and counters are as the
 //! kernel side writes them (`detector-common`), but for the bytes of samples
-//! that are no framing, which are taken out (`blank/`).
+//! that the judge did not read or that are no framing, which are taken out
+//! (`blank/`). Those of one connection come in the order in which it took them.
 //!
 //! | byte | what it is | what it holds |
 //! | --- | --- | --- |

@@ -1,6 +1,6 @@
 //! Begins a message by its head.
 
-use super::{Outgoing, Place, Sent, Trust, Turn, turn::is_response};
+use super::{Outgoing, Place, Sent, Trust, Turn};
 use crate::{
     http::{Framing, Head, StartLine, framing},
     judge::{
@@ -77,7 +77,7 @@ impl Outgoing {
                     return Turn::Done;
                 };
                 let unseen = after.is_empty() && sent.end() > body_start;
-                if !method_known && (unseen || is_response(after)) {
+                if !method_known && (unseen || sent.response_at(body_start, after)) {
                     self.lose(Unjudged::MethodUnknown, requests, tally);
                     return Turn::Done;
                 }
@@ -92,7 +92,7 @@ impl Outgoing {
                 });
             }
             Framing::Chunked => {
-                if !method_known && is_response(after) {
+                if !method_known && sent.response_at(body_start, after) {
                     self.lose(Unjudged::MethodUnknown, requests, tally);
                     return Turn::Done;
                 }

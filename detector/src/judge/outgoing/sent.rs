@@ -1,6 +1,13 @@
 //! A call that sent bytes, as far as it was seen.
 
-use crate::judge::{chunks::Seen, flaw::By};
+use crate::{
+    http::{Framing, Parsed, StartLine, framing, parse},
+    judge::{
+        chunks::Seen,
+        flaw::By,
+        looks::{Look, Looks},
+    },
+};
 
 /// A call that sent bytes, or a part of one, as far as it was sampled.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +28,8 @@ pub(in crate::judge) struct Sent<'a> {
     pub(in crate::judge) begins_call: bool,
     /// Which call it is.
     pub(in crate::judge) by: By,
+    /// Where it is told what of it was read.
+    pub(in crate::judge) looks: Looks<'a>,
 }
 
 impl Sent<'_> {
@@ -36,6 +45,49 @@ impl Sent<'_> {
         };
         let tail_at = self.end().saturating_sub(self.tail.len() as u64);
         part(self.offset, self.data).or_else(|| part(tail_at, self.tail))
+    }
+
+    /// Whether it begins as a response does, or with the first bytes of such.
+    pub(super) fn begins_response(&self) -> bool {
+        self.response_at(self.offset, self.data)
+    }
+
+    /// Whether these bytes of it begin so.
+    pub(super) fn response_at(&self, at: u64, bytes: &[u8]) -> bool {
+        let begins = bytes
+            .iter()
+            .zip(b"HTTP/1.")
+            .all(|(byte, letter)| byte == letter);
+        if bytes.is_empty() || !begins {
+            return false;
+        }
+        let length = match parse(bytes) {
+            Parsed::Complete(head) => head.len,
+            Parsed::Partial => bytes.len() as u64,
+            Parsed::Invalid => return false,
+        };
+        self.looks.add(Look::Begins {
+            at,
+            end: at + length,
+        });
+        true
+    }
+
+    /// Whether it begins with the whole head of a response; `interim` ones are
+    /// meant too, or not.
+    pub(super) fn begins_whole_response(&self, interim: bool) -> bool {
+        let Parsed::Complete(head) = parse(self.data) else {
+            return false;
+        };
+        let is = matches!(head.start, StartLine::Response { .. })
+            && (interim || framing(&head, None) != Framing::Interim);
+        if is {
+            self.looks.add(Look::Begins {
+                at: self.offset,
+                end: self.offset + head.len,
+            });
+        }
+        is
     }
 
     pub(in crate::judge) fn seen(&self) -> Seen<'_> {

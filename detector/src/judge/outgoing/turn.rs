@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use super::{Last, Outgoing, Place, Sent, Trust, Turn, flawed};
 use crate::{
-    http::{Framing, Parsed, StartLine, after_empty_lines, framing, parse},
+    http::{Parsed, after_empty_lines, parse},
     judge::{
         chunks::Followed,
         finding::Role,
         flaw::{Flaw, Flawed},
+        looks::Look,
         protocol::speaks,
         requests::{HEAD_LIMIT, Requests},
         tally::{Tally, Unjudged},
@@ -56,6 +57,11 @@ impl Outgoing {
                 }
                 // Without the end of a line it is no more a head than it was.
                 if sent.data.len() as u64 == sent.moved && !sent.data.contains(&b'\n') {
+                    sent.looks.add(Look::Head {
+                        start,
+                        at: sent.offset,
+                        end: sent.end(),
+                    });
                     self.place = Place::Head(start, bytes);
                     return Turn::Done;
                 }
@@ -66,8 +72,8 @@ impl Outgoing {
                     && (body.start..body.end).contains(&sent.offset)
                     && body.message.role == Role::Response
                     && requests.heads() > self.answered
-                    && is_response(sent.data);
-                if !body.has_body && is_response(sent.data) {
+                    && sent.begins_response();
+                if !body.has_body && sent.begins_response() {
                     if sent.offset == body.start {
                         // It may answer HEAD, and this is the next response.
                         self.lose(Unjudged::MethodUnknown, requests, tally);
@@ -83,7 +89,7 @@ impl Outgoing {
                 }
             }
             Place::Chunks(chunked) => {
-                if !chunked.has_body && sent.offset == chunked.start && is_response(sent.data) {
+                if !chunked.has_body && sent.offset == chunked.start && sent.begins_response() {
                     // It may answer HEAD, and this is the next response.
                     self.lose(Unjudged::MethodUnknown, requests, tally);
                     return Turn::Lost;
@@ -104,7 +110,7 @@ impl Outgoing {
             Place::Overrun(body) => {
                 // It goes on until the next response begins.
                 let answers = requests.heads() > self.answered;
-                if !(sent.begins_call && answers && is_final_response(sent.data)) {
+                if !(sent.begins_call && answers && sent.begins_whole_response(false)) {
                     return Turn::Done;
                 }
                 let flawed = body.flawed(Flaw::Overrun, sent.offset, Some(sent.by));
@@ -122,9 +128,7 @@ impl Outgoing {
                 Turn::Done
             }
             Place::Unknown => {
-                let response = matches!(parse(sent.data), Parsed::Complete(head)
-                    if matches!(head.start, StartLine::Response { .. }));
-                if !response || requests.heads() <= self.answered {
+                if requests.heads() <= self.answered || !sent.begins_whole_response(true) {
                     return Turn::Done;
                 }
                 self.trust = Trust::Provisional {
@@ -148,7 +152,7 @@ impl Outgoing {
         tally: &mut Tally,
     ) -> Turn {
         let read_since = requests.heads() > self.answered;
-        let next = sent.begins_call && is_final_response(sent.data);
+        let next = sent.begins_call && sent.begins_whole_response(false);
         if next && may_have_ended && read_since {
             let answered = self.answered;
             self.lose(Unjudged::Chunked, requests, tally);
@@ -168,8 +172,12 @@ impl Outgoing {
         requests: &mut Requests,
         tally: &mut Tally,
     ) -> Turn {
-        let seen_whole = start + bytes.len() as u64 == sent.end();
-        match self.parse(&bytes) {
+        let end = start + bytes.len() as u64;
+        let seen_whole = end == sent.end();
+        let parsed = self.parse(&bytes);
+        let at = start.max(sent.offset);
+        sent.looks.add(Look::of(&parsed, start, at, end));
+        match parsed {
             Parsed::Complete(_) if !self.head_begins_call && self.follows_suspect(start) => {
                 self.lose(Unjudged::Unaccounted, requests, tally);
                 Turn::Done
@@ -280,7 +288,7 @@ impl Outgoing {
             || self.role != Some(Role::Response)
             || !read_since
             || !sent.begins_call
-            || !is_response(sent.data)
+            || !sent.begins_response()
         {
             return None;
         }
@@ -299,22 +307,4 @@ impl Outgoing {
             _ => None,
         }
     }
-}
-
-/// Whether the bytes begin with the whole head of a response that is not an
-/// interim one.
-fn is_final_response(data: &[u8]) -> bool {
-    matches!(parse(data), Parsed::Complete(head)
-        if matches!(head.start, StartLine::Response { .. })
-            && framing(&head, None) != Framing::Interim)
-}
-
-/// Whether the bytes begin as a response does, or are the first of such.
-pub(super) fn is_response(data: &[u8]) -> bool {
-    !data.is_empty()
-        && data
-            .iter()
-            .zip(b"HTTP/1.")
-            .all(|(byte, letter)| byte == letter)
-        && !matches!(parse(data), Parsed::Invalid)
 }

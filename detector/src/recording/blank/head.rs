@@ -55,8 +55,38 @@ impl HeadBlank {
         self.hidden = true;
     }
 
-    /// The byte as it may be kept.
-    pub(super) fn step(&mut self, byte: u8) -> u8 {
+    /// The next bytes as they may be kept.
+    pub(super) fn run(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut kept = Vec::with_capacity(bytes.len());
+        // Where a name begins that is not yet known to be one that is kept.
+        let mut name = 0;
+        for byte in bytes {
+            let before = self.part;
+            let byte = self.step(*byte);
+            if before == Part::Name && self.part != Part::Name && !self.names(false) {
+                hide_name(&mut kept, name);
+            }
+            if before != Part::Name {
+                name = kept.len();
+            }
+            kept.push(byte);
+        }
+        // It goes on in another call.
+        if self.part == Part::Name && !self.names(true) {
+            hide_name(&mut kept, name);
+        }
+        kept
+    }
+
+    /// Whether the name is one that is kept, or the beginning of such.
+    fn names(&self, beginning: bool) -> bool {
+        KEPT.iter().any(|kept| {
+            kept.starts_with(&self.name) && (beginning || kept.len() == self.name.len())
+        })
+    }
+
+    /// The byte as it may be kept, if it is not a name's.
+    fn step(&mut self, byte: u8) -> u8 {
         match byte {
             b'\r' => return byte,
             b'\n' => {
@@ -174,8 +204,16 @@ impl HeadBlank {
     }
 }
 
+/// Another name that is as valid.
+fn hide_name(kept: &mut [u8], from: usize) {
+    let name = kept.iter_mut().skip(from);
+    for byte in name.filter(|byte| !b"\r\n".contains(byte)) {
+        *byte = b'x';
+    }
+}
+
 /// Another byte that is as valid.
-fn blank(byte: u8) -> u8 {
+pub(super) fn blank(byte: u8) -> u8 {
     match byte {
         0 => 0,
         b'\t' | b' '..=b'~' | 0x80.. => b'x',
@@ -189,8 +227,7 @@ mod tests {
 
     fn blanked(text: &str) -> String {
         let mut head = HeadBlank::new(false);
-        let bytes: Vec<u8> = text.bytes().map(|byte| head.step(byte)).collect();
-        String::from_utf8_lossy(&bytes).into_owned()
+        String::from_utf8_lossy(&head.run(text.as_bytes())).into_owned()
     }
 
     #[test]
@@ -198,23 +235,35 @@ mod tests {
         let cases = [
             (
                 "HTTP/1.1 200 Fine so far\r\nSet-Cookie: a=b\r\ncontent-length : 12\r\n\r\n",
-                "HTTP/1.1 200 xxxxxxxxxxx\r\nSet-Cookie: xxx\r\ncontent-length : 12\r\n\r\n",
+                "HTTP/1.1 200 xxxxxxxxxxx\r\nxxxxxxxxxx: xxx\r\ncontent-length : 12\r\n\r\n",
             ),
             (
                 "GET /a?token=1 HTTP/1.1\r\nAuthorization: Basic x=\r\nConnection: close\r\n\r\n",
-                "GET /a?xxxxxxx HTTP/1.1\r\nAuthorization: xxxxxxxx\r\nConnection: close\r\n\r\n",
+                "GET /a?xxxxxxx HTTP/1.1\r\nxxxxxxxxxxxxx: xxxxxxxx\r\nConnection: close\r\n\r\n",
             ),
             (
                 "\r\nHTTP/1.0 404\nX: a\n b c\nTransfer-Encoding: gzip,\n chunked\n\n",
-                "\r\nHTTP/1.0 404\nX: x\n xxx\nTransfer-Encoding: gzip,\n chunked\n\n",
+                "\r\nHTTP/1.0 404\nx: x\n xxx\nTransfer-Encoding: gzip,\n chunked\n\n",
             ),
             (
                 "HTTP/1.1 200 OK\r\nno field at all\r\nbad@name: v\r\n\r\n",
-                "HTTP/1.1 200 xx\r\nno xxxxxxxxxxxx\r\nbad@xxxxxxx\r\n\r\n",
+                "HTTP/1.1 200 xx\r\nxx xxxxxxxxxxxx\r\nxxx@xxxxxxx\r\n\r\n",
             ),
         ];
         for (text, expected) in cases {
             assert_eq!(blanked(text), expected);
+        }
+        // Over two calls.
+        let mut head = HeadBlank::new(false);
+        for (text, expected) in [
+            ("HTTP/1.1 200 OK\r\nCont", "HTTP/1.1 200 xx\r\nCont"),
+            ("ent-Length: 1\r\nContent-T", "ent-Length: 1\r\nxxxxxxxxx"),
+            ("ype: a\r\n\r\n", "xxx: x\r\n\r\n"),
+        ] {
+            assert_eq!(
+                String::from_utf8_lossy(&head.run(text.as_bytes())),
+                expected
+            );
         }
         assert_eq!(blanked("HTTP/1.1 200 \u{1}"), "HTTP/1.1 200 \u{1}");
     }

@@ -1,13 +1,15 @@
-//! Takes out of records what is not to be kept: of heads the values of all
-//! fields but those of framing, reasons and queries, and all bytes of bodies.
+//! Takes out of records what is not to be kept: every byte that the judge did
+//! not read; of heads all but the start line without its query and reason, and
+//! the fields Content-Length, Transfer-Encoding and Connection; of chunked
+//! bodies all but sizes and line ends.
 //!
 //! | file | what it does |
 //! | --- | --- |
 //! | `head.rs`   | what of a head is framing |
-//! | `stream.rs` | where in a stream heads and the sizes of chunks are |
+//! | `stream.rs` | what of a sample is kept |
 //!
 //! What is taken out becomes other bytes, as many, that the judge takes for the
-//! same: a head stays as valid as it was, the bytes of bodies become zeros.
+//! same: a head stays as valid as it was, what was not read becomes zeros.
 
 mod head;
 mod stream;
@@ -15,42 +17,43 @@ mod stream;
 use detector_common::Connection as Counters;
 
 use self::stream::{Piece, Stream, preface};
-use crate::capture::{Bytes, Record};
+use crate::{
+    capture::{Bytes, Record},
+    judge::Look,
+};
 
 /// What is known of one connection.
 #[derive(Debug)]
 pub(super) struct Blank {
-    show_query: bool,
-    streams: Option<(Stream, Stream)>,
+    sent: Stream,
+    received: Stream,
 }
 
 impl Blank {
     pub(super) fn new(show_query: bool) -> Self {
         Self {
-            show_query,
-            streams: None,
+            sent: Stream::new(show_query),
+            received: Stream::new(show_query),
         }
     }
 
-    /// The record as it may be kept; those of one connection come in order.
-    pub(super) fn record(&mut self, mut record: Record) -> Record {
+    /// The record as it may be kept, of which this was read; those of one
+    /// connection come in the judge's order.
+    pub(super) fn record(&mut self, mut record: Record, looks: &[Look]) -> Record {
         match &mut record {
             Record::Sample(sample, bytes) => {
-                let show_query = self.show_query;
-                let fresh = sample.fresh == 1;
-                let (sent, received) = self.streams.get_or_insert_with(|| {
-                    (
-                        Stream::new(true, fresh, show_query),
-                        Stream::new(false, fresh, show_query),
-                    )
-                });
-                let stream = if sample.sending == 0 { received } else { sent };
-                let kept = stream.take(&Piece {
+                let stream = if sample.sending == 0 {
+                    &mut self.received
+                } else {
+                    &mut self.sent
+                };
+                let piece = Piece {
                     offset: sample.offset,
                     moved: u64::from(sample.moved),
                     start: &bytes.start,
                     tail: &bytes.tail,
-                });
+                };
+                let kept = stream.take(&piece, looks);
                 *bytes = Bytes {
                     start: kept.start,
                     tail: kept.tail,
@@ -61,19 +64,6 @@ impl Blank {
         }
         record
     }
-}
-
-/// A record of which nothing is known: no byte of a message is kept.
-pub(super) fn whole(mut record: Record) -> Record {
-    match &mut record {
-        Record::Sample(_, bytes) => {
-            bytes.start.fill(0);
-            bytes.tail.fill(0);
-        }
-        Record::End(end) => end.connection = counters(&end.connection),
-        Record::Open(_) => {}
-    }
-    record
 }
 
 /// Counters as they may be kept.
