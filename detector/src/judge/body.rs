@@ -20,6 +20,9 @@ pub(super) struct Body {
     /// A call within it began as the next response would, after another request
     /// was read: its bytes may not all be its own.
     pub(super) suspect: bool,
+    /// A call within it began so, and whether a request was read is not known:
+    /// what exceeds it may be the next response's.
+    pub(super) unclear: bool,
     /// It was told that no byte was accepted for long.
     pub(super) stalled: bool,
 }

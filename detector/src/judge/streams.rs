@@ -7,13 +7,22 @@
 //! two witnesses: a request was read since, and what follows fits the new head
 //! and not the old: bytes that the promised body cannot have behind it, or the
 //! end of the connection before its end.
+//!
+//! A head that stands just where the promised bytes end, in the midst of a call, or
+//! such a place that was not seen, refutes neither: a body that holds a response
+//! looks the same. It is counted as unaccounted.
+//!
+//! Where all requests were read before (pipelined), more is asked for: bytes that
+//! the promised body cannot have behind it, and a new message that ended just
+//! where the next began, or where the connection ended. Otherwise the old reading
+//! holds.
 
 use detector_common::Hint;
 
 use super::{
     flaw::Flawed,
     looks::Looks,
-    outgoing::{Outgoing, Sent},
+    outgoing::{Outgoing, Sent, Witness},
     requests::Requests,
     tally::{Tally, Unjudged},
 };
@@ -37,12 +46,18 @@ struct Rival {
     flawed: Flawed,
     /// Messages in the other reading when this one began.
     messages: u64,
+    witness: Witness,
 }
 
 impl Rival {
     /// Whether there was a request for each of its responses.
     fn answers_requests(&self) -> bool {
         self.requests.unanswered().is_some()
+    }
+
+    /// Whether a message of its was sent whole.
+    fn has_whole(&self) -> bool {
+        self.tally.messages_judged > 0
     }
 }
 
@@ -57,35 +72,35 @@ impl Streams {
 
     /// Takes a call that sent bytes.
     pub(super) fn send(&mut self, sent: Sent<'_>, tally: &mut Tally) {
-        if self.rival.is_none()
-            && let Some(flawed) = self.outgoing.contradicted(&sent, &self.requests)
-        {
-            self.rival = Some(Box::new(Rival {
-                outgoing: Outgoing::from(sent.offset, &self.requests),
-                requests: self.requests.clone(),
-                tally: Tally::default(),
-                other_tally: Tally::default(),
-                flawed,
-                messages: self.outgoing.messages(),
-            }));
-        }
+        self.begin_rival(&sent, tally);
         let Some(rival) = &mut self.rival else {
             self.outgoing.take(sent, &mut self.requests, tally);
             return;
         };
         let before = rival.outgoing.messages();
+        let whole = rival.has_whole();
+        let refuted = self.outgoing.refuted();
         rival
             .outgoing
             .take(sent, &mut rival.requests, &mut rival.tally);
         self.outgoing
             .take(sent, &mut self.requests, &mut rival.other_tally);
         let went_on = self.outgoing.messages() > rival.messages;
-        if went_on || !rival.outgoing.knows_its_place() {
+        let refuted = refuted || self.outgoing.refuted();
+        let fits = rival.outgoing.knows_its_place() && rival.answers_requests();
+        if rival.witness == Witness::None {
+            // The next began where the length of one said.
+            let borne_out = fits && whole && rival.outgoing.messages() > before;
+            if refuted && borne_out {
+                self.decide(true, tally);
+            } else if went_on || !fits {
+                self.decide(false, tally);
+            }
+        } else if went_on || !rival.outgoing.knows_its_place() {
             // What is found in the midst of a call may be a body that looks so;
             // and where a message begins in both readings, both fit.
             let both = went_on
-                && rival.outgoing.knows_its_place()
-                && rival.answers_requests()
+                && fits
                 && (rival.outgoing.messages() > before || !self.outgoing.head_begins_call());
             self.decide(false, tally);
             if both {
@@ -94,9 +109,40 @@ impl Streams {
             }
         } else if !rival.answers_requests() {
             self.decide(false, tally);
-        } else if self.outgoing.refuted() {
+        } else if refuted {
             self.decide(true, tally);
         }
+    }
+
+    /// Begins a second reading where this call may be the next response.
+    fn begin_rival(&mut self, sent: &Sent<'_>, tally: &mut Tally) {
+        // One with two witnesses is kept until it is decided.
+        let known = self.rival.as_ref().map(|rival| rival.witness);
+        if known == Some(Witness::RequestSince) {
+            return;
+        }
+        let Some((flawed, witness)) = self.outgoing.contradicted(sent, &self.requests) else {
+            return;
+        };
+        match &mut self.rival {
+            Some(_) if witness == Witness::None => return,
+            Some(rival) if rival.has_whole() && rival.outgoing.rests_at(sent.offset) => {
+                // The next response, where its length said.
+                rival.witness = witness;
+                return;
+            }
+            Some(_) => self.decide(false, tally),
+            None => {}
+        }
+        self.rival = Some(Box::new(Rival {
+            outgoing: Outgoing::from(sent.offset, &self.requests),
+            requests: self.requests.clone(),
+            tally: Tally::default(),
+            other_tally: Tally::default(),
+            flawed,
+            messages: self.outgoing.messages(),
+            witness,
+        }));
     }
 
     /// Takes a call that received bytes.
@@ -110,13 +156,19 @@ impl Streams {
     /// The stream ended after `sent` bytes in all.
     pub(super) fn end(&mut self, sent: u64, unseen: bool, tally: &mut Tally) -> Option<Flawed> {
         // Samples that tell of more than was sent are no proof of anything.
-        let short = self.outgoing.is_short(sent) && self.outgoing.reached() <= sent;
-        if !short && self.rival_rests_at(sent) {
-            // Both fit.
-            tally.miss(Unjudged::Unaccounted);
+        let reached = self.outgoing.reached() <= sent;
+        let short = self.outgoing.is_short(sent) && reached;
+        if self.rival_needs_proof() {
+            let fits = reached && self.outgoing.refuted() && self.rival_rests_at(sent);
+            self.decide(fits, tally);
+        } else {
+            if !short && self.rival_rests_at(sent) {
+                // Both fit.
+                tally.miss(Unjudged::Unaccounted);
+            }
+            // Short in both readings.
+            self.decide(short, tally);
         }
-        // Short in both readings.
-        self.decide(short, tally);
         self.outgoing.end(sent, unseen, &mut self.requests, tally)
     }
 
@@ -128,8 +180,12 @@ impl Streams {
         reason: Unjudged,
         tally: &mut Tally,
     ) {
-        let rival = self.outgoing.is_short(sent) && self.rival_rests_at(sent);
-        self.decide(rival, tally);
+        let wrong = if self.rival_needs_proof() {
+            self.outgoing.refuted()
+        } else {
+            self.outgoing.is_short(sent)
+        };
+        self.decide(wrong && self.rival_rests_at(sent), tally);
         self.outgoing.leave_open(sent, unseen, reason, tally);
     }
 
@@ -137,6 +193,13 @@ impl Streams {
         self.rival
             .as_ref()
             .is_some_and(|rival| rival.outgoing.rests_at(sent))
+    }
+
+    /// Whether only a message of its that is whole speaks for the rival.
+    fn rival_needs_proof(&self) -> bool {
+        self.rival
+            .as_ref()
+            .is_some_and(|rival| rival.witness == Witness::None)
     }
 
     /// Keeps one reading.

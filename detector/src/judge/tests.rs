@@ -501,6 +501,81 @@ fn a_desync_shows_at_the_end_too() {
 }
 
 #[test]
+fn a_pipelined_response_within_the_promised_bytes_is_a_desync_if_nothing_else_fits() {
+    const HEAD: u64 = b"HTTP/1.1 200 OK\r\nContent-Length: 800\r\n\r\n".len() as u64;
+    let two = [GET, GET].concat();
+    let sizes = |wire: &mut Wire| {
+        let (findings, _) = wire.close().finish();
+        findings
+            .iter()
+            .map(|finding| (finding.cause, finding.sent))
+            .collect::<Vec<_>>()
+    };
+    // More than was promised, and it ends where the second response does.
+    let mut wire = Wire::new();
+    wire.receive(&two).send(&ok(1000), 300).send(&ok(800), 800);
+    let finding = wire.close().one();
+    assert_eq!((finding.cause, finding.sent), (Cause::Desync, Some(300)));
+    assert_eq!(judged(wire.judge.tally()), (2, vec![]));
+    // Where a third begins.
+    let mut wire = Wire::new();
+    wire.receive(&two).send(&ok(1000), 300).send(&ok(800), 800);
+    wire.receive(GET).send(&ok(5), 5);
+    let finding = wire.close().one();
+    assert_eq!((finding.cause, finding.sent), (Cause::Desync, Some(300)));
+    assert_eq!(judged(wire.judge.tally()), (3, vec![]));
+    // All of three are read before.
+    let mut wire = Wire::new();
+    let three = [GET, GET, GET].concat();
+    wire.receive(&three).send(&ok(1000), 300);
+    wire.send(&ok(800), 800).send(&ok(5), 5);
+    let finding = wire.close().one();
+    assert_eq!((finding.cause, finding.sent), (Cause::Desync, Some(300)));
+    assert_eq!(judged(wire.judge.tally()), (3, vec![]));
+    // The second is short itself: it may be a body that looks so.
+    let mut wire = Wire::new();
+    wire.receive(&two).send(&ok(1000), 300).send(&ok(9000), 800);
+    assert_eq!(
+        sizes(&mut wire),
+        [(Cause::Overrun, Some(300 + HEAD + 1 + 800))]
+    );
+    // The first is short in both readings.
+    let mut wire = Wire::new();
+    wire.receive(&two).send(&ok(1000), 300).send(&ok(500), 500);
+    assert_eq!(
+        sizes(&mut wire),
+        [(Cause::PrematureClose, Some(300 + HEAD + 500))]
+    );
+    // Nothing else was asked for.
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 300).send(&ok(800), 800);
+    assert_eq!(sizes(&mut wire), [(Cause::Overrun, Some(300 + HEAD + 800))]);
+    // A body that looks like a response, sent whole, and the next response.
+    let mut wire = Wire::new();
+    let inner = ok(800).len() as u64 + 800;
+    wire.receive(&three).send(&ok(300 + inner), 300);
+    wire.send(&ok(800), 800).send(&ok(5), 5).send(&ok(6), 6);
+    assert_eq!(judged(&wire.close().none()), (3, vec![]));
+    // A short one behind such a body, whose next response is asked for later.
+    let mut wire = Wire::new();
+    wire.receive(&two).send(&ok(2000), 100).send(&ok(400), 300);
+    wire.receive(GET).send(&ok(5), 5);
+    assert_eq!(
+        sizes(&mut wire),
+        [(Cause::Desync, Some(100 + ok(400).len() as u64 + 300))]
+    );
+}
+
+#[test]
+fn bytes_that_may_be_the_next_response_are_no_overrun() {
+    // A request that was not seen whole may have been another one's beginning.
+    let mut wire = Wire::new();
+    wire.receive(GET).receive_seen(b"", 40);
+    wire.send(&ok(1000), 300).send(&ok(800), 800);
+    assert_eq!(judged(&wire.close().none()), (1, vec![("unaccounted", 1)]));
+}
+
+#[test]
 fn a_body_of_heads_is_no_desync() {
     // A request comes while the body is sent, which looks like responses.
     let log = [&ok(3)[..], b"abc"].concat();

@@ -316,6 +316,17 @@ fn two_requests(mut connection: Conn, path: &str) -> (Outcome, Option<Conn>) {
     (connection.receive(&second), Some(connection))
 }
 
+/// Sends two requests at once, and reads what comes.
+fn pipelined(mut connection: Conn, path: &str) -> (Outcome, Option<Conn>) {
+    let first = Request::get(path).stop_after(300);
+    let second = Request::get("/second");
+    if let Err(error) = connection.send(&[first.message(), second.message()].concat()) {
+        panic!("two requests: {error}");
+    }
+    let outcome = connection.receive(&first);
+    (outcome, Some(connection))
+}
+
 /// Leaves with the answer half read.
 fn leave(mut connection: Conn, path: &str) -> (Outcome, Option<Conn>) {
     let outcome = connection.request(&Request::get(path).stop_after(1000));
@@ -393,6 +404,16 @@ fn every_cause_is_told_apart() -> Result<()> {
                 local("desync", "sendmsg(", (1000, 300)),
             )
             .client(two_requests),
+            row(
+                "/pipelined-write/close/1000/300",
+                local("desync", "write(", (1000, 300)),
+            )
+            .client(pipelined),
+            row(
+                "/pipelined-sendmsg/shutdown-wr/1000/300",
+                local("desync", "sendmsg(", (1000, 300)),
+            )
+            .client(pipelined),
             row(
                 "/write/half-closed/1000/300",
                 fault(local("premature-close", "close(", (1000, 300)), "unknown"),

@@ -88,6 +88,7 @@ impl Outgoing {
                     has_body: method_known || !after.is_empty(),
                     received: sent.received,
                     suspect: false,
+                    unclear: false,
                     stalled: false,
                 });
             }

@@ -42,6 +42,15 @@ enum Trust {
     Provisional { requests: u64 },
 }
 
+/// What speaks for a message that begins too early, besides that it looks so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Witness {
+    /// A request was read since the head of the one in progress was sent.
+    RequestSince,
+    /// Nothing yet: the request that it may answer was read before (pipelined).
+    None,
+}
+
 #[derive(Clone, Debug)]
 enum Place {
     /// The next message begins at this offset.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Last, Outgoing, Place, Sent, Trust, Turn, flawed};
+use super::{Last, Outgoing, Place, Sent, Trust, Turn, Witness, flawed};
 use crate::{
     http::{Parsed, after_empty_lines, parse},
     judge::{
@@ -68,11 +68,17 @@ impl Outgoing {
                 self.head(start, Cow::Owned(bytes), sent, requests, tally)
             }
             Place::Body(body) => {
-                body.suspect |= sent.begins_call
+                let read_since = requests.heads() > self.answered;
+                let unclear = requests.unanswered().is_none();
+                if sent.begins_call
                     && (body.start..body.end).contains(&sent.offset)
                     && body.message.role == Role::Response
-                    && requests.heads() > self.answered
-                    && sent.begins_response();
+                    && (read_since || unclear)
+                    && sent.begins_response()
+                {
+                    body.suspect |= read_since;
+                    body.unclear |= unclear;
+                }
                 if !body.has_body && sent.begins_response() {
                     if sent.offset == body.start {
                         // It may answer HEAD, and this is the next response.
@@ -220,7 +226,7 @@ impl Outgoing {
                 if is_head && self.messages > 0 {
                     self.lose(Unjudged::Malformed, requests, tally);
                 } else if let Some(body) = overrun {
-                    if body.suspect {
+                    if body.suspect || body.unclear {
                         self.refuted = true;
                         self.lose(Unjudged::Unaccounted, requests, tally);
                     } else {
@@ -274,25 +280,28 @@ impl Outgoing {
     }
 
     /// The message that is being sent, left short, if this call is within its
-    /// body and begins as the next response would.
+    /// body and begins as the next response would; and what else speaks for that.
     pub(in crate::judge) fn contradicted(
         &self,
         sent: &Sent<'_>,
         requests: &Requests,
-    ) -> Option<Flawed> {
-        // Second witness: a request was read since the head was sent, which
-        // this may answer.
-        let read_since = requests.heads() > self.answered
-            && requests.unanswered().is_some_and(|count| count > 0);
+    ) -> Option<(Flawed, Witness)> {
+        // A request that this may answer, read since the head was sent or before.
+        let asked = requests.unanswered().is_some_and(|count| count > 0);
+        let witness = if requests.heads() > self.answered {
+            Witness::RequestSince
+        } else {
+            Witness::None
+        };
         if self.trust != Trust::Proven
             || self.role != Some(Role::Response)
-            || !read_since
+            || !asked
             || !sent.begins_call
             || !sent.begins_response()
         {
             return None;
         }
-        match &self.place {
+        let flawed = match &self.place {
             Place::Body(body)
                 if body.has_body
                     && !body.suspect
@@ -305,6 +314,7 @@ impl Outgoing {
                 ..flawed(chunked, Flaw::Desync)
             }),
             _ => None,
-        }
+        };
+        Some((flawed?, witness))
     }
 }

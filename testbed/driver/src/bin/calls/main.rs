@@ -6,8 +6,10 @@
 //! PROMISED body bytes, sends head and SENT body bytes by the call SEND, and
 //! ends by END: see `sends.rs` and `ends.rs`. SEND may begin with `chunked-`:
 //! the body then goes in chunks, with a last one only if SENT is PROMISED; with
-//! `twice-`: a second request is then read and answered whole; or with `long-`:
-//! the head is then longer than 100 KiB.
+//! `twice-`: a second request is then read and answered whole; with
+//! `pipelined-`: a second answer follows, whole and with as many bytes, to a
+//! request that was read with the first; or with `long-`: the head is then longer
+//! than 100 KiB.
 
 mod ends;
 mod raw;
@@ -43,9 +45,10 @@ fn main() -> Result<()> {
         bail!("the path is /SEND/END/PROMISED/SENT, not {path}");
     };
     let twice = send.strip_prefix("twice-");
+    let pipelined = send.strip_prefix("pipelined-");
     let chunked = send.strip_prefix("chunked-");
     let long = send.strip_prefix("long-");
-    let name = twice.or(chunked).or(long).unwrap_or(send);
+    let name = twice.or(pipelined).or(chunked).or(long).unwrap_or(send);
     let (_, send) = SENDS
         .iter()
         .find(|(known, _)| *known == name)
@@ -68,6 +71,10 @@ fn main() -> Result<()> {
             bail!("no second request");
         }
         let (message, head) = sized(5, 5, 0);
+        send(connection.as_raw_fd(), &message, head)?;
+    }
+    if pipelined.is_some() {
+        let (message, head) = sized(promised, promised, 0);
         send(connection.as_raw_fd(), &message, head)?;
     }
     end(connection.into_raw_fd())?;
