@@ -13,7 +13,7 @@ use super::{
     sequence::Sequence,
     streams::Streams,
     tally::{Tally, Unjudged},
-    verdict::{Verdict, at_risk, noted, verdict},
+    verdict::{Verdict, at_risk, cut_by_peer, failed, noted, peer_is_gone, verdict},
 };
 use crate::capture::{Bytes, Record};
 
@@ -151,6 +151,9 @@ impl Connection {
             self.lose(tally);
             return;
         }
+        if failed(counters) {
+            return self.left_by_peer(counters, tally, findings);
+        }
         let reason = if counters.end_flags & flag::UNSEEN_END != 0 {
             Unjudged::NotObserved
         } else if self.shared {
@@ -163,6 +166,33 @@ impl Connection {
             streams.leave_open(counters.sent, unseen, reason, tally);
         }
         self.note(counters, counters.sent_ns, tally, findings);
+        self.classify(counters, tally);
+    }
+
+    /// The peer reset it, and it was not closed here.
+    fn left_by_peer(
+        &mut self,
+        counters: &Counters,
+        tally: &mut Tally,
+        findings: &mut Vec<Finding>,
+    ) {
+        let flawed = self
+            .streams
+            .as_mut()
+            .and_then(|streams| streams.end(counters.sent, unseen(counters.send_flags), tally));
+        self.note(counters, counters.sent_ns, tally, findings);
+        if let (Some(flawed), Some(open)) = (flawed, &self.open) {
+            let owes = matches!(flawed.flaw, Flaw::Short | Flaw::Unterminated);
+            if !owes {
+                findings.push(noted(&flawed, open, counters, counters.sent_ns));
+            } else if flawed.message.role == Role::Request && counters.received > flawed.received {
+                tally.miss(Unjudged::EarlyResponse);
+            } else {
+                tally.messages_judged += 1;
+                tally.peer_endings += 1;
+                findings.push(cut_by_peer(&flawed, open, counters, counters.sent_ns));
+            }
+        }
         self.classify(counters, tally);
     }
 
@@ -348,6 +378,10 @@ impl Connection {
         };
         if !last {
             self.shared = true;
+            if !self.concluded && peer_is_gone(&end) {
+                // Whoever holds it besides can send no more.
+                self.ending.get_or_insert(end);
+            }
             return false;
         }
         let counters = end.connection;

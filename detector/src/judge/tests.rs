@@ -701,6 +701,43 @@ fn a_peer_that_is_gone_is_the_one_who_cut() {
 }
 
 #[test]
+fn a_peer_that_reset_is_counted_once_whoever_holds_the_socket() {
+    let cut = |wire: &mut Wire| {
+        wire.receive(GET)
+            .send(&ok(1000), 300)
+            .counters
+            .receive_errno = 104
+    };
+    // A descriptor of two is closed, and the other at some time.
+    let mut wire = Wire::new();
+    cut(&mut wire);
+    let finding = wire.end(EndKind::Close, 2, 0).close().one();
+    assert_eq!(finding.cause, Cause::PeerClosed);
+    assert_eq!(wire.judge.tally().peer_endings, 1);
+    assert_eq!(judged(wire.judge.tally()), (1, vec![]));
+    // Or never: it was still open when the watch ended.
+    for closes in [true, false] {
+        let mut wire = Wire::new();
+        cut(&mut wire);
+        if closes {
+            wire.end(EndKind::Close, 2, 0);
+        }
+        let (findings, tally) = wire.finish_open();
+        let causes: Vec<_> = findings.iter().map(|finding| finding.cause).collect();
+        assert_eq!(causes, [Cause::PeerClosed]);
+        assert_eq!(tally.peer_endings, 1);
+        assert_eq!(judged(&tally), (1, vec![]));
+    }
+    // What was whole was not cut.
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(1000), 1000).counters.send_errno = 32;
+    wire.end(EndKind::Close, 2, 0);
+    let (findings, tally) = wire.finish_open();
+    assert_eq!((findings.len(), tally.peer_endings), (0, 0));
+    assert_eq!(judged(&tally), (1, vec![]));
+}
+
+#[test]
 fn a_half_close_is_no_proof_that_the_peer_left() {
     let mut eof = Wire::new();
     eof.counters.family = family::UNIX;

@@ -45,6 +45,7 @@ const SHUT_RDWR: u32 = 2;
 /// Errors that end a connection from outside (errno(3)).
 const ECONNRESET: u32 = 104;
 const EPIPE: u32 = 32;
+const GONE: [u32; 2] = [ECONNRESET, EPIPE];
 
 /// How long after its last byte a response may still lie unread at the peer,
 /// when all of it was acknowledged.
@@ -157,6 +158,21 @@ pub(super) fn noted(flawed: &Flawed, open: &Open, counters: &Counters, now_ns: u
     }
 }
 
+/// A message that the peer cut short on a connection that nobody here has closed;
+/// as for [`noted`].
+pub(super) fn cut_by_peer(
+    flawed: &Flawed,
+    open: &Open,
+    counters: &Counters,
+    now_ns: u64,
+) -> Finding {
+    Finding {
+        cause: Cause::PeerClosed,
+        fault: Fault::Peer,
+        ..noted(flawed, open, counters, now_ns)
+    }
+}
+
 /// The cause that it is, by what is wrong and how it ended.
 fn cause(flaw: Flaw, kind: EndingKind) -> Cause {
     match flaw {
@@ -192,11 +208,20 @@ fn ending_kind(end: &End) -> Option<EndingKind> {
     })
 }
 
+/// Whether the peer cannot receive any more, as it was just before this.
+pub(super) fn peer_is_gone(end: &End) -> bool {
+    peer(end) == Peer::Gone
+}
+
+/// Whether a call said that it is so.
+pub(super) fn failed(counters: &Counters) -> bool {
+    let errors = [counters.send_errno, counters.receive_errno];
+    errors.iter().any(|errno| GONE.contains(errno))
+}
+
 fn peer(end: &End) -> Peer {
     let (socket, counters) = (&end.socket, &end.connection);
-    let failed = [counters.send_errno, counters.receive_errno, socket.error]
-        .iter()
-        .any(|errno| [ECONNRESET, EPIPE].contains(errno));
+    let failed = failed(counters) || GONE.contains(&socket.error);
     let (gone, half_closed) = match socket.family {
         family::UNIX => {
             // The peer's close sets both bits on ours (unix_release_sock). One

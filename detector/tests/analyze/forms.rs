@@ -208,6 +208,14 @@ fn what_the_peer_did_is_no_fault_of_ours() {
         );
         assert_eq!(analyzed.summary["peer_endings"], peers, "{lines}");
     }
+    // Counted once, whether the other descriptor is closed too or not.
+    for end in ["", "close(8<socket:[9]>) = 0\n"] {
+        let analyzed = short(&format!(
+            "dup(7<socket:[9]>) = 8<socket:[9]>\nrecvfrom(7<socket:[9]>, 0x7f12, 8192, 0, NULL, NULL) = -1 ECONNRESET (Connection reset by peer)\nclose(7<socket:[9]>) = 0\n{end}"
+        ));
+        assert_eq!((analyzed.findings.len(), analyzed.status), (0, 0), "{end}");
+        assert_eq!(analyzed.summary["peer_endings"], 1, "{end}");
+    }
     let half = short(
         "recvfrom(7<socket:[9]>, \"\", 8192, 0, NULL, NULL) = 0\nshutdown(7<socket:[9]>, SHUT_WR) = 0",
     );
