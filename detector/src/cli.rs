@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, IsTerminal as _},
+    ops::Deref,
     path::PathBuf,
 };
 
@@ -112,29 +113,9 @@ pub struct Watching {
     #[arg(long, value_name = "SECONDS", value_parser = seconds_or_none, default_value = "0")]
     pub stall: std::time::Duration,
 
-    /// Report also what the peer cut short (always counted)
-    #[arg(long)]
-    pub show_peer: bool,
-
-    /// Print request targets whole; they are cut at `?` otherwise
-    #[arg(long)]
-    pub show_query: bool,
-
-    /// Write the report to this file instead of standard output
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-
-    /// Print findings as blocks for people or as JSON lines for scripts
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
-    pub format: FormatName,
-
-    /// Short for --format json
-    #[arg(long, conflicts_with = "format")]
-    pub json: bool,
-
-    /// When to use colours; NO_COLOR in the environment is heeded
-    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorChoice,
+    /// How to report it.
+    #[command(flatten)]
+    pub reporting: Reporting,
 
     /// Copy no stacks: findings then do not say who called what ended them
     #[arg(long)]
@@ -160,6 +141,34 @@ pub struct Watching {
     /// Load this BPF object instead of the embedded one
     #[arg(long, value_name = "FILE", hide = true)]
     pub bpf_object: Option<PathBuf>,
+}
+
+/// What to report, where and how: of a watch, and of a log.
+#[derive(Args, Clone, Debug)]
+pub struct Reporting {
+    /// Report also what the peer cut short (always counted)
+    #[arg(long)]
+    pub show_peer: bool,
+
+    /// Print request targets whole; they are cut at `?` otherwise
+    #[arg(long)]
+    pub show_query: bool,
+
+    /// Write the report to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Print findings as blocks for people or as JSON lines for scripts
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub format: FormatName,
+
+    /// Short for --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+
+    /// When to use colours; NO_COLOR in the environment is heeded
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
 }
 
 const USAGE: &str = "\
@@ -385,7 +394,15 @@ impl ColorChoice {
     }
 }
 
-impl Watching {
+impl Deref for Watching {
+    type Target = Reporting;
+
+    fn deref(&self) -> &Reporting {
+        &self.reporting
+    }
+}
+
+impl Reporting {
     /// How to print.
     #[must_use]
     pub fn format(&self) -> Format {

@@ -1,46 +1,34 @@
 //! The command line of `truncwatch analyze`.
 
-use std::path::PathBuf;
+use std::{ops::Deref, path::PathBuf};
 
 use clap::Args;
 
-use crate::{
-    cli::{ColorChoice, FormatName},
-    report::Format,
-};
+use crate::cli::Reporting;
 
 /// Which log, and how to report.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    mut_arg("output", |argument| argument.value_name("REPORT")),
+)]
 pub struct Options {
     /// The log that strace wrote, with -o or from standard error, or what
     /// truncwatch record wrote; gzip is unpacked; - is standard input
     #[arg(value_name = "FILE")]
     pub log: PathBuf,
 
-    /// Report also what the peer cut short (always counted)
-    #[arg(long)]
-    pub show_peer: bool,
+    /// How to report it.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
 
-    /// Print request targets whole; they are cut at `?` otherwise
-    #[arg(long)]
-    pub show_query: bool,
+impl Deref for Options {
+    type Target = Reporting;
 
-    /// Write the report to this file instead of standard output
-    #[arg(short, long, value_name = "REPORT")]
-    pub output: Option<PathBuf>,
-
-    /// Print findings as blocks for people or as JSON lines for scripts
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "table")]
-    pub format: FormatName,
-
-    /// Short for --format json
-    #[arg(long, conflicts_with = "format")]
-    pub json: bool,
-
-    /// When to use colours; NO_COLOR in the environment is heeded
-    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorChoice,
+    fn deref(&self) -> &Reporting {
+        &self.reporting
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -56,15 +44,3 @@ Exit status:
   1  at least one such finding
   2  no log of strace and no recording, or it cannot be read
   3  no such finding, but the file shows too little of something";
-
-impl Options {
-    /// How to print.
-    #[must_use]
-    pub fn format(&self) -> Format {
-        if self.json || self.format == FormatName::Json {
-            Format::Json
-        } else {
-            Format::Table
-        }
-    }
-}
