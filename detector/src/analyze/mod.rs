@@ -230,7 +230,7 @@ impl Analysis<'_> {
             let reported = Reported {
                 finding: &finding,
                 time: when(&finding, self.replay.meaning()),
-                exe: None,
+                exe: self.replay.program(finding.pid),
                 stack: &Stack::default(),
                 show_query: self.options.show_query,
             };

@@ -70,6 +70,8 @@ struct Process<'a> {
     tid: Option<u32>,
     /// That thread's name.
     comm: Option<&'a str>,
+    /// Path of its program; from a log, the path that its exec names, which may
+    /// be a link or a script.
     exe: Option<&'a str>,
 }
 

@@ -224,6 +224,74 @@ fn what_the_peer_did_is_no_fault_of_ours() {
 }
 
 #[test]
+fn the_program_is_told_where_the_log_tells_it() {
+    let exec = |pid: u32, path: &str| format!("{pid} execve(\"{path}\", [\"x\"], 0x7f) = 0\n");
+    let ended = "10 close(7<socket:[9]>) = 0\n";
+    let serves = numbered(&format!("{ACCEPT}{GET}{SHORT}"));
+    let serving = |pid: u32| format!("{serves}{ended}").replace("10 ", &format!("{pid} "));
+    let cases = [
+        // It ran already when strace began.
+        (serving(10), None),
+        (exec(10, "/srv/a") + &serving(10), Some("/srv/a")),
+        (
+            exec(10, "/bin/sh") + &exec(10, "/srv/a") + &serving(10),
+            Some("/srv/a"),
+        ),
+        (exec(10, "./a") + &serving(10), None),
+        (exec(10, "/bin/sh") + &exec(10, "./a") + &serving(10), None),
+        (
+            "10 execve(\"/srv/b\", [\"x\"], 0x7f) = -1 ENOENT (No such file or directory)\n"
+                .to_owned()
+                + &serving(10),
+            None,
+        ),
+        // A child has its maker's, until it makes an exec.
+        (
+            exec(10, "/srv/a") + "10 fork() = 11\n" + &serving(11),
+            Some("/srv/a"),
+        ),
+        (
+            exec(10, "/srv/a") + "10 fork() = 11\n" + &exec(11, "/srv/b") + &serving(11),
+            Some("/srv/b"),
+        ),
+        (
+            exec(10, "/srv/a") + "10 fork() = 11\n" + &exec(11, "/srv/b") + &serving(10),
+            Some("/srv/a"),
+        ),
+        // A thread is the process.
+        (
+            exec(10, "/srv/a")
+                + "10 clone(child_stack=0x7f, flags=CLONE_VM|CLONE_FILES|CLONE_THREAD) = 11\n"
+                + &serving(11),
+            Some("/srv/a"),
+        ),
+        // Its first line comes before that of the fork's end.
+        (
+            exec(10, "/srv/a")
+                + "10 fork( <unfinished ...>\n"
+                + &serves.replace("10 ", "11 ")
+                + "10 <... fork resumed>) = 11\n"
+                + &ended.replace("10 ", "11 "),
+            Some("/srv/a"),
+        ),
+        // What an exec closes was the program's before.
+        (
+            exec(10, "/srv/a") + &serves + &exec(10, "/srv/b"),
+            Some("/srv/a"),
+        ),
+    ];
+    for (lines, program) in cases {
+        let analyzed = log(&lines);
+        assert_eq!(analyzed.findings.len(), 1, "{lines}");
+        assert_eq!(
+            analyzed.findings[0]["process"]["exe"].as_str(),
+            program,
+            "{lines}"
+        );
+    }
+}
+
+#[test]
 fn joined_in_mid_stream_a_head_may_be_a_body() {
     // As above, but nobody saw it accepted; the call offers not all.
     let joined = log(format!(

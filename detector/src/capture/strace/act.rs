@@ -7,6 +7,7 @@ use super::{
     calls::{self, Data, Does, does},
     descriptors::{Table, What},
     payload::{Payload, messages, payload},
+    programs::executed,
     replay::Replay,
     result::{Outcome, Returned, outcome},
     socket::{Call, begins_message, family_of},
@@ -235,6 +236,7 @@ impl Replay {
             Does::Exec => {
                 if outcome.returned == Returned::Value(0) {
                     self.executes(tid);
+                    self.runs(tid, executed(name, arguments));
                 }
                 Some(())
             }
@@ -940,6 +942,11 @@ impl Replay {
     fn made(&mut self, tid: u32, child: u32, name: &[u8], text: &[u8]) {
         if let Some(known) = self.descriptors.threads.get(&child) {
             if !known.made {
+                if known.process == child
+                    && let Some(maker) = self.process_of(tid)
+                {
+                    self.programs.inherit(child, maker, false);
+                }
                 // Its first lines came before its maker's; what it is was not
                 // known, and what it did meanwhile is not told apart.
                 let table = self
@@ -961,6 +968,16 @@ impl Replay {
         }
     }
 
+    /// The process runs this program from here on.
+    fn runs(&mut self, tid: u32, program: Option<String>) {
+        let Some(pid) = self.process_of(tid) else {
+            return;
+        };
+        let threads = self.descriptors.threads.values();
+        let living = threads.map(|thread| thread.process);
+        self.programs.set(pid, program, living);
+    }
+
     /// Makes a process or thread.
     pub(super) fn make(&mut self, tid: u32, child: u32, name: &[u8], text: &[u8]) {
         self.forks = true;
@@ -972,6 +989,9 @@ impl Replay {
         let has = |flag: &str| {
             name.starts_with(b"clone") && memchr::memmem::find(text, flag.as_bytes()).is_some()
         };
+        if !has("CLONE_THREAD") {
+            self.programs.inherit(child, process, true);
+        }
         let process = if has("CLONE_THREAD") { process } else { child };
         if has("CLONE_FILES") {
             self.descriptors.join(child, table, process, line, true);

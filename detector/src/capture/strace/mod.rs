@@ -14,6 +14,7 @@
 //! | `payload.rs` | the bytes that a call moved, as far as they are shown |
 //! | `socket_name.rs` | what `-y` and `-yy` say of a descriptor |
 //! | `descriptors.rs` | which thread has which descriptors |
+//! | `programs.rs` | which program a process runs |
 //! | `socket.rs` | counters and records of one socket |
 //! | `replay.rs`, `act.rs` | line by line: from a call to what it does |
 
@@ -25,6 +26,7 @@ mod descriptors;
 mod line;
 mod lines;
 mod payload;
+mod programs;
 mod replay;
 mod result;
 mod socket;

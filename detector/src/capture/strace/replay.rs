@@ -14,6 +14,7 @@ use super::{
     descriptors::{Descriptors, Pending, Thread, What},
     line::{Event, line},
     lines::LineText,
+    programs::Programs,
     socket::{Moment, Socket, Step},
     socket_name::SocketName,
 };
@@ -55,6 +56,7 @@ pub struct Counts {
 pub struct Replay {
     pub(super) clock: Clock,
     pub(super) descriptors: Descriptors,
+    pub(super) programs: Programs,
     pub(super) sockets: HashMap<u64, Socket>,
     inodes: HashMap<u64, u64>,
     pairs: HashMap<(SocketAddr, SocketAddr), u64>,
@@ -133,6 +135,13 @@ impl Replay {
     #[must_use]
     pub fn counters(&self, cookie: u64) -> Option<&Counters> {
         self.sockets.get(&cookie).map(|socket| &socket.counters)
+    }
+
+    /// The path of the program that a process ran when last heard of, where the
+    /// log tells it.
+    #[must_use]
+    pub fn program(&self, pid: u32) -> Option<&str> {
+        self.programs.of(pid)
     }
 
     /// The log's time now.
@@ -221,6 +230,7 @@ impl Replay {
 
     fn whole(&mut self, text: &[u8]) {
         let line = line(text);
+        self.programs.next_line();
         self.clock.take(line.time);
         match line.event {
             Event::Nothing => {
@@ -340,6 +350,7 @@ impl Replay {
             && let Some(mut thread) = self.descriptors.threads.remove(&0)
         {
             thread.process = tid;
+            self.programs.rename(0, tid);
             if let Some(table) = self.descriptors.tables.get_mut(&thread.table) {
                 table.threads.remove(&0);
                 table.threads.insert(tid);
@@ -371,9 +382,15 @@ impl Replay {
                 self.make(maker, tid, &name, &arguments);
             }
             None => {
+                self.programs.forget(tid);
                 self.descriptors.thread(tid, line);
             }
         }
+    }
+
+    /// The process of a thread.
+    pub(super) fn process_of(&self, tid: u32) -> Option<u32> {
+        Some(self.descriptors.threads.get(&tid)?.process)
     }
 
     /// The moment of a call by this thread.
