@@ -1,0 +1,138 @@
+//! What a watch waits for.
+
+use std::{io, time::Duration};
+
+use anyhow::{Context as _, Result};
+use nix::sys::signal::Signal;
+use tokio::time::MissedTickBehavior;
+
+use super::Watch;
+use crate::{
+    capture::live::Filter,
+    cli::Watching,
+    command::{Prepared, Running},
+    recording::Feed,
+    report::{Printer, Summary, note},
+    signals::{Received, Signals},
+};
+
+/// How often the records are read where the kernel does not ask for it.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Watches with all that can be wrong before looked at.
+pub(super) fn watch(
+    cli: &Watching,
+    command: Option<Prepared>,
+    filter: Filter,
+    printer: Printer<'_>,
+    judge: Feed,
+) -> Result<Summary> {
+    // Before any other thread and before anything is attached: a signal from
+    // here on ends the watch with its summary.
+    let signals = Signals::take(command.is_some()).context("cannot wait for signals")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(async {
+        let signals = signals.into_async().context("cannot wait for signals")?;
+        let mut watch = Watch::start(cli, printer, filter, command, judge, &signals)?;
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let over = tokio::select! {
+                received = signals.next() => {
+                    watch.signalled(received.context("cannot read a signal")?)
+                }
+                ended = command_ended(watch.command.as_ref()) => {
+                    ended.context("cannot wait for the command")?;
+                    watch.command_ended()?;
+                    true
+                }
+                _ = ticks.tick() => false,
+                ready = watch.live.readable() => {
+                    ready.context("cannot wait for the ring buffer")?;
+                    false
+                }
+            };
+            if watch.turn()? || over {
+                break;
+            }
+        }
+        watch.finish()
+    })
+}
+
+/// Returns when the command has ended; never without one.
+async fn command_ended(command: Option<&Running>) -> io::Result<()> {
+    match command {
+        Some(command) => command.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Watch<'_> {
+    /// What a signal means; `true` if it ends the watch.
+    fn signalled(&mut self, received: Received) -> bool {
+        match &self.command {
+            // The watch ends when the command does.
+            Some(command) => {
+                command.pass_on(received);
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// Takes the status of the command, which has ended.
+    fn command_ended(&mut self) -> Result<()> {
+        let Some(mut command) = self.command.take() else {
+            return Ok(());
+        };
+        let status = command.status().context("cannot wait for the command")?;
+        self.summary.command_status = Some(status);
+        let left = self.live.watched().len();
+        if left > 0 {
+            let noun = if left == 1 { "process" } else { "processes" };
+            note(format_args!(
+                "the command has ended; {left} {noun} that it started still run, and are watched no longer"
+            ));
+        }
+        Ok(())
+    }
+
+    /// One round; `true` if the watch is over.
+    fn turn(&mut self) -> Result<bool> {
+        self.drain();
+        self.forget();
+        self.settle();
+        self.note();
+        self.sweep();
+        self.report()?;
+        self.flush_recording()?;
+        self.show();
+        self.renew_cgroups()?;
+        let found: u64 = self.summary.findings.values().sum();
+        let ended = !self.cli.pid.is_empty() && !self.live.watches_any();
+        if ended {
+            self.status.end();
+            note(format_args!("no watched process runs any more"));
+        }
+        let limit = self.cli.count.is_some_and(|count| found >= count)
+            || self
+                .cli
+                .duration
+                .is_some_and(|duration| self.started.elapsed() >= duration);
+        // What we started we end, and then it ends the watch.
+        if let Some(command) = &self.command
+            && (limit || self.closed)
+        {
+            if !self.dismissed {
+                self.dismissed = true;
+                command.send(Signal::SIGTERM);
+            }
+            return Ok(false);
+        }
+        Ok(ended || self.closed || self.dismissed || limit)
+    }
+}

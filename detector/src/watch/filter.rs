@@ -1,0 +1,49 @@
+//! What a watch looks at: the filters, with names looked up.
+
+use anyhow::{Result, ensure};
+
+use super::Watch;
+use crate::{
+    capture::live::{Filter, MOST_COMMS, cgroup::Hierarchy},
+    cli::Watching,
+};
+
+/// What a connection has to pass, with names looked up.
+pub(super) fn filter(cli: &Watching) -> Result<Filter> {
+    ensure!(
+        cli.comm.len() <= MOST_COMMS,
+        "--comm is given {} times: at most {MOST_COMMS} names can be watched, or the whole host",
+        cli.comm.len()
+    );
+    let mut cgroups = Vec::new();
+    if !cli.unit.is_empty() || !cli.cgroup.is_empty() {
+        let hierarchy = Hierarchy::find()?;
+        for unit in &cli.unit {
+            cgroups.append(&mut hierarchy.unit(unit)?);
+        }
+        for path in &cli.cgroup {
+            cgroups.push(hierarchy.group(path)?);
+        }
+    }
+    Ok(Filter {
+        comms: cli.comm.clone(),
+        cgroups,
+        ports: cli.port.clone(),
+    })
+}
+
+impl Watch<'_> {
+    /// Follows control groups that were replaced: a unit that is started anew
+    /// has a new one.
+    pub(super) fn renew_cgroups(&mut self) -> Result<()> {
+        for group in &mut self.cgroups {
+            if let Some(id) = group.current_id()
+                && id != group.id
+            {
+                self.live.replace_cgroup(group.id, id)?;
+                group.id = id;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! A live watch: joins capture, judge and report.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `filter.rs` | what is looked at: names become numbers |
+//! | `start.rs` | how a watch begins |
+//! | `events.rs` | what it waits for, and when it is over |
+//! | `records.rs` | takes what the kernel side wrote |
+//! | `endings.rs` | what ended, what goes on, what makes no progress |
+//! | `findings.rs`, `stacks.rs` | what it tells, in order |
+//! | `words.rs` | what is watched, in words |
+//! | `record.rs` | a watch that is written down |
+
+mod endings;
+mod events;
+mod filter;
+mod findings;
+mod record;
+mod records;
+mod stacks;
+mod start;
+mod words;
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    io::{self, Write},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+use rustix::time::{ClockId, clock_gettime};
+
+pub use self::record::record;
+use self::{
+    events::watch,
+    filter::filter,
+    stacks::{Stacks, Waiting},
+};
+use crate::{
+    capture::live::{Live, cgroup::Cgroup, process},
+    cli::{ColorChoice, Watching},
+    command::{Prepared, Running},
+    recording::Feed,
+    report::{Format, Printer, Status, Summary, columns},
+};
+
+/// Watches until a signal, the end of the processes, or a limit.
+///
+/// # Errors
+///
+/// If the watch cannot begin, or the report cannot be written. Each error's
+/// text says what to do next.
+pub fn run(cli: &Watching) -> Result<Summary> {
+    for pid in &cli.pid {
+        process::check(*pid)?;
+    }
+    let command = Prepared::new(&cli.command)?;
+    let filter = filter(cli)?;
+    let out: Box<dyn Write> = match &cli.output {
+        Some(path) => Box::new(
+            File::create(path)
+                .with_context(|| format!("cannot write the report to {}", path.display()))?,
+        ),
+        None => Box::new(io::stdout()),
+    };
+    // A file is as wide as it likes.
+    let columns = columns(io::stdout()).filter(|_| cli.output.is_none());
+    let printer = Printer::new(out, cli.format(), color(cli), columns);
+    watch(cli, command, filter, printer, Feed::default())
+}
+
+/// A file takes colours only if it is told to.
+fn color(cli: &Watching) -> bool {
+    match (cli.format(), &cli.output, cli.color) {
+        (Format::Json, ..) | (_, Some(_), ColorChoice::Auto) => false,
+        (Format::Table, _, choice) => choice.wanted(),
+    }
+}
+
+struct Watch<'a> {
+    cli: &'a Watching,
+    live: Live,
+    /// Control groups that pass, by their numbers of the last look.
+    cgroups: Vec<Cgroup>,
+    /// The command that is watched, while it runs.
+    command: Option<Running>,
+    /// It was asked to end, since a limit was reached, or was not run at all.
+    dismissed: bool,
+    judge: Feed,
+    printer: Printer<'a>,
+    status: Status,
+    summary: Summary,
+    started: Instant,
+    /// Findings that are not printed yet.
+    stacks: Stacks,
+    /// Programs of processes, asked for while they run.
+    programs: HashMap<u32, Option<String>>,
+    unknown_records: u64,
+    /// Calls that the kernel did not show us.
+    missed: u64,
+    /// When connections that make no progress are looked for again.
+    stalls_due: u64,
+    /// When sockets that are gone are looked for again, and those that may be.
+    sweep_due: u64,
+    idle_sweep_due: u64,
+    held: HashSet<u64>,
+    /// Nobody reads the report any more.
+    closed: bool,
+}
+
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}

@@ -1,0 +1,70 @@
+//! What is watched, in words.
+
+use super::Watch;
+use crate::{capture::live::process, report::note};
+
+impl Watch<'_> {
+    /// What is watched, in words.
+    pub(super) fn scope(&self) -> String {
+        format!("{}{}", self.roots(), self.filters())
+    }
+
+    /// The filters, in words.
+    pub(super) fn filters(&self) -> String {
+        let or = |words: Vec<String>| words.join(" or ");
+        let mut text = String::new();
+        if !self.cli.comm.is_empty() {
+            text.push_str(&format!(" named {}", or(self.cli.comm.clone())));
+        }
+        if !self.cgroups.is_empty() {
+            let paths = self.cgroups.iter();
+            let paths = paths.map(|group| group.path.display().to_string());
+            text.push_str(&format!(" in {}", or(paths.collect())));
+        }
+        if !self.cli.port.is_empty() {
+            let ports = self.cli.port.iter().map(ToString::to_string).collect();
+            text.push_str(&format!(" on port {}", or(ports)));
+        }
+        text
+    }
+
+    /// Says which names no process has now: they may be misspelt.
+    pub(super) fn note_names(&self) {
+        for name in &self.cli.comm {
+            if !process::any_named(name) {
+                note(format_args!(
+                    "no process has the name {name} now; those to come are watched"
+                ));
+            }
+        }
+    }
+
+    /// The processes that are watched, in words.
+    pub(super) fn roots(&self) -> String {
+        if self.cli.pid.is_empty() {
+            return "every process on this host".to_owned();
+        }
+        let named: Vec<_> = self
+            .cli
+            .pid
+            .iter()
+            .map(|pid| match process::comm(*pid) {
+                Some(comm) => format!("{pid} ({comm})"),
+                None => pid.to_string(),
+            })
+            .collect();
+        let children = self.live.watched().len().saturating_sub(named.len());
+        let followed = match (self.cli.follow, children) {
+            (false, _) => String::new(),
+            (true, 0) => " and children to come".to_owned(),
+            (true, 1) => " and its child".to_owned(),
+            (true, count) => format!(" and {count} children"),
+        };
+        let noun = if named.len() == 1 {
+            "process"
+        } else {
+            "processes"
+        };
+        format!("{noun} {}{followed}", named.join(", "))
+    }
+}
