@@ -97,6 +97,11 @@ impl Connection {
         }
     }
 
+    /// Something that the kernel did was not seen, on this connection or another.
+    pub(super) fn doubt(&mut self) {
+        self.sequence.doubt();
+    }
+
     /// When the wait of the connection is over, `CLOCK_MONOTONIC` nanoseconds.
     pub(super) fn due_ns(&self) -> Option<u64> {
         let ending = self.ending.as_ref().map(|end| {

@@ -30,6 +30,19 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Each with the fault that it most often has.
+    pub const WITH_FAULTS: [(Self, Fault); 9] = [
+        (Self::PrematureShutdown, Fault::Local),
+        (Self::PrematureClose, Fault::Local),
+        (Self::ProcessExit, Fault::Local),
+        (Self::Desync, Fault::Local),
+        (Self::UnterminatedChunked, Fault::Local),
+        (Self::Stalled, Fault::Unknown),
+        (Self::Overrun, Fault::Local),
+        (Self::DeliveryAtRisk, Fault::Local),
+        (Self::PeerClosed, Fault::Peer),
+    ];
+
     /// The name, as in JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {

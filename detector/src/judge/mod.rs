@@ -252,6 +252,43 @@ impl Judge {
         self.tally.miss(Unjudged::LostEvents);
     }
 
+    /// Something that the kernel did just now was not seen, on which connection is
+    /// not known: none that is open is judged.
+    pub fn doubt_open(&mut self) {
+        for connection in self.connections.values_mut() {
+            connection.doubt();
+        }
+    }
+
+    /// Lets go of connections where there are more than `most`, of a sixteenth at
+    /// once: of those that owe nothing first, and of those that were idle for
+    /// longest. What they send from now on is a new connection's, joined in
+    /// mid-stream, if the kernel side forgets them too.
+    pub fn evict(&mut self, most: usize) -> Vec<u64> {
+        if self.connections.len() <= most {
+            return Vec::new();
+        }
+        let mut all: Vec<_> = self
+            .connections
+            .iter()
+            .map(|(cookie, connection)| (connection.owes(), connection.held().last_ns, *cookie))
+            .collect();
+        all.sort_unstable();
+        all.truncate(self.connections.len() - (most - most / 16));
+        let cookies: Vec<_> = all.into_iter().map(|(.., cookie)| cookie).collect();
+        for cookie in &cookies {
+            self.connections.remove(cookie);
+            self.tally.miss(Unjudged::Evicted);
+        }
+        cookies
+    }
+
+    /// How many connections are not over.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.connections.len()
+    }
+
     /// What was judged so far.
     #[must_use]
     pub fn tally(&self) -> &Tally {

@@ -76,6 +76,11 @@ impl Sequence {
         self.next == numbered && self.held.is_empty()
     }
 
+    /// What came so far cannot be relied on.
+    pub(super) fn doubt(&mut self) {
+        self.lost = true;
+    }
+
     /// Whether a record is missing.
     pub(super) fn lost(&self) -> bool {
         self.lost

@@ -50,6 +50,10 @@ pub enum Unjudged {
     InProgress,
     /// A record of the connection was lost. Counted per connection.
     LostEvents,
+    /// There were too many connections, and of those that were idle it had been
+    /// for longest: what it sends next is as if joined in mid-stream. Counted
+    /// per connection.
+    Evicted,
 }
 
 impl Unjudged {
@@ -83,6 +87,7 @@ impl Unjudged {
             Self::Shared => "shared",
             Self::InProgress => "in-progress",
             Self::LostEvents => "lost-events",
+            Self::Evicted => "evicted",
         }
     }
 }

@@ -107,6 +107,17 @@ impl Feed {
         self.judge.doubt();
     }
 
+    /// See [`Judge::doubt_open`]. Not recorded, as the next: a watch that is
+    /// recorded does neither.
+    pub fn doubt_open(&mut self) {
+        self.judge.doubt_open();
+    }
+
+    /// See [`Judge::evict`].
+    pub fn evict(&mut self, most: usize) -> Vec<u64> {
+        self.judge.evict(most)
+    }
+
     fn give(&mut self, input: Input) {
         let Some(writer) = &mut self.writer else {
             return input.give(&mut self.judge);
