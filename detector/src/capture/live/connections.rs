@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     ptr::NonNull,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use aya::{
@@ -48,6 +48,21 @@ impl Connections {
             .collect()
     }
 
+    /// How many there are, and how many there can be at most.
+    pub(super) fn fill(&self) -> (usize, usize) {
+        let slots = self.slots.len();
+        let here = (0..slots)
+            .filter_map(|index| self.slots.get(index))
+            .filter(|slot| cookie_of(*slot).load(Ordering::Relaxed) != 0);
+        let elsewhere = self.elsewhere.keys().filter(Result::is_ok);
+        let map = self.elsewhere.map().info().map_or(0, |it| it.max_entries());
+        let room = usize::try_from(map).unwrap_or(usize::MAX);
+        (
+            here.count() + elsewhere.count(),
+            slots.saturating_add(room),
+        )
+    }
+
     /// Forgets a socket that is gone, if it is still kept: as the kernel side does
     /// at an ending (`detector-ebpf/src/connections.rs`).
     pub(super) fn forget(&mut self, cookie: u64) {
@@ -67,6 +82,32 @@ impl Connections {
             let elsewhere = unsafe { AtomicU64::from_ptr(&raw mut (*slot.as_ptr()).elsewhere) };
             elsewhere.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Lets go of a socket that is still in use: what it does from now on is told as
+    /// that of one joined in mid-stream.
+    pub(super) fn let_go(&mut self, cookie: u64) {
+        let Some(slot) = self.slot(cookie) else {
+            return;
+        };
+        if cookie_of(slot).load(Ordering::Acquire) != cookie {
+            // The kernel side may be writing to the entry: it is freed later.
+            self.forget(cookie);
+            return;
+        }
+        // A slot cannot be emptied under the kernel side's hands. What it has counted
+        // stays; its records are numbered anew.
+        let connection = slot.cast::<Connection>().as_ptr();
+        // SAFETY: fields of a live value: one that the kernel side only reads once it
+        // is set, and one that it accesses atomically.
+        let (fresh, seq) = unsafe {
+            (
+                AtomicU32::from_ptr(&raw mut (*connection).fresh),
+                AtomicU32::from_ptr(&raw mut (*connection).seq),
+            )
+        };
+        fresh.store(0, Ordering::Relaxed);
+        seq.store(0, Ordering::Relaxed);
     }
 
     fn slot(&self, cookie: u64) -> Option<NonNull<Slot>> {

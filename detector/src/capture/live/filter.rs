@@ -13,6 +13,9 @@ pub const COMM_BYTES: usize = 15;
 /// Names that a filter can have.
 pub const MOST_COMMS: usize = COMMS;
 
+/// Ports that a filter can have, as many as the kernel side's map holds.
+pub const MOST_PORTS: usize = 256;
+
 /// One of each kind that is not empty has to fit.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -37,6 +40,14 @@ impl Filter {
         .into_iter()
         .filter(|(empty, _)| !empty)
         .fold(0, |bits, (_, bit)| bits | bit)
+    }
+
+    /// Whether a capture that was started with this filter can go over to
+    /// another: what the kernel side was told at load is the same.
+    pub(super) fn can_become(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+            && self.comms() == other.comms()
+            && other.cgroup_levels() & !self.cgroup_levels() == 0
     }
 
     /// How many names the kernel side is told.
@@ -84,6 +95,26 @@ impl Filters {
     }
 }
 
+impl Filters {
+    /// Lets pass what the second filter does instead of what the first does.
+    pub(super) fn change(&mut self, old: &Filter, new: &Filter) -> Result<(), MapError> {
+        // First what is new: nothing that both let pass is left out meanwhile.
+        self.fill(new)?;
+        for group in &old.cgroups {
+            if new.cgroups.iter().all(|other| other.id != group.id) {
+                // Not there is as good as removed.
+                drop(self.cgroups.remove(&group.id));
+            }
+        }
+        for port in &old.ports {
+            if !new.ports.contains(port) {
+                drop(self.ports.remove(&u32::from(*port)));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A name as the kernel keeps it.
 fn padded(name: &str) -> [u8; COMM_BYTES + 1] {
     let mut padded = [0; COMM_BYTES + 1];
@@ -101,6 +132,21 @@ mod tests {
     fn names_are_cut_as_the_kernel_cuts_them() {
         assert_eq!(&padded("nginx"), b"nginx\0\0\0\0\0\0\0\0\0\0\0");
         assert_eq!(&padded("a-very-long-program-name"), b"a-very-long-pro\0");
+    }
+
+    #[test]
+    fn what_the_kernel_side_was_told_at_load_cannot_change() {
+        let ports = |ports: &[u16]| Filter {
+            ports: ports.to_vec(),
+            ..Filter::default()
+        };
+        assert!(ports(&[80]).can_become(&ports(&[81, 82])));
+        assert!(!ports(&[80]).can_become(&ports(&[])));
+        let named = |name: &str| Filter {
+            comms: vec![name.to_owned()],
+            ..Filter::default()
+        };
+        assert!(!named("nginx").can_become(&named("node")));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 pub use self::{
     btf::BtfError,
-    filter::{COMM_BYTES, Filter, MOST_COMMS},
+    filter::{COMM_BYTES, Filter, MOST_COMMS, MOST_PORTS},
 };
 use self::{
     connections::Connections, fields::Scope, filter::Filters, hints::Hints, processes::Processes,
@@ -372,6 +372,28 @@ impl Live {
         Ok(())
     }
 
+    /// Goes over from one filter to another while everything stays attached;
+    /// `false` if that needs another capture.
+    ///
+    /// # Errors
+    ///
+    /// If a map is full.
+    pub fn refilter(&mut self, old: &Filter, new: &Filter) -> Result<bool, CaptureError> {
+        if !old.can_become(new) {
+            return Ok(false);
+        }
+        self.filters.change(old, new)?;
+        Ok(true)
+    }
+
+    /// How many entries the kernel side's maps have that can be full, by name, and
+    /// how many they can have. Walks over all of them.
+    #[must_use]
+    pub fn fill(&self) -> Vec<(&'static str, usize, u32)> {
+        let (used, room) = self.connections.fill();
+        vec![("connections", used, room)]
+    }
+
     /// Watches a process no longer.
     pub fn unwatch(&mut self, tgid: u32) {
         self.processes.leave(tgid);
@@ -426,6 +448,12 @@ impl Live {
     /// what it sends need no look, and that those there do.
     pub fn hint(&self, cookie: u64, hint: Hint) {
         self.hints.tell(cookie, hint);
+    }
+
+    /// Lets go of a socket that is still in use: from now on it is one joined in
+    /// mid-stream.
+    pub fn let_go(&mut self, cookie: u64) {
+        self.connections.let_go(cookie);
     }
 
     /// Forgets a socket, if it is still kept.
