@@ -176,7 +176,8 @@ truncwatch [OPTIONS]
        truncwatch [OPTIONS] -- COMMAND [ARGUMENTS]
        truncwatch record [OPTIONS] -o FILE [-- COMMAND [ARGUMENTS]]
        truncwatch analyze [OPTIONS] FILE
-       truncwatch doctor [--json]";
+       truncwatch doctor [--json]
+       truncwatch daemon [--config FILE] [--check-config]";
 
 const FILTERS: &str = "Filters";
 
@@ -198,6 +199,8 @@ Examples:
       Keep what a watch is judged by, and judge it later.
   sudo truncwatch doctor
       See what works on this kernel with these privileges.
+  sudo truncwatch daemon --config truncwatch.toml
+      Watch for months; systemctl start truncwatch does that.
   truncwatch --generate complete-bash
       Print completions for bash; man is the manual page.
 
@@ -220,7 +223,37 @@ pub enum Mode {
     /// Say what works on this kernel with these privileges, by trying it
     #[command(after_help = DOCTOR_STATUS)]
     Doctor(DoctorOptions),
+    /// Watch without end, for a service manager: findings to the journal, numbers
+    /// to Prometheus
+    #[command(after_help = DAEMON_NOTES)]
+    Daemon(DaemonOptions),
 }
+
+/// Where the daemon's configuration is.
+#[derive(Args, Clone, Debug)]
+pub struct DaemonOptions {
+    /// Read this configuration [default: /etc/truncwatch/truncwatch.toml, if it is
+    /// there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Say whether the configuration is right, and do nothing else
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+const DAEMON_NOTES: &str = "\
+Without a configuration every process on the host is watched, and findings go to
+the journal, or as JSON lines to standard output where there is none.
+/etc/truncwatch/truncwatch.toml, as it is shipped, explains every key.
+
+Signals:
+  SIGHUP             read the configuration again; counters and limits stay
+  SIGTERM, SIGINT    end: what is open is judged, what was held back is told
+
+Exit status:
+  0  ended by a signal, whatever was found
+  2  could not do the work, or the configuration is wrong";
 
 /// What to record: the options of a watch.
 #[derive(Args, Clone, Debug)]
@@ -414,14 +447,14 @@ impl Reporting {
     }
 }
 
-fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains('\0') {
         return Err("give a name as ps -e prints it".to_owned());
     }
     Ok(text.to_owned())
 }
 
-fn unit(text: &str) -> Result<String, String> {
+pub(crate) fn unit(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains(['/', '\0']) || text.starts_with(['.', '-']) {
         return Err("give a unit's name, such as nginx.service".to_owned());
     }

@@ -23,7 +23,7 @@ use crate::{
         columns,
         doctor::{self, Diagnosis},
     },
-    stack::{Answer, Copied, Copies, Frame, Resolver, Stack},
+    stack::{Answer, Copied, Copies, Frame, Resolver, Room, Stack},
 };
 
 /// How long the finding may take: a shutdown waits 150 ms to be judged.
@@ -173,7 +173,7 @@ fn find_a_message_cut_short(filter: Filter) -> Result<Stack> {
     server.shutdown(Shutdown::Write)?;
     let until = Instant::now() + PATIENCE;
     let mut judge = Judge::new();
-    let mut copies = Copies::default();
+    let mut copies = Copies::new(Room::AMPLE);
     while Instant::now() < until {
         live.drain(|record| {
             if let Ok(record) = record {

@@ -10,7 +10,9 @@
 //! | [`recording`] | keeps what the judge was given, and gives it again | keep what is no framing |
 //! | [`stack`] | who called it: unwinds and names what was copied | guess |
 //! | [`report`] | findings for people and for scripts | know kernels |
+//! | [`origin`] | the unit and the container of a process | guess |
 //! | [`command`], [`signals`] | a command that is started to be watched | judge |
+//! | [`daemon`] | joins them for a watch without end | judge |
 //! | [`doctor`] | tries what a watch needs | guess |
 //! | [`watch`] | joins them for a live watch | decide anything |
 //! | [`analyze`] | joins them for a log of strace | decide anything |
@@ -19,10 +21,12 @@ pub mod analyze;
 pub mod capture;
 pub mod cli;
 pub mod command;
+pub mod daemon;
 pub mod doctor;
 pub mod generate;
 pub mod http;
 pub mod judge;
+pub mod origin;
 pub mod recording;
 pub mod report;
 pub mod signals;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use truncwatch::{
     analyze,
     cli::{self, Cli, Generate, Mode},
-    doctor, generate,
+    daemon, doctor, generate,
     report::note,
     watch,
 };
@@ -34,6 +34,7 @@ fn run(cli: &Cli) -> Result<u8> {
         (Some(Mode::Analyze(options)), _) => Ok(analyze::run(options)?.exit_status()),
         (Some(Mode::Record(options)), _) => Ok(watch::record(&options.watching)?.exit_status()),
         (Some(Mode::Doctor(options)), _) => doctor::run(options),
+        (Some(Mode::Daemon(options)), _) => daemon::run(options),
         (None, Some(kind)) => print(kind),
         (None, None) => Ok(watch::run(&cli.watching)?.exit_status()),
     }

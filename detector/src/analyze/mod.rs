@@ -231,6 +231,8 @@ impl Analysis<'_> {
                 finding: &finding,
                 time: when(&finding, self.replay.meaning()),
                 exe: self.replay.program(finding.pid),
+                unit: None,
+                container: None,
                 stack: &Stack::default(),
                 show_query: self.options.show_query,
             };

@@ -170,6 +170,8 @@ impl<'a> Recorded<'a> {
             finding,
             time: self.when(finding, told),
             exe,
+            unit: told.and_then(|told| told.unit.as_deref()),
+            container: told.and_then(|told| told.container.as_deref()),
             stack: &stack,
             show_query: self.options.show_query,
         };

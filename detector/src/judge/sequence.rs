@@ -44,6 +44,8 @@ impl Sequence {
         self.next = self.next.wrapping_add(1);
         if self.held.is_empty() {
             self.held_since_ns = None;
+            // An empty one keeps room for eleven records, of each connection.
+            self.held = BTreeMap::new();
         }
         Some(record)
     }

@@ -90,6 +90,12 @@ pub struct Told {
     pub time: String,
     /// Its program.
     pub exe: Option<String>,
+    /// Its unit of systemd.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// Its container.
+    #[serde(default)]
+    pub container: Option<String>,
     /// Its stack, the innermost function first.
     pub frames: Vec<ToldFrame>,
     /// [`Stack::incomplete`].
@@ -108,14 +114,16 @@ pub struct ToldFrame {
 }
 
 impl Told {
-    /// What was reported with this finding.
+    /// What was reported with this finding, but for what is known of its process.
     #[must_use]
-    pub fn new(finding: &Finding, time: String, exe: Option<String>, stack: &Stack) -> Self {
+    pub fn new(finding: &Finding, time: String, stack: &Stack) -> Self {
         let frames = stack.frames.iter().cloned();
         Self {
             finding: ToldKey::of(finding),
             time,
-            exe,
+            exe: None,
+            unit: None,
+            container: None,
             frames: frames
                 .map(|frame| ToldFrame {
                     symbol: frame.symbol,

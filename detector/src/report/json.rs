@@ -5,7 +5,7 @@
 //! `null`, never a guess. Sizes are in bytes, times named `_ms` in
 //! milliseconds.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use detector_common::call_name;
 use serde::Serialize;
@@ -73,6 +73,11 @@ struct Process<'a> {
     /// Path of its program; from a log, the path that its exec names, which may
     /// be a link or a script.
     exe: Option<&'a str>,
+    /// The unit of systemd that it belongs to, by its control group: a service or
+    /// a scope.
+    unit: Option<&'a str>,
+    /// The container, by its control group: the number that its runtime gave it.
+    container: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -160,6 +165,27 @@ struct Frame<'a> {
     inlined: bool,
 }
 
+/// Findings that the daemon did not tell one by one, by its limits.
+#[derive(Serialize)]
+struct HeldBackObject<'a> {
+    /// `"held-back"`.
+    r#type: &'static str,
+    schema: u32,
+    cause: &'static str,
+    /// Null where they are of several.
+    process: Option<HeldBackProcess<'a>>,
+    /// How many.
+    count: u64,
+    /// In how long.
+    seconds: u64,
+}
+
+#[derive(Serialize)]
+struct HeldBackProcess<'a> {
+    pid: u32,
+    comm: &'a str,
+}
+
 /// The end of a watch, or of a log.
 #[derive(Serialize)]
 struct SummaryObject<'a> {
@@ -213,6 +239,8 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
             tid: (finding.tid != 0).then_some(finding.tid),
             comm: (!finding.comm.is_empty()).then_some(finding.comm.as_str()),
             exe: reported.exe,
+            unit: reported.unit,
+            container: reported.container,
         },
         socket: Socket {
             fd: finding.fd,
@@ -249,6 +277,27 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
         stack_incomplete: reported.stack.incomplete.as_deref(),
     };
     Ok(serde_json::to_string(&object)?)
+}
+
+/// Findings that were held back, as one line without its end.
+///
+/// # Errors
+///
+/// Never for these types; the serializer's interface asks for it.
+pub fn held_back(
+    cause: &'static str,
+    process: Option<(u32, &str)>,
+    count: u64,
+    period: Duration,
+) -> io::Result<String> {
+    Ok(serde_json::to_string(&HeldBackObject {
+        r#type: "held-back",
+        schema: SCHEMA,
+        cause,
+        process: process.map(|(pid, comm)| HeldBackProcess { pid, comm }),
+        count,
+        seconds: period.as_secs(),
+    })?)
 }
 
 /// The summary as one line, without its end.
@@ -317,7 +366,7 @@ fn ending(finding: &Finding) -> Ending {
 }
 
 /// The ending as strace writes it.
-pub(super) fn ending_call(finding: &Finding) -> Option<String> {
+pub(crate) fn ending_call(finding: &Finding) -> Option<String> {
     let fd = finding
         .fd
         .map_or_else(|| "?".to_owned(), |fd| fd.to_string());

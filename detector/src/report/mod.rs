@@ -5,7 +5,7 @@ pub mod doctor;
 mod errno;
 mod json;
 #[cfg(test)]
-mod snapshots;
+pub(crate) mod snapshots;
 mod stack;
 mod status;
 mod summary;
@@ -18,8 +18,9 @@ use std::{
     os::fd::AsFd,
 };
 
+pub(crate) use self::json::ending_call;
 pub use self::{
-    json::{SCHEMA, finding as finding_json, summary as summary_json},
+    json::{SCHEMA, finding as finding_json, held_back as held_back_json, summary as summary_json},
     status::{Counts, Status},
     summary::{LogSummary, Summary},
     table::finding as finding_table,
@@ -45,6 +46,10 @@ pub struct Reported<'a> {
     pub time: When,
     /// The program of the process that ended it.
     pub exe: Option<&'a str>,
+    /// The unit of systemd that it belongs to.
+    pub unit: Option<&'a str>,
+    /// The container.
+    pub container: Option<&'a str>,
     /// The stack of the thread that ended it.
     pub stack: &'a Stack,
     /// Print the whole target, not only what is before the first `?`.
@@ -134,7 +139,7 @@ pub fn columns(terminal: impl AsFd) -> Option<u16> {
 }
 
 /// A number with its thousands apart.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

@@ -33,7 +33,7 @@ fn call(time_ns: u64, call: &str, offered: Option<u64>, result: Option<i64>) -> 
 }
 
 /// The bug of hyper 1.10.1 and older.
-fn finding() -> Finding {
+pub(crate) fn finding() -> Finding {
     Finding {
         cause: Cause::PrematureShutdown,
         fault: Fault::Local,
@@ -118,6 +118,8 @@ fn reported<'a>(finding: &'a Finding, stack: &'a Stack) -> Reported<'a> {
         exe: Some(
             "/home/user/src/some-application/target/x86_64-unknown-linux-musl/release/images",
         ),
+        unit: Some("images.service"),
+        container: None,
         show_query: false,
     }
 }

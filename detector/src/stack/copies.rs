@@ -14,11 +14,28 @@ use super::{maps::Maps, memory::Memory};
 /// it is judged.
 const KEPT_NS: u64 = 10_000_000_000;
 
-/// Most that are kept, 64 KiB each at most.
-const KEPT: usize = 512;
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Most stacks, 64 KiB each at most.
+    pub stacks: usize,
+    /// Most processes of which it is remembered what they had mapped.
+    pub processes: usize,
+}
 
-/// Most processes of which it is remembered.
-const PROCESSES: usize = 256;
+impl Room {
+    /// For a watch that ends soon.
+    pub const AMPLE: Self = Self {
+        stacks: 512,
+        processes: 256,
+    };
+
+    /// For one that goes on for months.
+    pub const SMALL: Self = Self {
+        stacks: 64,
+        processes: 64,
+    };
+}
 
 /// A stack as it was copied.
 #[derive(Clone, Debug)]
@@ -31,8 +48,9 @@ pub struct Copied {
 }
 
 /// The stacks that were copied lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Copies {
+    room: Room,
     /// By thread and time.
     kept: HashMap<(u32, u64), Copied>,
     order: VecDeque<(u32, u64)>,
@@ -47,11 +65,22 @@ struct Known {
 }
 
 impl Copies {
+    /// Keeps so much.
+    #[must_use]
+    pub fn new(room: Room) -> Self {
+        Self {
+            room,
+            kept: HashMap::new(),
+            order: VecDeque::new(),
+            maps: HashMap::new(),
+        }
+    }
+
     /// Remembers what a process has mapped now: it may be gone when the first
     /// stack is read.
     pub fn know(&mut self, pid: u32, now_ns: u64) {
         let Some(maps) = Maps::of(pid) else { return };
-        if self.maps.len() >= PROCESSES {
+        if self.maps.len() >= self.room.processes {
             self.maps.clear();
         }
         let maps = Arc::new(maps);
@@ -101,7 +130,7 @@ impl Copies {
     /// Lets go of what is too old, or too much.
     fn forget(&mut self, now_ns: u64) {
         while let Some(oldest) = self.order.front()
-            && (self.order.len() >= KEPT || oldest.1.saturating_add(KEPT_NS) < now_ns)
+            && (self.order.len() >= self.room.stacks || oldest.1.saturating_add(KEPT_NS) < now_ns)
         {
             self.kept.remove(oldest);
             self.order.pop_front();
@@ -124,7 +153,7 @@ mod tests {
 
     #[test]
     fn pieces_of_two_threads_are_kept_apart() {
-        let mut copies = Copies::default();
+        let mut copies = Copies::new(Room::SMALL);
         copies.take(&piece(1, 50, 0x1000), 60);
         copies.take(&piece(2, 50, 0x9000), 60);
         copies.take(&piece(1, 50, 0x2000), 60);
@@ -137,11 +166,11 @@ mod tests {
 
     #[test]
     fn no_more_are_kept_than_are_of_use() {
-        let mut copies = Copies::default();
+        let mut copies = Copies::new(Room::SMALL);
         for time in 0..2000 {
             copies.take(&piece(1, time, 0), time);
         }
-        assert!(copies.kept.len() <= KEPT && copies.order.len() <= KEPT);
+        assert!(copies.kept.len() <= 64 && copies.order.len() <= 64);
         copies.take(&piece(1, 2 * KEPT_NS, 0), 2 * KEPT_NS);
         assert_eq!(copies.kept.len(), 1);
     }

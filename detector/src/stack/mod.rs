@@ -28,7 +28,7 @@ mod symbols;
 mod unwind;
 
 pub use self::{
-    copies::{Copied, Copies},
+    copies::{Copied, Copies, Room},
     resolver::{Answer, Resolver},
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Watch, monotonic_ns};
+use super::{engine::Engine, monotonic_ns};
 use crate::capture::live::sockets;
 
 /// How often connections that make no progress are looked for, nanoseconds.
@@ -15,7 +15,7 @@ const SWEEP: u64 = 3_000_000_000;
 /// how often, nanoseconds.
 const IDLE: u64 = 60_000_000_000;
 
-impl Watch<'_> {
+impl Engine {
     /// Tells what was found wrong on connections that go on, and what makes no
     /// progress.
     pub(super) fn note(&mut self) {
@@ -26,7 +26,7 @@ impl Watch<'_> {
                 self.judge.note(cookie, &counters, now);
             }
         }
-        let stall = u64::try_from(self.cli.stall.as_nanos()).unwrap_or(u64::MAX);
+        let stall = u64::try_from(self.settings.stall.as_nanos()).unwrap_or(u64::MAX);
         if stall == 0 || now < self.stalls_due {
             return;
         }

@@ -1,4 +1,4 @@
-//! What a watch waits for.
+//! What the command's watch waits for, and when it is over.
 
 use std::{io, time::Duration};
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use tokio::time::MissedTickBehavior;
 
-use super::Watch;
+use super::{Watch, findings::told};
 use crate::{
     capture::live::Filter,
     cli::Watching,
@@ -50,7 +50,7 @@ pub(super) fn watch(
                     true
                 }
                 _ = ticks.tick() => false,
-                ready = watch.live.readable() => {
+                ready = watch.engine.readable() => {
                     ready.context("cannot wait for the ring buffer")?;
                     false
                 }
@@ -91,7 +91,7 @@ impl Watch<'_> {
         };
         let status = command.status().context("cannot wait for the command")?;
         self.summary.command_status = Some(status);
-        let left = self.live.watched().len();
+        let left = self.engine.live.watched().len();
         if left > 0 {
             let noun = if left == 1 { "process" } else { "processes" };
             note(format_args!(
@@ -103,17 +103,18 @@ impl Watch<'_> {
 
     /// One round; `true` if the watch is over.
     fn turn(&mut self) -> Result<bool> {
-        self.drain();
-        self.forget();
-        self.settle();
-        self.note();
-        self.sweep();
+        let Self {
+            engine,
+            summary,
+            cli,
+            ..
+        } = self;
+        engine.turn(&mut |finding, _| told(finding, summary, cli.count))?;
         self.report()?;
-        self.flush_recording()?;
+        self.engine.flush_recording()?;
         self.show();
-        self.renew_cgroups()?;
         let found: u64 = self.summary.findings.values().sum();
-        let ended = !self.cli.pid.is_empty() && !self.live.watches_any();
+        let ended = !self.cli.pid.is_empty() && !self.engine.live.watches_any();
         if ended {
             self.status.end();
             note(format_args!("no watched process runs any more"));

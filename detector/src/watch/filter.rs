@@ -2,7 +2,6 @@
 
 use anyhow::{Result, ensure};
 
-use super::Watch;
 use crate::{
     capture::live::{Filter, MOST_COMMS, cgroup::Hierarchy},
     cli::Watching,
@@ -30,20 +29,4 @@ pub(super) fn filter(cli: &Watching) -> Result<Filter> {
         cgroups,
         ports: cli.port.clone(),
     })
-}
-
-impl Watch<'_> {
-    /// Follows control groups that were replaced: a unit that is started anew
-    /// has a new one.
-    pub(super) fn renew_cgroups(&mut self) -> Result<()> {
-        for group in &mut self.cgroups {
-            if let Some(id) = group.current_id()
-                && id != group.id
-            {
-                self.live.replace_cgroup(group.id, id)?;
-                group.id = id;
-            }
-        }
-        Ok(())
-    }
 }

@@ -3,18 +3,24 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `filter.rs` | what is looked at: names become numbers |
-//! | `start.rs` | how a watch begins |
-//! | `events.rs` | what it waits for, and when it is over |
+//! | `engine.rs` | every watch: capture and judge, joined |
 //! | `records.rs` | takes what the kernel side wrote |
 //! | `endings.rs` | what ended, what goes on, what makes no progress |
-//! | `findings.rs`, `stacks.rs` | what it tells, in order |
+//! | `gather.rs`, `stacks.rs` | findings on their way to be told, in order |
+//! | `programs.rs` | what is known of processes |
+//! | `start.rs` | how the command's watch begins |
+//! | `events.rs` | what it waits for, and when it is over |
+//! | `findings.rs` | what it prints |
 //! | `words.rs` | what is watched, in words |
 //! | `record.rs` | a watch that is written down |
 
 mod endings;
+pub(crate) mod engine;
 mod events;
 mod filter;
 mod findings;
+mod gather;
+mod programs;
 mod record;
 mod records;
 mod stacks;
@@ -22,7 +28,6 @@ mod start;
 mod words;
 
 use std::{
-    collections::{HashMap, HashSet},
     fs::File,
     io::{self, Write},
     time::Instant,
@@ -32,13 +37,10 @@ use anyhow::{Context as _, Result};
 use rustix::time::{ClockId, clock_gettime};
 
 pub use self::record::record;
-use self::{
-    events::watch,
-    filter::filter,
-    stacks::{Stacks, Waiting},
-};
+pub(crate) use self::stacks::Waiting;
+use self::{engine::Engine, events::watch, filter::filter, stacks::Stacks};
 use crate::{
-    capture::live::{Live, cgroup::Cgroup, process},
+    capture::live::process,
     cli::{ColorChoice, Watching},
     command::{Prepared, Running},
     recording::Feed,
@@ -78,38 +80,23 @@ fn color(cli: &Watching) -> bool {
     }
 }
 
+/// The command's watch: prints what it finds, until a limit.
 struct Watch<'a> {
     cli: &'a Watching,
-    live: Live,
-    /// Control groups that pass, by their numbers of the last look.
-    cgroups: Vec<Cgroup>,
+    engine: Engine,
     /// The command that is watched, while it runs.
     command: Option<Running>,
     /// It was asked to end, since a limit was reached, or was not run at all.
     dismissed: bool,
-    judge: Feed,
     printer: Printer<'a>,
     status: Status,
     summary: Summary,
     started: Instant,
-    /// Findings that are not printed yet.
-    stacks: Stacks,
-    /// Programs of processes, asked for while they run.
-    programs: HashMap<u32, Option<String>>,
-    unknown_records: u64,
-    /// Calls that the kernel did not show us.
-    missed: u64,
-    /// When connections that make no progress are looked for again.
-    stalls_due: u64,
-    /// When sockets that are gone are looked for again, and those that may be.
-    sweep_due: u64,
-    idle_sweep_due: u64,
-    held: HashSet<u64>,
     /// Nobody reads the report any more.
     closed: bool,
 }
 
-fn monotonic_ns() -> u64 {
+pub(crate) fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)

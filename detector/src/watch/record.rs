@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
-use super::{Watch, filter, monotonic_ns, process, watch};
+use super::{Engine, Watch, filter, monotonic_ns, process, watch};
 use crate::{
     cli::Watching,
     command::Prepared,
@@ -68,14 +68,14 @@ pub fn record(cli: &Watching) -> Result<Summary> {
     Ok(summary)
 }
 
-impl Watch<'_> {
+impl Engine {
     /// Records that these findings are taken, and their programs.
     pub(super) fn record_report(&mut self, findings: &[Finding]) {
         let Some(writer) = self.judge.writer() else {
             return;
         };
         for finding in findings {
-            let exe = self.programs.get(&finding.pid).cloned().flatten();
+            let exe = self.programs.seen(finding.pid).exe;
             writer.frame(&Frame::Program(Program {
                 pid: finding.pid,
                 exe,
@@ -91,7 +91,9 @@ impl Watch<'_> {
         };
         writer.flush().context("cannot write the recording")
     }
+}
 
+impl Watch<'_> {
     /// The last of it.
     pub(super) fn record_totals(
         &mut self,
@@ -105,12 +107,12 @@ impl Watch<'_> {
                 .map(|(name, count)| ((*name).to_owned(), *count))
                 .collect(),
             missed,
-            unknown_records: self.unknown_records,
+            unknown_records: self.engine.unknown_records,
             command_status: self.summary.command_status,
         };
-        if let Some(writer) = self.judge.writer() {
+        if let Some(writer) = self.engine.judge.writer() {
             writer.frame(&Frame::Totals(totals));
         }
-        self.flush_recording()
+        self.engine.flush_recording()
     }
 }

@@ -1,14 +1,8 @@
 //! Takes what the kernel side wrote.
 
-use std::collections::hash_map::Entry;
+use super::{engine::Engine, monotonic_ns};
 
-use super::{Watch, monotonic_ns};
-use crate::capture::live::process;
-
-/// Most processes whose programs are remembered.
-const PROGRAMS: usize = 4096;
-
-impl Watch<'_> {
+impl Engine {
     pub(super) fn drain(&mut self) {
         let Self {
             live,
@@ -21,11 +15,7 @@ impl Watch<'_> {
         live.drain(|record| match record {
             Ok(record) => {
                 let pid = record.header().tgid;
-                if programs.len() >= PROGRAMS {
-                    programs.clear();
-                }
-                if let Entry::Vacant(program) = programs.entry(pid) {
-                    program.insert(process::exe(pid));
+                if programs.see(pid) {
                     stacks.meet(pid, monotonic_ns());
                 }
                 judge.take(record);

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use crate::{
     judge::{EndingKind, Finding},
-    stack::{Answer, Copies, Resolver, Stack},
+    origin::Origin,
+    report::{Reported, When},
+    stack::{Answer, Copies, Resolver, Room, Stack},
 };
 
 /// How long a finding waits for the pieces of its stack, which are written just
@@ -17,14 +19,37 @@ const LATE_NS: u64 = 100_000_000;
 /// Most stacks that are being resolved at a time; each takes some 64 KiB.
 const RESOLVING: usize = 256;
 
+/// How long the resolver may have nothing to do, nanoseconds.
+const REST_NS: u64 = 30_000_000_000;
+
+/// Why there is none where they are let go.
+const SHED: &str = "truncwatch was short of memory or time, and let it go";
+
 /// How long the end of a watch waits for a stack.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A finding that is to be reported.
-pub(super) struct Waiting {
-    pub(super) finding: Finding,
-    pub(super) time: Timestamp,
-    pub(super) exe: Option<String>,
+pub(crate) struct Waiting {
+    pub(crate) finding: Finding,
+    pub(crate) time: Timestamp,
+    pub(crate) exe: Option<String>,
+    pub(crate) origin: Origin,
+}
+
+impl Waiting {
+    /// As it is told.
+    pub(crate) fn reported<'a>(&'a self, stack: &'a Stack, show_query: bool) -> Reported<'a> {
+        let container = self.origin.container.as_ref();
+        Reported {
+            finding: &self.finding,
+            time: When::At(self.time),
+            exe: self.exe.as_deref(),
+            unit: self.origin.unit.as_deref(),
+            container: container.map(|container| container.id.as_str()),
+            stack,
+            show_query,
+        }
+    }
 }
 
 /// What is known of its stack.
@@ -41,21 +66,29 @@ enum State {
 pub(super) struct Stacks {
     /// Stacks are copied at all.
     on: bool,
+    room: Room,
+    /// They are let go, to save memory and time.
+    shed: bool,
     copies: Copies,
     /// Begun when it is first needed.
     resolver: Option<Resolver>,
     queue: VecDeque<(Waiting, State)>,
     next: u64,
+    /// When a stack was last given to the resolver.
+    asked_ns: u64,
 }
 
 impl Stacks {
-    pub(super) fn new(on: bool) -> Self {
+    pub(super) fn new(on: bool, room: Room) -> Self {
         Self {
             on,
-            copies: Copies::default(),
+            room,
+            shed: false,
+            copies: Copies::new(room),
             resolver: None,
             queue: VecDeque::new(),
             next: 0,
+            asked_ns: 0,
         }
     }
 
@@ -66,8 +99,30 @@ impl Stacks {
         }
     }
 
+    /// Lets stacks go, and what is remembered to make them, or keeps them again.
+    pub(super) fn shed(&mut self, shed: bool) {
+        if shed && !self.shed {
+            self.copies = Copies::new(self.room);
+            // Those that are being resolved are told as not found.
+            self.answered(Answer::Failed);
+        }
+        self.shed = shed;
+    }
+
+    /// Lets the resolver go, with all that it has read of programs, where it had
+    /// nothing to do for long.
+    pub(super) fn rest(&mut self, now_ns: u64) {
+        let idle = self.queue.is_empty() && now_ns.saturating_sub(self.asked_ns) > REST_NS;
+        if idle {
+            self.resolver = None;
+        }
+    }
+
     /// Takes a piece of a stack.
     pub(super) fn take(&mut self, piece: &StackPiece, now_ns: u64) {
+        if self.shed {
+            return;
+        }
         self.copies.take(piece, now_ns);
     }
 
@@ -76,6 +131,7 @@ impl Stacks {
         let ending = &waiting.finding.ending;
         let state = match (self.on, ending.stack) {
             (false, _) => State::Done(Stack::none("--no-stack was given")),
+            (_, StackCopy::Taken) if self.shed => State::Done(Stack::none(SHED)),
             (_, StackCopy::Taken) => State::Late(now_ns + LATE_NS),
             (_, StackCopy::Unsuspected) => State::Done(Stack::none(
                 "it was not copied: nothing hinted at an ending that comes too early",
@@ -122,6 +178,7 @@ impl Stacks {
             }
             if let Some(resolver) = &self.resolver {
                 resolver.give(self.next, copied);
+                self.asked_ns = now_ns;
                 *state = State::Resolving(self.next);
                 self.next += 1;
                 resolving += 1;

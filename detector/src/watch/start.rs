@@ -1,16 +1,12 @@
-//! How a watch begins.
+//! How the command's watch begins.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fs,
-    time::Instant,
-};
+use std::{fs, time::Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::{Stacks, Watch, monotonic_ns};
+use super::{Engine, Watch, engine::Settings};
 use crate::{
-    capture::live::{self, Filter, Live, process},
+    capture::live::{self, Filter},
     cli::Watching,
     command::Prepared,
     recording::Feed,
@@ -34,77 +30,49 @@ impl<'a> Watch<'a> {
             ),
             None => None,
         };
-        let cgroups = filter.cgroups.clone();
-        let mut live = Live::start(&live::Options {
-            watch_all: cli.pid.is_empty() && command.is_none(),
-            filter,
-            follow: cli.follow || command.is_some(),
-            ring_bytes: cli.ring_bytes,
-            max_connections: cli.max_connections,
-            stacks: !cli.no_stack,
-            hidden: cli.hide.clone(),
-            object,
-        })?;
-        let mut programs = HashMap::new();
-        let mut stacks = Stacks::new(!cli.no_stack);
+        let mut engine = Engine::start(
+            Settings {
+                live: live::Options {
+                    watch_all: cli.pid.is_empty() && command.is_none(),
+                    filter,
+                    follow: cli.follow || command.is_some(),
+                    ring_bytes: cli.ring_bytes,
+                    max_connections: cli.max_connections,
+                    stacks: !cli.no_stack,
+                    hidden: cli.hide.clone(),
+                    object,
+                },
+                stall: cli.stall,
+                show_peer: cli.show_peer,
+                monitor: None,
+            },
+            judge,
+        )?;
         for pid in &cli.pid {
-            live.watch(*pid);
-            // It may have ended just before; then nobody would tell us.
-            process::check(*pid)?;
-            programs.insert(*pid, process::exe(*pid));
-            stacks.meet(*pid, monotonic_ns());
+            engine.watch(*pid)?;
         }
         if cli.follow {
-            // Until there are no new ones: a child that is not watched yet may
-            // have children meanwhile; those of the watched the kernel side
-            // adds by itself.
-            loop {
-                let watched = live.watched();
-                let found = process::descendants(&cli.pid);
-                let new: Vec<_> = found
-                    .into_iter()
-                    .filter(|pid| !watched.contains(pid))
-                    .collect();
-                for pid in &new {
-                    live.watch(*pid);
-                    if process::check(*pid).is_err() {
-                        live.unwatch(*pid);
-                    }
-                }
-                if new.iter().all(|pid| process::check(*pid).is_err()) {
-                    break;
-                }
-            }
+            engine.follow(&cli.pid);
         }
         // A command's own output would be mixed with it.
         let status = Status::new(command.is_none());
         let mut watch = Self {
             cli,
-            live,
-            cgroups,
+            engine,
             command: None,
             dismissed: false,
-            judge,
             printer,
             status,
             summary: Summary::default(),
             started: Instant::now(),
-            stacks,
-            programs,
-            unknown_records: 0,
-            missed: 0,
-            stalls_due: 0,
-            sweep_due: 0,
-            idle_sweep_due: 0,
-            held: HashSet::new(),
             closed: false,
         };
-        for what in watch.live.reduced() {
+        for what in watch.engine.live.reduced() {
             note(format_args!("not seen: {what}"));
         }
-        watch.summary.not_seen = watch.live.reduced().to_vec();
+        watch.summary.not_seen = watch.engine.live.reduced().to_vec();
         if cli.verbose {
-            let verified = watch.live.verified_instructions();
+            let verified = watch.engine.live.verified_instructions();
             note(format_args!("instructions verified: {verified:?}"));
         }
         match command {
@@ -127,7 +95,7 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         let waiting = command.start(signals.inherited())?;
-        self.live.watch(waiting.pid());
+        self.engine.live.watch(waiting.pid());
         note(format_args!(
             "watching {} and its children (process {}){}",
             self.cli
@@ -141,8 +109,7 @@ impl<'a> Watch<'a> {
         self.command = Some(waiting.go()?);
         // It runs its program by now, and may be gone before anything of it is
         // read.
-        self.programs.insert(pid, process::exe(pid));
-        self.stacks.meet(pid, monotonic_ns());
+        self.engine.meet(pid);
         Ok(())
     }
 }

@@ -16,8 +16,8 @@ impl Watch<'_> {
         if !self.cli.comm.is_empty() {
             text.push_str(&format!(" named {}", or(self.cli.comm.clone())));
         }
-        if !self.cgroups.is_empty() {
-            let paths = self.cgroups.iter();
+        if !self.engine.cgroups().is_empty() {
+            let paths = self.engine.cgroups().iter();
             let paths = paths.map(|group| group.path.display().to_string());
             text.push_str(&format!(" in {}", or(paths.collect())));
         }
@@ -53,7 +53,7 @@ impl Watch<'_> {
                 None => pid.to_string(),
             })
             .collect();
-        let children = self.live.watched().len().saturating_sub(named.len());
+        let children = self.engine.live.watched().len().saturating_sub(named.len());
         let followed = match (self.cli.follow, children) {
             (false, _) => String::new(),
             (true, 0) => " and children to come".to_owned(),

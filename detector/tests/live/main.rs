@@ -7,6 +7,7 @@
 mod calls;
 mod command;
 mod concurrency;
+mod daemon;
 mod doctor;
 mod endings;
 mod errors;

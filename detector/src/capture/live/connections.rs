@@ -10,11 +10,11 @@ use std::{
 
 use aya::{
     Pod,
-    maps::{self, MapData},
+    maps::{self, Map, MapData},
 };
 use detector_common::{Connection, Slot};
 
-use super::shared::Shared;
+use super::{CaptureError, shared::Shared};
 
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -25,11 +25,30 @@ unsafe impl Pod for Value {}
 
 /// Both maps.
 pub(super) struct Connections {
-    pub(super) slots: Shared<Slot>,
-    pub(super) elsewhere: maps::HashMap<MapData, u64, Value>,
+    slots: Shared<Slot>,
+    elsewhere: maps::HashMap<MapData, u64, Value>,
+    /// Entries that the hash map has room for.
+    room_elsewhere: u32,
 }
 
 impl Connections {
+    /// # Errors
+    ///
+    /// If they are other maps, or if the kernel refuses.
+    pub(super) fn new(slots: Map, elsewhere: Map) -> Result<Self, CaptureError> {
+        let slots = Shared::new(slots, "SLOTS")?;
+        let room_elsewhere = match &elsewhere {
+            Map::HashMap(map) => map.info()?.max_entries(),
+            _ => return Err(CaptureError::Object("CONNECTIONS")),
+        };
+        let elsewhere = maps::HashMap::try_from(elsewhere)?;
+        Ok(Self {
+            slots,
+            elsewhere,
+            room_elsewhere,
+        })
+    }
+
     /// The counters of a socket; `None` once it was closed.
     pub(super) fn get(&self, cookie: u64) -> Option<Connection> {
         let slot = self.slot(cookie)?;
@@ -49,18 +68,15 @@ impl Connections {
     }
 
     /// How many there are, and how many there can be at most.
-    pub(super) fn fill(&self) -> (usize, usize) {
+    pub(super) fn fill(&self) -> (usize, u32) {
         let slots = self.slots.len();
         let here = (0..slots)
             .filter_map(|index| self.slots.get(index))
             .filter(|slot| cookie_of(*slot).load(Ordering::Relaxed) != 0);
         let elsewhere = self.elsewhere.keys().filter(Result::is_ok);
-        let map = self.elsewhere.map().info().map_or(0, |it| it.max_entries());
-        let room = usize::try_from(map).unwrap_or(usize::MAX);
-        (
-            here.count() + elsewhere.count(),
-            slots.saturating_add(room),
-        )
+        let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+        let room = slots.saturating_add(self.room_elsewhere);
+        (here.count() + elsewhere.count(), room)
     }
 
     /// Forgets a socket that is gone, if it is still kept: as the kernel side does

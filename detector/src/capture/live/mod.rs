@@ -281,10 +281,8 @@ impl Live {
         };
         let ring = RingBuf::try_from(map(&mut programs, "RECORDS")?)?;
         let stacks = RingBuf::try_from(map(&mut programs, "STACKS")?)?;
-        let connections = Connections {
-            slots: Shared::new(map(&mut programs, "SLOTS")?, "SLOTS")?,
-            elsewhere: HashMap::try_from(map(&mut programs, "CONNECTIONS")?)?,
-        };
+        let slots = map(&mut programs, "SLOTS")?;
+        let connections = Connections::new(slots, map(&mut programs, "CONNECTIONS")?)?;
         let processes = Shared::new(map(&mut programs, "PROCESSES")?, "PROCESSES")?;
         let mut filters = Filters {
             cgroups: HashMap::try_from(map(&mut programs, "CGROUPS")?)?,

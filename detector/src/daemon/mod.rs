@@ -1,0 +1,227 @@
+//! `truncwatch daemon`: a watch without end, for months beside everything else.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `config.rs` | the configuration: what its keys mean, what is wrong with it |
+//! | `watching.rs` | what is watched, as the kernel side is told |
+//! | `events.rs` | what the daemon waits for |
+//! | `reload.rs` | goes over to another configuration without losing anything |
+//! | `findings.rs` | what is told, counted, or held back |
+//! | `limiter.rs` | how many findings are told in full |
+//! | `sinks/` | the journal, or standard output |
+//! | `metrics/` | numbers for Prometheus |
+//! | `nice.rs` | others first, as long as nothing is lost by that |
+//! | `notify.rs` | what systemd is told |
+//! | `own.rs` | what the daemon itself uses |
+
+mod config;
+mod events;
+mod findings;
+mod limiter;
+mod metrics;
+mod nice;
+mod notify;
+mod own;
+mod reload;
+mod sinks;
+mod totals;
+mod watching;
+
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::{Context as _, Result};
+use tokio::sync::mpsc;
+
+pub use self::config::{Config, DEFAULT_PATH};
+use self::{
+    limiter::Limiter,
+    metrics::{Asked, Map, Server, Textfile, Truncated},
+    nice::Nice,
+    notify::Notify,
+    sinks::Sink,
+    totals::Totals,
+    watching::{Watching, settings, words},
+};
+use crate::{
+    cli::DaemonOptions, recording::Feed, report::note, signals::Signals, watch::engine::Engine,
+};
+
+/// Runs until SIGTERM or SIGINT; the exit status is then 0, whatever was found.
+///
+/// # Errors
+///
+/// If it cannot begin. Each error's text says what to do next.
+pub fn run(options: &DaemonOptions) -> Result<u8> {
+    let path = options.config.as_deref();
+    if options.check_config {
+        println!("{}", config::check(path)?);
+        return Ok(0);
+    }
+    let config = Config::load(path)?;
+    // Before there are other threads, which inherit both.
+    let nice = Nice::new(config.limits.nice);
+    let signals = Signals::take(false).context("cannot wait for signals")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(async {
+        let signals = signals.into_async().context("cannot wait for signals")?;
+        let mut daemon = Daemon::start(config, options.config.clone(), nice).await?;
+        daemon.run(&signals).await?;
+        daemon.finish();
+        Ok(0)
+    })
+}
+
+struct Daemon {
+    config: Config,
+    /// The file that was named.
+    path: Option<PathBuf>,
+    engine: Engine,
+    /// Units that do not run, and when they are looked for again.
+    missing: Vec<String>,
+    missing_due: Instant,
+    /// What engines before this one came to.
+    before: Totals,
+    /// Sockets of findings that the engine before this one told at its end, for
+    /// both may have seen them; and until when.
+    told_before: Option<(Instant, HashSet<u64>)>,
+    limiter: Limiter,
+    sink: Sink,
+    truncated: Truncated,
+    held_back: u64,
+    excluded: u64,
+    reloads: u64,
+    reload_failures: u64,
+    /// How scrapers ask, and where they are heard.
+    ask: mpsc::Sender<Asked>,
+    asked: mpsc::Receiver<Asked>,
+    server: Option<Server>,
+    server_due: Instant,
+    server_failing: bool,
+    textfile: Option<Textfile>,
+    notify: Notify,
+    nice: Nice,
+    maps: Vec<Map>,
+    maps_due: Instant,
+    /// When the daemon's own memory is looked at again.
+    own_due: Instant,
+    trim_due: Instant,
+    /// Until when stacks are let go.
+    shed_until: Option<Instant>,
+    started: SystemTime,
+}
+
+impl Daemon {
+    async fn start(config: Config, path: Option<PathBuf>, nice: Nice) -> Result<Self> {
+        let watching = Watching::of(&config)?;
+        let sink = Sink::new(config.findings.output);
+        let engine = Engine::start(settings(&config, watching.filter.clone()), Feed::default())?;
+        watching.note_missing();
+        for what in engine.not_seen() {
+            note(format_args!("not seen: {what}"));
+        }
+        let (ask, asked) = mpsc::channel(16);
+        let now = Instant::now();
+        let findings = &config.findings;
+        let mut daemon = Self {
+            limiter: Limiter::new(
+                findings.in_full,
+                findings.in_full_all,
+                findings.period_seconds,
+            ),
+            path,
+            engine,
+            missing: watching.missing,
+            missing_due: now,
+            before: Totals::default(),
+            told_before: None,
+            sink,
+            truncated: Truncated::new(),
+            held_back: 0,
+            excluded: 0,
+            reloads: 0,
+            reload_failures: 0,
+            ask,
+            asked,
+            server: None,
+            server_due: now,
+            server_failing: false,
+            textfile: textfile(&config),
+            notify: Notify::new(),
+            nice,
+            maps: Vec::new(),
+            maps_due: now,
+            own_due: now,
+            trim_due: now,
+            shed_until: None,
+            started: SystemTime::now(),
+            config,
+        };
+        daemon.listen().await;
+        let status = daemon.words();
+        note(format_args!("watching {status}"));
+        daemon.notify.ready(&format!("watching {status}"));
+        Ok(daemon)
+    }
+
+    /// What it does, in words.
+    fn words(&self) -> String {
+        let mut text = format!(
+            "{}; findings go to {}",
+            words(&self.config),
+            self.sink.name()
+        );
+        if let Some(server) = &self.server {
+            text.push_str(&format!(
+                ", metrics are at http://{}/metrics",
+                server.address()
+            ));
+        }
+        text
+    }
+
+    /// Listens where the configuration says, if it does not yet. What goes wrong
+    /// is said once, and tried again: all else works without it.
+    async fn listen(&mut self) {
+        const AGAIN: Duration = Duration::from_secs(30);
+        let Some(address) = self.config.metrics.listen else {
+            self.server = None;
+            return;
+        };
+        if self.server.is_some() || Instant::now() < self.server_due {
+            return;
+        }
+        self.server_due = Instant::now() + AGAIN;
+        match Server::start(address, self.ask.clone()).await {
+            Ok(server) => {
+                if self.server_failing {
+                    note(format_args!(
+                        "metrics are at http://{}/metrics",
+                        server.address()
+                    ));
+                }
+                self.server = Some(server);
+                self.server_failing = false;
+            }
+            Err(error) if !self.server_failing => {
+                self.server_failing = true;
+                note(format_args!(
+                    "cannot listen on {address} for metrics: {error}; findings are told all the same, trying again every {} s",
+                    AGAIN.as_secs()
+                ));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn textfile(config: &Config) -> Option<Textfile> {
+    let path = config.metrics.textfile.clone()?;
+    Some(Textfile::new(path, config.metrics.textfile_seconds))
+}

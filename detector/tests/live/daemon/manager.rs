@@ -1,0 +1,138 @@
+//! What the service manager hears (sd_notify(3)), and what a kill leaves.
+
+use std::{
+    os::unix::net::UnixDatagram,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use testbed::{
+    Signal, TempDir,
+    client::{Conn, Request},
+    server::HyperVersion,
+};
+
+use super::{Daemon, cut_short, held};
+use crate::servers::hyper;
+
+/// A service manager's socket, as far as it matters.
+struct Manager {
+    folder: TempDir,
+    socket: UnixDatagram,
+}
+
+impl Manager {
+    fn new() -> Result<Self> {
+        let folder = TempDir::new()?;
+        let socket = UnixDatagram::bind(folder.path().join("notify"))?;
+        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+        Ok(Self { folder, socket })
+    }
+
+    fn start(&self, config: &str, watchdog: Option<Duration>) -> Result<Daemon> {
+        Daemon::spawn(config, |command| {
+            command.env("NOTIFY_SOCKET", self.folder.path().join("notify"));
+            if let Some(period) = watchdog {
+                command.env("WATCHDOG_USEC", period.as_micros().to_string());
+            }
+        })
+    }
+
+    fn next(&self) -> Result<String> {
+        let mut bytes = [0; 4096];
+        let length = self.socket.recv(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+    }
+
+    /// The next message that is not about the watchdog.
+    fn news(&self) -> Result<String> {
+        loop {
+            let message = self.next()?;
+            if !message.contains("WATCHDOG=1") {
+                return Ok(message);
+            }
+        }
+    }
+}
+
+#[test]
+fn it_hears_of_the_beginning_of_reloads_and_of_the_end() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let manager = Manager::new()?;
+    let mut daemon = manager.start("[findings]\noutput = \"stdout\"", None)?;
+    let ready = manager.news()?;
+    assert!(ready.contains("READY=1"), "{ready}");
+    // Every probe is in place by then: what comes next is found.
+    cut_short(&server, 5000, 3000)?;
+    daemon.findings(server.pid(), 1)?;
+    daemon.signal(Signal::HUP)?;
+    assert!(manager.news()?.contains("RELOADING=1"));
+    assert!(manager.news()?.contains("READY=1"));
+    let (status, _) = daemon.stop()?;
+    assert!(manager.news()?.contains("STOPPING=1"));
+    assert_eq!(status.code(), Some(0));
+    Ok(())
+}
+
+#[test]
+fn the_watchdog_hears_of_progress_and_of_nothing_else() -> Result<()> {
+    let manager = Manager::new()?;
+    let daemon = manager.start("", Some(Duration::from_secs(1)))?;
+    assert!(manager.next()?.contains("READY=1"));
+    for _ in 0..3 {
+        assert!(manager.next()?.contains("WATCHDOG=1"));
+    }
+    // An event loop that does not come round any more says nothing.
+    daemon.signal(Signal::STOP)?;
+    std::thread::sleep(Duration::from_millis(300));
+    manager.socket.set_nonblocking(true)?;
+    while manager.next().is_ok() {}
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(manager.next().is_err());
+    daemon.signal(Signal::CONT)?;
+    let until = Instant::now() + Duration::from_secs(10);
+    while manager.next().is_err() {
+        if Instant::now() > until {
+            bail!("no word after it went on");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Killed while connections go on: the server does not notice, and the next
+/// daemon begins as the first did.
+#[test]
+fn a_kill_leaves_nothing_behind() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let mut connection = Conn::connect(server.addr())?;
+    let programs = || loaded_programs();
+    let before = programs()?;
+    for round in 0..5 {
+        let mut daemon = Daemon::start("[findings]\noutput = \"stdout\"")?;
+        assert!(held(daemon.pid())? > 10);
+        for _ in 0..20 + round * 10 {
+            assert!(connection.request(&Request::get("/bytes/3000")).complete());
+        }
+        daemon.signal(Signal::KILL)?;
+        daemon.wait()?;
+        assert!(connection.request(&Request::get("/bytes/3000")).complete());
+    }
+    // The kernel lets go of programs a moment later.
+    let until = Instant::now() + Duration::from_secs(10);
+    while programs()? > before && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(programs()? <= before, "{} of {before}", programs()?);
+    let mut daemon = Daemon::start("[findings]\noutput = \"stdout\"")?;
+    cut_short(&server, 5000, 3000)?;
+    daemon.findings(server.pid(), 1)?;
+    Ok(())
+}
+
+/// BPF programs that the kernel has, of any process.
+fn loaded_programs() -> Result<usize> {
+    Ok(aya::programs::loaded_programs()
+        .filter_map(Result::ok)
+        .count())
+}
