@@ -2,9 +2,9 @@
 //! it and renamed, so that no reader sees a part.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, OpenOptions, Permissions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -75,8 +75,9 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         .write(true)
         .create(true)
         .truncate(true)
-        .mode(0o644)
         .open(&beside)?;
+    // Whatever the umask: another user's node_exporter reads it.
+    file.set_permissions(Permissions::from_mode(0o644))?;
     file.write_all(text.as_bytes())?;
     fs::rename(&beside, path)
 }

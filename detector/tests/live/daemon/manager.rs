@@ -2,6 +2,7 @@
 
 use std::{
     os::unix::net::UnixDatagram,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -127,6 +128,64 @@ fn a_kill_leaves_nothing_behind() -> Result<()> {
     let mut daemon = Daemon::start("[findings]\noutput = \"stdout\"")?;
     cut_short(&server, 5000, 3000)?;
     daemon.findings(server.pid(), 1)?;
+    Ok(())
+}
+
+/// What the unit that is shipped leaves it: its capabilities as another user, the
+/// /proc of `ProtectProc=invisible` and `ProcSubset=pid`, a folder tree that is
+/// read-only but for the textfile's, and the umask.
+#[test]
+fn what_the_unit_gives_it_is_enough() -> Result<()> {
+    let unit = std::fs::read_to_string("../packaging/systemd/truncwatch.service")?;
+    let line = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("AmbientCapabilities="))
+        .unwrap_or_default();
+    let capabilities: String = line
+        .split_whitespace()
+        .map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase()))
+        .collect();
+    assert_eq!(capabilities.matches('+').count(), 4, "{unit}");
+    for setting in ["ProtectProc=invisible", "ProcSubset=pid", "UMask=0077"] {
+        assert!(unit.lines().any(|line| line == setting), "{setting}");
+    }
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let (folder, copy) = crate::servers::truncwatch_for_everybody()?;
+    let prom = folder.path().join("t.prom");
+    let file = folder.path().join("c.toml");
+    std::fs::write(
+        &file,
+        format!("[findings]\noutput = \"stdout\"\n[metrics]\ntextfile = {prom:?}"),
+    )?;
+    let script = "umask 0077 && mount --bind \"$3\" \"$3\" && mount -o remount,bind,ro / && \
+        mount -t proc -o hidepid=invisible,subset=pid none /proc && \
+        exec setpriv --no-new-privs --reuid 65534 --regid 65534 --clear-groups \
+        --inh-caps \"-all$2\" --ambient-caps \"-all$2\" --bounding-set \"-all$2\" \
+        \"$0\" daemon --config \"$1\"";
+    let mut daemon = Daemon::spawn("", |command| {
+        *command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation", "private", "sh", "-c", script])
+            .args([copy.as_os_str(), file.as_os_str()])
+            .arg(&capabilities)
+            .arg(folder.path())
+            .current_dir("/")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+    })?;
+    daemon.wait_for("truncwatch: watching")?;
+    cut_short(&server, 5000, 3000)?;
+    let found = daemon.findings(server.pid(), 1)?;
+    let exe = found[0]
+        .pointer("/process/exe")
+        .and_then(|exe| exe.as_str());
+    assert!(
+        exe.is_some_and(|exe| exe.ends_with("hyper-server")),
+        "{found:?}"
+    );
+    assert!(found[0].pointer("/stack/0").is_some(), "{found:?}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&prom)?.permissions());
+    assert_eq!(mode & 0o777, 0o644);
     Ok(())
 }
 
