@@ -9,6 +9,7 @@
 //! | [`nginx`] | runs a private nginx: a server that does not truncate |
 //! | [`healthy`] | traffic in which nothing is cut short |
 //! | [`client`] | an HTTP/1.1 client that says how each response ended, and the triggers of the hyper bug |
+//! | [`soak`] | mixed load in which truncations are injected at random |
 //! | [`watcher`] | runs truncwatch itself |
 //! | [`cpu`] | keeps a thread, and what it spawns, on one CPU |
 //!
@@ -24,6 +25,7 @@ pub mod healthy;
 pub mod nginx;
 mod processes;
 pub mod server;
+pub mod soak;
 mod temp;
 pub mod watcher;
 

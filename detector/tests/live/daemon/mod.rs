@@ -6,12 +6,14 @@
 //! | `manager.rs` | what the service manager hears |
 //! | `metrics.rs` | what Prometheus reads, and the real one's alert |
 //! | `reload.rs` | does another configuration lose nothing |
+//! | `soak.rs` | mixed load: each truncation once, none invented, memory flat |
 //! | `trouble.rs` | what is missing or wrong: one clear line, and the rest works |
 
 mod findings;
 mod manager;
 mod metrics;
 mod reload;
+mod soak;
 mod trouble;
 
 use std::{
