@@ -278,6 +278,13 @@ mod tests {
                 Some("lxc"),
                 "cron.service",
             ),
+            // Seen from a control group namespace of our own.
+            (
+                format!("0::/../../kubepods-pod1.slice/cri-containerd-{ID}.scope"),
+                None,
+                Some("containerd"),
+                "containerd",
+            ),
             // What watches over a container is not in it, and no number is none.
             (
                 format!("0::/machine.slice/libpod-conmon-{ID}.scope"),

@@ -3,6 +3,7 @@
 mod apt;
 mod bench;
 mod demo;
+mod dist;
 mod ebpf;
 mod fuzz;
 mod root;
@@ -35,6 +36,8 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Measure what watching costs, as ratios of interleaved runs
     Bench(bench::Arguments),
+    /// Build what is installed: a static program, a package for Debian, an archive
+    Dist(dist::Arguments),
     /// Run the tests of the live kernel on other kernels, in emulated machines
     Vm(vm::Arguments),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Dist(arguments) => dist::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),
     };
     match result {
