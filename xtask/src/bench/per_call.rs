@@ -42,6 +42,8 @@ enum Variant {
     Empty,
     /// truncwatch, watching the worker.
     Watched,
+    /// The same without stacks.
+    WatchedNoStack,
     /// truncwatch, watching another process.
     Unwatched,
     /// strace, attached to the worker.
@@ -50,10 +52,11 @@ enum Variant {
     StraceSeccomp,
 }
 
-const VARIANTS: [Variant; 6] = [
+const VARIANTS: [Variant; 7] = [
     Variant::Nothing,
     Variant::Empty,
     Variant::Watched,
+    Variant::WatchedNoStack,
     Variant::Unwatched,
     Variant::Strace,
     Variant::StraceSeccomp,
@@ -69,6 +72,7 @@ impl Variant {
             Self::Nothing => "nothing",
             Self::Empty => "empty programs, same hooks",
             Self::Watched => "truncwatch, this process",
+            Self::WatchedNoStack => "truncwatch --no-stack",
             Self::Unwatched => "truncwatch, another process",
             Self::Strace => "strace -f -p",
             Self::StraceSeccomp => "strace -f --seccomp-bpf -e …",
@@ -104,6 +108,10 @@ pub(super) struct PerCall {
     whole_ratio_to_empty: f64,
     /// To a send of a watched process that begins with a head.
     ratio_head: f64,
+    /// To a whole connection of a watched process.
+    ratio_connection: f64,
+    /// The same without stacks.
+    ratio_connection_no_stack: f64,
     /// To a send of an unwatched process.
     ratio_unwatched: f64,
     /// To an unrelated call of a watched process.
@@ -172,6 +180,7 @@ impl Workers {
                 observer::truncwatch(truncwatch, pid).option("--bpf-object", empty)
             }
             Variant::Watched => observer::truncwatch(truncwatch, pid),
+            Variant::WatchedNoStack => observer::truncwatch(truncwatch, pid).flag("--no-stack"),
             Variant::Unwatched => observer::truncwatch(truncwatch, self.other.pid()),
             Variant::Strace => observer::strace(pid),
         };
@@ -228,6 +237,8 @@ impl PerCall {
             added_ns: added(Variant::Watched).send,
             ratio_to_empty: ratio(Variant::Watched).send,
             ratio_head: ratio(Variant::Watched).head,
+            ratio_connection: ratio(Variant::Watched).connection,
+            ratio_connection_no_stack: ratio(Variant::WatchedNoStack).connection,
             ratio_unwatched: ratio(Variant::Unwatched).send,
             ratio_unrelated: ratio(Variant::Watched).getppid,
             ratio_unrelated_unwatched: ratio(Variant::Unwatched).getppid,
@@ -245,8 +256,8 @@ impl fmt::Display for PerCall {
         )?;
         write!(
             f,
-            "  {:<28}{:>17}{:>17}{:>17}",
-            "observer", "send 512 B", "send a head", "getppid"
+            "  {:<28}{:>15}{:>15}{:>15}{:>15}",
+            "observer", "send 512 B", "send a head", "getppid", "connection"
         )?;
         let empty = self
             .observers
@@ -256,8 +267,14 @@ impl fmt::Display for PerCall {
         for row in &self.observers {
             write!(f, "\n  {:<28}", row.observer.label())?;
             if row.observer == Variant::Nothing {
-                for total in [row.total_ns.send, row.total_ns.head, row.total_ns.getppid] {
-                    write!(f, "{:>17}", format!("({total:.0})"))?;
+                let Times {
+                    send,
+                    head,
+                    getppid,
+                    connection,
+                } = row.total_ns;
+                for total in [send, head, getppid, connection] {
+                    write!(f, "{:>15}", format!("({total:.0})"))?;
                 }
                 continue;
             }
@@ -266,8 +283,9 @@ impl fmt::Display for PerCall {
                 (row.added_ns.send, ratio.send),
                 (row.added_ns.head, ratio.head),
                 (row.added_ns.getppid, ratio.getppid),
+                (row.added_ns.connection, ratio.connection),
             ] {
-                write!(f, "{:>17}", format!("+{added:.0} ×{ratio:.1}"))?;
+                write!(f, "{:>15}", format!("+{added:.0} ×{ratio:.1}"))?;
             }
         }
         if self.disturbed_rounds > 0 {

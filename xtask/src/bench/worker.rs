@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::{
-    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair},
+    net::{
+        AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send,
+        shutdown, socketpair,
+    },
     process::getppid,
 };
 use serde::{Deserialize, Serialize};
@@ -55,6 +58,9 @@ pub(super) struct Times {
     pub(super) head: f64,
     /// A call that has nothing to do with sockets.
     pub(super) getppid: f64,
+    /// A connection: opened, a request read, a whole response sent in one call,
+    /// shut down and closed.
+    pub(super) connection: f64,
 }
 
 impl Times {
@@ -64,6 +70,7 @@ impl Times {
             send: f(self.send, other.send),
             head: f(self.head, other.head),
             getppid: f(self.getppid, other.getppid),
+            connection: f(self.connection, other.connection),
         }
     }
 
@@ -73,6 +80,7 @@ impl Times {
             send: median(all.iter().map(|times| times.send)),
             head: median(all.iter().map(|times| times.head)),
             getppid: median(all.iter().map(|times| times.getppid)),
+            connection: median(all.iter().map(|times| times.connection)),
         }
     }
 }
@@ -174,11 +182,29 @@ pub(super) fn work() -> Result<()> {
                 || getppid().map(|_| ()).context("no parent"),
                 || Ok(()),
             )?,
+            connection: time(heads, || connection(&response), || Ok(()))?,
         };
         let mut out = stdout().lock();
         writeln!(out, "{}", serde_json::to_string(&times)?)?;
         out.flush()?;
     }
+    Ok(())
+}
+
+/// A connection of a server's, from its first byte to its end. The client is in
+/// the same process.
+fn connection(response: &[u8]) -> Result<()> {
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n";
+    let Pair(server, client) = Pair::new()?;
+    let mut buffer = [0; LENGTH];
+    send(&client, REQUEST, SendFlags::NOSIGNAL)?;
+    recv(&server, &mut buffer[..], RecvFlags::empty())?;
+    let sent = send(&server, response, SendFlags::NOSIGNAL)?;
+    ensure!(
+        sent == response.len(),
+        "the socket took {sent} bytes of a response"
+    );
+    shutdown(&server, Shutdown::Write)?;
     Ok(())
 }
 
