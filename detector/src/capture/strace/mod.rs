@@ -16,7 +16,7 @@
 //! | `descriptors.rs` | which thread has which descriptors |
 //! | `programs.rs` | which program a process runs |
 //! | `socket.rs` | counters and records of one socket |
-//! | `replay.rs`, `act.rs` | line by line: from a call to what it does |
+//! | `replay/`, `act/` | line by line: from a call to what it does |
 
 mod act;
 mod arguments;

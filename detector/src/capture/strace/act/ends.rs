@@ -1,0 +1,178 @@
+//! Shutdown, and descriptors that go away or become several.
+
+use detector_common::{EndKind, flag};
+
+use super::{descriptor, glance};
+use crate::capture::strace::{
+    arguments::{Arguments, has_flag, number},
+    descriptors::What,
+    replay::Replay,
+    result::Returned,
+    socket_name::{Named, named},
+};
+
+/// `ENOTCONN` (errno(3)): of a shutdown, the connection is gone.
+const ENOTCONN: u32 = 107;
+
+/// shutdown(2).
+const SHUT_RDWR: u32 = 2;
+
+impl Replay {
+    pub(super) fn shuts(
+        &mut self,
+        tid: u32,
+        arguments: &Arguments<'_>,
+        returned: Returned,
+    ) -> Option<()> {
+        let (fd, annotation) = descriptor(arguments.at(0))?;
+        let how = arguments.at(1);
+        let has = |name: &str| memchr::memmem::find(how, name.as_bytes()).is_some();
+        let how = if has("SHUT_RDWR") {
+            SHUT_RDWR
+        } else if has("SHUT_WR") {
+            1
+        } else if has("SHUT_RD") {
+            0
+        } else {
+            u32::try_from(number(how)?).ok()?
+        };
+        match returned {
+            Returned::Value(1..) => return None,
+            Returned::Value(0) | Returned::Unknown | Returned::Error(ENOTCONN) => {}
+            _ => return Some(()),
+        }
+        self.hear_threads(tid);
+        let Some(cookie) = self.resolve(tid, fd, annotation, true) else {
+            return Some(());
+        };
+        self.check(cookie);
+        let moment = self.moment(tid);
+        let socket = self.sockets.get_mut(&cookie)?;
+        if how == 0 {
+            socket.counters.end_flags |= flag::SHUT_RD;
+            return Some(());
+        }
+        if socket.was_shut() {
+            return Some(());
+        }
+        if returned == Returned::Error(ENOTCONN) {
+            socket.peer_is_gone();
+        }
+        socket.counters.end_flags |= flag::SHUT_WR;
+        socket.end(EndKind::Shutdown, (how, 0, 0), fd, moment, &mut self.steps);
+        if how == SHUT_RDWR {
+            socket.counters.end_flags |= flag::SHUT_RD;
+        }
+        self.settle(cookie);
+        Some(())
+    }
+
+    /// A descriptor goes away.
+    pub(super) fn closes(
+        &mut self,
+        tid: u32,
+        fd: i32,
+        annotation: &[u8],
+        kind: EndKind,
+        walk: u32,
+    ) {
+        self.hear_threads(tid);
+        if !annotation.is_empty() && glance(annotation) {
+            // It may be known by its name, from another thread.
+            if let Named::Socket(name) = named(annotation)
+                && self.by_name(&name).is_some()
+            {
+                self.resolve(tid, fd, annotation, false);
+            }
+        }
+        let moment = self.moment(tid);
+        let Some(slot) = self.descriptors.remove(tid, fd) else {
+            return;
+        };
+        let What::Socket(cookie) = slot.what else {
+            return;
+        };
+        self.check(cookie);
+        if let Some(socket) = self.sockets.get_mut(&cookie) {
+            if socket.sending > 0 {
+                // A send that has not returned holds it too.
+                socket.shared = true;
+            }
+            socket.end(kind, (0, 0, walk), fd, moment, &mut self.steps);
+        }
+        self.let_go(cookie);
+    }
+
+    pub(super) fn closes_range(&mut self, tid: u32, first: i32, last: i32, flags: &[u8]) {
+        self.hear_threads(tid);
+        let marks = has_flag(flags, "CLOSE_RANGE_CLOEXEC");
+        let apart = has_flag(flags, "CLOSE_RANGE_UNSHARE");
+        let Some(table) = self.descriptors.table_of(tid) else {
+            return;
+        };
+        if first > last {
+            return;
+        }
+        if apart && table.threads.len() > 1 {
+            return;
+        }
+        if marks {
+            for (_, slot) in table.slots.range_mut(first..=last) {
+                slot.close_on_exec = true;
+            }
+            return;
+        }
+        let fds: Vec<_> = table.slots.range(first..=last).map(|(fd, _)| *fd).collect();
+        let walk = self.walk();
+        // All of a socket's descriptors are met with all of them still open.
+        let moment = self.moment(tid);
+        let mut gone = Vec::new();
+        for fd in fds {
+            if let Some(slot) = self.descriptors.remove(tid, fd)
+                && let What::Socket(cookie) = slot.what
+            {
+                self.check(cookie);
+                if let Some(socket) = self.sockets.get_mut(&cookie) {
+                    socket.end(
+                        EndKind::CloseRange,
+                        (0, 0, walk),
+                        fd,
+                        moment,
+                        &mut self.steps,
+                    );
+                }
+                gone.push(cookie);
+            }
+        }
+        for cookie in gone {
+            self.let_go(cookie);
+        }
+    }
+
+    pub(super) fn duplicates(
+        &mut self,
+        tid: u32,
+        (fd, annotation): (i32, &[u8]),
+        new: i32,
+        close_on_exec: bool,
+    ) {
+        self.gone_unseen(tid, new);
+        let known = self.descriptors.slot(tid, fd).map(|slot| slot.what);
+        let what = if annotation.is_empty() {
+            known
+        } else {
+            self.resolve(tid, fd, annotation, false).map(What::Socket)
+        };
+        match what {
+            Some(What::Socket(cookie)) => {
+                if let Some(socket) = self.sockets.get_mut(&cookie) {
+                    socket.references += 1;
+                }
+                self.descriptors
+                    .set(tid, new, What::Socket(cookie), close_on_exec);
+            }
+            Some(What::File) => self.descriptors.set(tid, new, What::File, close_on_exec),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! What each call does to descriptors and sockets.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `moves.rs` | bytes that calls move |
+//! | `opens.rs` | new descriptors |
+//! | `resolve.rs` | which socket a descriptor is |
+//! | `ends.rs` | shutdown, and descriptors that go away or become several |
+//! | `processes.rs` | processes and threads that are made, and execs |
+//! | `peer.rs` | what poll(2) and epoll(7) say of the peer |
+
+mod ends;
+mod moves;
+mod opens;
+mod peer;
+mod processes;
+mod resolve;
+
+use detector_common::EndKind;
+
+use super::{
+    arguments::{Arguments, arguments, elements, field, has_flag, number},
+    calls::{Data, Does, does},
+    descriptors::{Table, What},
+    programs::executed,
+    replay::Replay,
+    result::{Outcome, Returned, outcome},
+    socket::family_of,
+    socket_name::{Named, SocketName, named},
+};
+
+/// A descriptor as an argument has it: `7<socket:[310716]>`.
+fn descriptor(argument: &[u8]) -> Option<(i32, &[u8])> {
+    let end = memchr::memchr(b'<', argument).unwrap_or(argument.len());
+    let (digits, annotation) = argument.split_at_checked(end)?;
+    let fd = i32::try_from(number(digits)?).ok()?;
+    Some((fd, annotation))
+}
+
+/// Whether an annotation may be a socket's, at a glance.
+fn glance(annotation: &[u8]) -> bool {
+    !matches!(annotation, [b'<', b'/' | b'p' | b'a', ..])
+}
+
+impl Replay {
+    /// A call that is told of whole: `rest` is what is behind the parenthesis
+    /// that opens its arguments.
+    pub(super) fn call(&mut self, tid: u32, name: &[u8], rest: &[u8]) {
+        let Some(does) = does(name) else { return };
+        // Most of what is read and written are files.
+        if let Does::Receive(_, false) | Does::Send(Data::Buffer | Data::Iovec, false) = does
+            && self.is_file(tid, rest)
+        {
+            return;
+        }
+        let Some((arguments, behind)) = arguments(rest) else {
+            return self.garbled();
+        };
+        let Some(outcome) = outcome(behind) else {
+            return self.garbled();
+        };
+        let read = self.act(tid, name, does, &arguments, &outcome);
+        if read.is_none() {
+            // Whoever shortened it may have left out what matters.
+            self.garbled();
+        }
+    }
+
+    /// Whether the first argument is certainly no socket.
+    fn is_file(&mut self, tid: u32, rest: &[u8]) -> bool {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let Some(fd) = rest.get(..digits).and_then(number) else {
+            return false;
+        };
+        let Ok(fd) = i32::try_from(fd) else {
+            return false;
+        };
+        let slot = self.descriptors.slot(tid, fd).map(|slot| slot.what);
+        match (rest.get(digits), slot) {
+            (Some(b'<'), Some(What::Socket(_))) => false,
+            (Some(b'<'), _) => rest
+                .get(digits..)
+                .is_some_and(|annotation| !glance(annotation)),
+            (_, slot) => slot == Some(What::File),
+        }
+    }
+
+    /// Does what the call did; `None` if its arguments are not what they should
+    /// be.
+    fn act(
+        &mut self,
+        tid: u32,
+        name: &[u8],
+        does: Does,
+        arguments: &Arguments<'_>,
+        outcome: &Outcome<'_>,
+    ) -> Option<()> {
+        let value = match outcome.returned {
+            Returned::Value(value) => Some(value),
+            _ => None,
+        };
+        match does {
+            Does::Send(data, certain) => {
+                self.moves(tid, name, data, (true, certain), arguments, outcome)
+            }
+            Does::Receive(data, certain) => {
+                self.moves(tid, name, data, (false, certain), arguments, outcome)
+            }
+            Does::Accept => {
+                let Some(value) = value else { return Some(()) };
+                let mut socket = match named(outcome.annotation) {
+                    Named::Socket(name) => *name,
+                    _ => SocketName::default(),
+                };
+                let address = arguments.at(1);
+                if socket.family == 0 {
+                    socket.family = field(address, "sa_family").map_or(0, family_of);
+                }
+                let close_on_exec = has_flag(arguments.at(3), "SOCK_CLOEXEC");
+                self.opens_socket(tid, value, socket, close_on_exec)
+            }
+            Does::Socket => {
+                let Some(value) = value else { return Some(()) };
+                let family = family_of(arguments.at(0));
+                let kind = arguments.at(1);
+                let stream = has_flag(kind, "SOCK_STREAM") || number(kind).is_some();
+                let close_on_exec = has_flag(kind, "SOCK_CLOEXEC");
+                if family == 0 || !stream {
+                    return self.opens_file(tid, value);
+                }
+                let mut socket = match named(outcome.annotation) {
+                    Named::Socket(name) => *name,
+                    _ => SocketName::default(),
+                };
+                socket.family = family;
+                self.opens_socket(tid, value, socket, close_on_exec)
+            }
+            Does::Socketpair => {
+                if value.is_none() {
+                    return Some(());
+                }
+                let stream = has_flag(arguments.at(1), "SOCK_STREAM");
+                let close_on_exec = has_flag(arguments.at(1), "SOCK_CLOEXEC");
+                for element in elements(arguments.at(3)) {
+                    let (fd, annotation) = descriptor(element)?;
+                    let fd = u64::try_from(fd).ok()?;
+                    if !stream {
+                        self.opens_file(tid, fd)?;
+                        continue;
+                    }
+                    let mut socket = match named(annotation) {
+                        Named::Socket(name) => *name,
+                        _ => SocketName::default(),
+                    };
+                    socket.family = family_of(arguments.at(0));
+                    self.opens_socket(tid, fd, socket, close_on_exec)?;
+                }
+                Some(())
+            }
+            Does::Connect => {
+                let (fd, annotation) = descriptor(arguments.at(0))?;
+                let family = field(arguments.at(1), "sa_family").map_or(0, family_of);
+                if family == 0 {
+                    return Some(());
+                }
+                if let Some(cookie) = self.resolve(tid, fd, annotation, true)
+                    && let Some(socket) = self.sockets.get_mut(&cookie)
+                    && !socket.announced()
+                {
+                    socket.counters.fresh = 1;
+                    if socket.name.family == 0 {
+                        socket.name.family = family;
+                    }
+                }
+                Some(())
+            }
+            Does::Shutdown => self.shuts(tid, arguments, outcome.returned),
+            Does::Close => {
+                let (fd, annotation) = descriptor(arguments.at(0))?;
+                if value.is_some_and(|value| value > 0) {
+                    return None;
+                }
+                self.closes(tid, fd, annotation, EndKind::Close, 0);
+                Some(())
+            }
+            Does::CloseRange => {
+                if outcome.returned == Returned::Value(0) {
+                    let first = i32::try_from(number(arguments.at(0))?).unwrap_or(i32::MAX);
+                    let last = number(arguments.at(1))
+                        .and_then(|last| i32::try_from(last).ok())
+                        .unwrap_or(i32::MAX);
+                    self.closes_range(tid, first, last, arguments.at(2));
+                }
+                Some(())
+            }
+            Does::Dup => {
+                let (fd, annotation) = descriptor(arguments.at(0))?;
+                if let Some(value) = value {
+                    self.duplicates(tid, (fd, annotation), i32::try_from(value).ok()?, false);
+                }
+                Some(())
+            }
+            Does::DupOver => {
+                let (fd, annotation) = descriptor(arguments.at(0))?;
+                let Some(value) = value else { return Some(()) };
+                let new = i32::try_from(value).ok()?;
+                if new != fd {
+                    self.closes(tid, new, b"", EndKind::Replace, 0);
+                    let close_on_exec = has_flag(arguments.at(2), "O_CLOEXEC");
+                    self.duplicates(tid, (fd, annotation), new, close_on_exec);
+                }
+                Some(())
+            }
+            Does::Fcntl => {
+                let (fd, annotation) = descriptor(arguments.at(0))?;
+                match (arguments.at(1), value) {
+                    (command @ (b"F_DUPFD" | b"F_DUPFD_CLOEXEC"), Some(value)) => {
+                        let new = i32::try_from(value).ok()?;
+                        let close_on_exec = command == b"F_DUPFD_CLOEXEC";
+                        self.duplicates(tid, (fd, annotation), new, close_on_exec);
+                    }
+                    (b"F_SETFD", Some(_)) => {
+                        let close_on_exec = has_flag(arguments.at(2), "FD_CLOEXEC");
+                        if let Some(table) = self.descriptors.table_of(tid)
+                            && let Some(slot) = table.slots.get_mut(&fd)
+                        {
+                            slot.close_on_exec = close_on_exec;
+                        }
+                    }
+                    _ => {}
+                }
+                Some(())
+            }
+            Does::Fork => {
+                if let Some(value) = value
+                    && value > 0
+                {
+                    self.forks = true;
+                    let child = u32::try_from(value).ok()?;
+                    let text = arguments.all().join(&b", "[..]);
+                    self.made(tid, child, name, &text);
+                }
+                Some(())
+            }
+            Does::Exec => {
+                if outcome.returned == Returned::Value(0) {
+                    self.executes(tid);
+                    self.runs(tid, executed(name, arguments));
+                }
+                Some(())
+            }
+            Does::ExitGroup => {
+                let status = number(arguments.at(0)).unwrap_or(0) & 0xff;
+                let status = u32::try_from(status).ok()? << 8;
+                if let Some(table) = self.descriptors.table_of(tid) {
+                    table.exiting = Some(status);
+                }
+                Some(())
+            }
+            Does::SetOption => {
+                if arguments.at(2) == b"SO_LINGER" && outcome.returned == Returned::Value(0) {
+                    let (fd, annotation) = descriptor(arguments.at(0))?;
+                    let on = field(arguments.at(3), "l_onoff").and_then(number)?;
+                    let seconds = field(arguments.at(3), "l_linger").and_then(number)?;
+                    if let Some(cookie) = self.resolve(tid, fd, annotation, true)
+                        && let Some(socket) = self.sockets.get_mut(&cookie)
+                    {
+                        socket.set_reset(on != 0 && seconds == 0);
+                    }
+                }
+                Some(())
+            }
+            Does::GetOption => {
+                let gone = [&b"[ECONNRESET]"[..], b"[EPIPE]", b"[ETIMEDOUT]"];
+                if arguments.at(2) == b"SO_ERROR" && gone.contains(&arguments.at(3)) {
+                    let (fd, _) = descriptor(arguments.at(0))?;
+                    self.peer_event(tid, fd, b"ERR");
+                }
+                Some(())
+            }
+            Does::EpollControl => {
+                let (fd, _) = descriptor(arguments.at(2))?;
+                let (epoll, _) = descriptor(arguments.at(0))?;
+                let table = self.descriptors.threads.get(&tid)?.table;
+                let data = field(arguments.at(3), "data")
+                    .and_then(|data| field(data, "u64"))
+                    .and_then(number);
+                if let (Some(data), Some(slot)) = (data, self.descriptors.slot(tid, fd))
+                    && let What::Socket(cookie) = slot.what
+                {
+                    if self.watched.len() >= MOST_WATCHED {
+                        let sockets = &self.sockets;
+                        self.watched
+                            .retain(|_, cookie| sockets.contains_key(cookie));
+                    }
+                    self.watched.insert((table, epoll, data), cookie);
+                }
+                Some(())
+            }
+            Does::EpollWait => {
+                let events = arguments.at(1);
+                if memchr::memmem::find(events, b"HUP").is_none()
+                    && memchr::memmem::find(events, b"ERR").is_none()
+                {
+                    return Some(());
+                }
+                let (epoll, _) = descriptor(arguments.at(0))?;
+                let table = self.descriptors.threads.get(&tid)?.table;
+                for event in elements(events) {
+                    let data = field(event, "data")
+                        .and_then(|data| field(data, "u64"))
+                        .and_then(number);
+                    if let (Some(flags), Some(data)) = (field(event, "events"), data)
+                        && let Some(cookie) = self.watched.get(&(table, epoll, data))
+                    {
+                        self.peer_event_on(*cookie, flags);
+                    }
+                }
+                Some(())
+            }
+            Does::Poll => {
+                let rest = outcome.rest;
+                let list = rest
+                    .strip_prefix(b"(")
+                    .and_then(|rest| memchr::memrchr(b']', rest).and_then(|end| rest.get(..=end)));
+                for event in elements(list.unwrap_or_default()) {
+                    if let (Some(fd), Some(flags)) = (field(event, "fd"), field(event, "revents"))
+                        && let Some((fd, _)) = descriptor(fd)
+                    {
+                        self.peer_event(tid, fd, flags);
+                    }
+                }
+                Some(())
+            }
+            Does::Opens => {
+                let Some(value) = value else { return Some(()) };
+                // A pidfd or the like; none of these is a socket.
+                self.opens_file(tid, value)
+            }
+            Does::Unseen => {
+                let submits = name != b"io_uring_enter" || arguments.at(1) != b"0";
+                if submits {
+                    self.counts.unseen_calls += 1;
+                    let table = self.descriptors.table_of(tid)?;
+                    table.blind = true;
+                    let cookies = sockets_of(table);
+                    for cookie in cookies {
+                        self.lose(cookie);
+                    }
+                }
+                Some(())
+            }
+            Does::Unshare => {
+                if has_flag(arguments.at(0), "CLONE_FILES") {
+                    let table = self.descriptors.threads.get(&tid)?.table;
+                    self.share(table);
+                }
+                Some(())
+            }
+        }
+    }
+}
+
+/// Most epoll registrations that are kept before those of closed sockets go.
+const MOST_WATCHED: usize = 1 << 16;
+
+fn sockets_of(table: &Table) -> Vec<u64> {
+    table
+        .slots
+        .values()
+        .filter_map(|slot| match slot.what {
+            What::Socket(cookie) => Some(cookie),
+            What::File => None,
+        })
+        .collect()
+}

@@ -1,0 +1,150 @@
+//! Lines: whose they are, and what they tell.
+
+use crate::capture::strace::{
+    calls::does,
+    line::{Event, line},
+    lines::LineText,
+    replay::Replay,
+};
+
+impl Replay {
+    /// Takes the next line; what it comes to is in [`Self::take_steps`].
+    pub fn line(&mut self, text: LineText<'_>) {
+        self.counts.lines += 1;
+        let LineText::Whole(text) = text else {
+            self.unreadable();
+            return;
+        };
+        if self.carried.is_empty() {
+            if let Some(before) = interrupted(text) {
+                self.carried = before.to_vec();
+            } else {
+                self.whole(text);
+            }
+            return;
+        }
+        let mut whole = std::mem::take(&mut self.carried);
+        whole.extend_from_slice(text);
+        match interrupted(&whole) {
+            Some(before) => {
+                whole.truncate(before.len());
+                self.carried = whole;
+            }
+            None => self.whole(&whole),
+        }
+    }
+
+    /// The log could not be read to its end.
+    pub fn torn(&mut self) {
+        self.counts.lines += 1;
+        self.unreadable();
+    }
+
+    pub(super) fn unreadable(&mut self) {
+        self.counts.unreadable += 1;
+        if self.counts.first_unreadable == 0 {
+            self.counts.first_unreadable = self.counts.lines;
+        }
+        // Whatever it was, it may have been about any connection there is.
+        self.doubts += 1;
+    }
+
+    pub(super) fn whole(&mut self, text: &[u8]) {
+        let line = line(text);
+        self.programs.next_line();
+        self.clock.take(line.time);
+        match line.event {
+            Event::Nothing => {
+                self.counts.understood +=
+                    u64::from(line.pid.is_some() || text.starts_with(b"--- "));
+                return;
+            }
+            Event::Unreadable => return self.unreadable(),
+            Event::Elision => {
+                self.counts.elided += 1;
+                self.doubts += 1;
+                return;
+            }
+            Event::Call(name, _) | Event::Unfinished(name, _) | Event::Resumed(name, _)
+                if does(name).is_none() =>
+            {
+                self.counts.understood += 1;
+                self.heard(line.pid);
+                return;
+            }
+            _ => {}
+        }
+        self.counts.understood += 1;
+        let tid = self.heard(line.pid);
+        if !line.comm.is_empty()
+            && let Some(thread) = self.descriptors.threads.get_mut(&tid)
+        {
+            thread.comm = [0; 16];
+            for (to, from) in thread.comm.iter_mut().take(15).zip(line.comm) {
+                *to = *from;
+            }
+        }
+        match line.event {
+            Event::Call(name, rest) => self.call(tid, name, rest),
+            Event::Unfinished(name, arguments) => self.begin(tid, name, arguments),
+            Event::Resumed(name, rest) => self.resume(tid, name, rest),
+            Event::Ended(status) => self.ended(tid, status),
+            Event::Superseded(by) => self.superseded(tid, by),
+            Event::Nothing | Event::Elision | Event::Unreadable => {}
+        }
+    }
+
+    /// The thread that a line is about, by the number on the line.
+    pub(super) fn heard(&mut self, pid: Option<u32>) -> u32 {
+        let line = self.counts.lines;
+        let tid = match pid {
+            Some(pid) => {
+                // It was joined with the others.
+                self.apart = false;
+                if !self.descriptors.threads.contains_key(&pid) {
+                    self.new_thread(pid);
+                }
+                pid
+            }
+            None => {
+                let mut threads = self.descriptors.threads.keys();
+                match (self.nameless, threads.next(), threads.next()) {
+                    (_, Some(only), None) => *only,
+                    (Some(nameless), ..) => nameless,
+                    (None, ..) => 0,
+                }
+            }
+        };
+        if pid.is_none() {
+            self.nameless = Some(tid);
+        }
+        let thread = self.descriptors.thread(tid, line);
+        let table = thread.table;
+        if let Some(table) = self.descriptors.tables.get_mut(&table)
+            && !table.unheard.is_empty()
+        {
+            table.unheard.remove(&tid);
+            // Lines have numbers as soon as two are traced: some time after the
+            // second was made.
+            table.nameless |= pid.is_none();
+        }
+        tid
+    }
+
+    /// A call of which the arguments cannot be read.
+    pub(in crate::capture::strace) fn garbled(&mut self) {
+        self.counts.understood -= 1;
+        self.unreadable();
+    }
+}
+
+/// What is before a message of strace's that interrupts a line: `-f` without
+/// `-o` tells of a new process in the midst of the call that makes it.
+fn interrupted(text: &[u8]) -> Option<&[u8]> {
+    let start = text.trim_ascii_end();
+    if !start.ends_with(b" attached") {
+        return None;
+    }
+    let at = memchr::memmem::rfind(start, b"strace: Process ")?;
+    text.get(..at).filter(|before| !before.is_empty())
+}

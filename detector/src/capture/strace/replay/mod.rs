@@ -1,0 +1,197 @@
+//! Takes a log line by line and gives the records that the kernel side would
+//! have made of the same calls.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `lines.rs` | lines: whose they are, and what they tell |
+//! | `calls.rs` | calls that begin in one line and end in another |
+//! | `threads.rs` | threads and processes: their first line, and their end |
+//! | `sockets.rs` | the sockets that are known, by cookie and by name |
+
+mod calls;
+mod lines;
+mod sockets;
+mod threads;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::SocketAddr,
+};
+
+use detector_common::Connection as Counters;
+
+use super::{
+    clock::{Clock, Meaning},
+    descriptors::Descriptors,
+    programs::Programs,
+    socket::{Socket, Step},
+};
+
+/// What was read, and what could not be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines in all.
+    pub lines: u64,
+    /// Lines that tell of a call, a signal or an end.
+    pub understood: u64,
+    /// Lines that are none of strace's, or torn.
+    pub unreadable: u64,
+    /// The first of those, from 1.
+    pub first_unreadable: u64,
+    /// Lines that say that others were left out.
+    pub elided: u64,
+    /// Lines that somebody shortened.
+    pub by_hand: u64,
+    /// Calls on sockets of whose bytes strace was asked for a part only (`-s`).
+    pub cut: u64,
+    /// Connections that moved bytes.
+    pub connections: u64,
+    /// Descriptors that may be sockets with messages on them; nothing says so.
+    pub unknown_descriptors: u64,
+    /// Connections whose descriptors several processes or threads may share or
+    /// not: the log does not tell.
+    pub ambiguous: u64,
+    /// Threads that were made and of which there is no line: not traced.
+    pub untraced: u64,
+    /// Calls that may move bytes that no line tells of (io_uring, aio).
+    pub unseen_calls: u64,
+    /// Sends that did not return before their process ended.
+    pub interrupted: u64,
+}
+
+/// A log, as far as it was read.
+#[derive(Debug, Default)]
+pub struct Replay {
+    pub(super) clock: Clock,
+    pub(super) descriptors: Descriptors,
+    pub(super) programs: Programs,
+    pub(super) sockets: HashMap<u64, Socket>,
+    inodes: HashMap<u64, u64>,
+    pairs: HashMap<(SocketAddr, SocketAddr), u64>,
+    /// Which socket an epoll event is about: by descriptor and data.
+    pub(super) watched: HashMap<(u32, i32, u64), u64>,
+    pub(super) counts: Counts,
+    pub(super) steps: Vec<Step>,
+    /// How often the log was in doubt.
+    pub(super) doubts: u64,
+    /// A call of the fork family was seen.
+    pub(super) forks: bool,
+    next: u64,
+    walks: u32,
+    /// The beginning of a line that a message of strace's interrupted.
+    carried: Vec<u8>,
+    /// The thread whose lines have no number, once it is known.
+    nameless: Option<u32>,
+    /// The log is one of several (`-ff`): other threads are in others.
+    pub(super) apart: bool,
+    /// Threads that have begun to make another, and may have done so.
+    makers: BTreeSet<u32>,
+}
+
+impl Replay {
+    /// The log is one thread's of several (`-ff`): what the others did is not
+    /// in it.
+    pub fn is_one_of_several(&mut self) {
+        self.apart = true;
+    }
+
+    /// Takes what the lines so far came to.
+    pub fn take_steps(&mut self) -> std::vec::Drain<'_, Step> {
+        self.steps.drain(..)
+    }
+
+    /// Whether the lines so far came to something.
+    #[must_use]
+    pub fn has_steps(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// The next bytes of this connection that matter are at this offset.
+    pub fn hint(&mut self, cookie: u64, boundary: u64) {
+        if let Some(socket) = self.sockets.get_mut(&cookie) {
+            socket.boundary = boundary;
+        }
+    }
+
+    /// The counters of a connection, as they are now.
+    #[must_use]
+    pub fn counters(&self, cookie: u64) -> Option<&Counters> {
+        self.sockets.get(&cookie).map(|socket| &socket.counters)
+    }
+
+    /// The path of the program that a process ran when last heard of, where the
+    /// log tells it.
+    #[must_use]
+    pub fn program(&self, pid: u32) -> Option<&str> {
+        self.programs.of(pid)
+    }
+
+    /// The log's time now.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// What was read.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// What times in records mean.
+    #[must_use]
+    pub fn meaning(&self) -> Meaning {
+        self.clock.meaning()
+    }
+
+    /// Nanoseconds that the log covers.
+    #[must_use]
+    pub fn covered(&self) -> u64 {
+        self.clock.covered()
+    }
+
+    /// The log is over: gives the connections that are open, with their
+    /// counters, after the last steps.
+    pub fn finish(&mut self) -> Vec<(u64, Counters)> {
+        if !self.carried.is_empty() {
+            self.carried.clear();
+            self.unreadable();
+        }
+        let exiting: Vec<_> = self
+            .descriptors
+            .tables
+            .iter()
+            .filter_map(|(table, state)| Some((*table, state.exiting?)))
+            .collect();
+        for (table, status) in exiting {
+            let tid = self
+                .descriptors
+                .tables
+                .get(&table)
+                .and_then(|table| table.threads.iter().min().copied());
+            let moment = self.moment(tid.unwrap_or(0));
+            self.end_table(table, status, moment);
+        }
+        let mut cookies: Vec<_> = self.sockets.keys().copied().collect();
+        cookies.sort_unstable();
+        for cookie in &cookies {
+            self.check(*cookie);
+            if let Some(socket) = self.sockets.get(cookie)
+                && socket.was_shut()
+                && socket.sending > 0
+            {
+                self.counts.interrupted += 1;
+                self.lose(*cookie);
+            }
+        }
+        cookies
+            .into_iter()
+            .filter_map(|cookie| {
+                let socket = self.sockets.remove(&cookie)?;
+                self.count_maybe(&socket);
+                let told = socket.announced() && !socket.lost && socket.maybe.is_none();
+                told.then_some((cookie, socket.counters))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,149 @@
+//! The sockets that are known, by cookie and by name.
+
+use detector_common::flag;
+
+use crate::capture::strace::{
+    descriptors::What,
+    replay::Replay,
+    socket::{Socket, Step},
+    socket_name::SocketName,
+};
+
+impl Replay {
+    /// A descriptor of the socket is gone, and told so.
+    pub(in crate::capture::strace) fn let_go(&mut self, cookie: u64) {
+        let Some(socket) = self.sockets.get_mut(&cookie) else {
+            return;
+        };
+        socket.references = socket.references.saturating_sub(1);
+        if socket.references > 0 {
+            return;
+        }
+        let unseen = socket.shared && socket.announced() && !socket.lost && socket.maybe.is_none();
+        if unseen {
+            let counters = Box::new(socket.counters);
+            self.steps.push(Step::Unseen(cookie, counters));
+        }
+        self.forget(cookie);
+    }
+
+    pub(super) fn forget(&mut self, cookie: u64) {
+        let Some(socket) = self.sockets.remove(&cookie) else {
+            return;
+        };
+        self.count_maybe(&socket);
+        self.unname(&socket.name, cookie);
+    }
+
+    pub(super) fn count_maybe(&mut self, socket: &Socket) {
+        if socket.maybe.is_some() {
+            self.counts.unknown_descriptors += 1;
+        }
+    }
+
+    /// The descriptor is another's by now, and no line told of its end.
+    pub(in crate::capture::strace) fn gone_unseen(&mut self, tid: u32, fd: i32) {
+        let Some(slot) = self.descriptors.remove(tid, fd) else {
+            return;
+        };
+        let What::Socket(cookie) = slot.what else {
+            return;
+        };
+        self.check(cookie);
+        if let Some(socket) = self.sockets.get_mut(&cookie) {
+            socket.shared = true;
+            socket.counters.end_flags |= flag::UNSEEN_END;
+        }
+        self.let_go(cookie);
+    }
+
+    /// A socket that was not known before.
+    pub(in crate::capture::strace) fn add_socket(&mut self, name: SocketName) -> u64 {
+        self.next += 1;
+        let cookie = self.next;
+        let mut socket = Socket::new(cookie, self.counts.lines, self.doubts);
+        self.rename(&name, cookie);
+        socket.name = name;
+        self.sockets.insert(cookie, socket);
+        cookie
+    }
+
+    /// The socket with a name, if there is one.
+    pub(in crate::capture::strace) fn by_name(&self, name: &SocketName) -> Option<u64> {
+        let inode = name.inode.and_then(|inode| self.inodes.get(&inode));
+        let pair = || self.pairs.get(&(name.local?, name.peer?));
+        inode.or_else(pair).copied()
+    }
+
+    /// Adds what a line says of a socket.
+    pub(in crate::capture::strace) fn learn(&mut self, cookie: u64, name: &SocketName) {
+        let Some(socket) = self.sockets.get_mut(&cookie) else {
+            return;
+        };
+        if socket.name == *name {
+            return;
+        }
+        socket.name.learn(name);
+        let name = socket.name.clone();
+        self.rename(&name, cookie);
+    }
+
+    pub(super) fn rename(&mut self, name: &SocketName, cookie: u64) {
+        if let Some(inode) = name.inode {
+            self.inodes.insert(inode, cookie);
+        }
+        if let (Some(local), Some(peer)) = (name.local, name.peer) {
+            self.pairs.insert((local, peer), cookie);
+        }
+    }
+
+    pub(super) fn unname(&mut self, name: &SocketName, cookie: u64) {
+        if let Some(inode) = name.inode
+            && self.inodes.get(&inode) == Some(&cookie)
+        {
+            self.inodes.remove(&inode);
+        }
+        if let (Some(local), Some(peer)) = (name.local, name.peer)
+            && self.pairs.get(&(local, peer)) == Some(&cookie)
+        {
+            self.pairs.remove(&(local, peer));
+        }
+    }
+
+    /// Notices what became of a socket since it was last looked at: lines that
+    /// could not be read.
+    pub(in crate::capture::strace) fn check(&mut self, cookie: u64) {
+        if let Some(socket) = self.sockets.get(&cookie)
+            && socket.doubts != self.doubts
+        {
+            self.lose(cookie);
+        }
+    }
+
+    /// Nothing more that is told of this socket can be relied on.
+    pub(in crate::capture::strace) fn lose(&mut self, cookie: u64) {
+        let Some(socket) = self.sockets.get_mut(&cookie) else {
+            return;
+        };
+        if !std::mem::replace(&mut socket.lost, true)
+            && socket.announced()
+            && socket.maybe.is_none()
+        {
+            self.steps.push(Step::Lost(cookie));
+        }
+    }
+
+    /// A shutdown is judged as soon as no send is in progress.
+    pub(in crate::capture::strace) fn settle(&mut self, cookie: u64) {
+        if let Some(socket) = self.sockets.get(&cookie)
+            && socket.was_shut()
+            && socket.sending == 0
+            && !socket.lost
+            && socket.maybe.is_none()
+            && socket.announced()
+        {
+            let counters = Box::new(socket.counters);
+            self.steps.push(Step::Settle(cookie, counters));
+        }
+    }
+}
