@@ -183,11 +183,11 @@ impl Analysis<'_> {
             bail!("{name} is empty; {}", advice::make_one());
         }
         if counts.understood == 0 && !self.closed {
-            bail!(
-                "{name} is no log of strace: none of its first {} lines is a system call; {}",
-                counts.lines,
-                advice::make_one()
-            );
+            let read = match counts.lines {
+                1 => "its one line is no system call".to_owned(),
+                lines => format!("none of its first {lines} lines is a system call"),
+            };
+            bail!("{name} is no log of strace: {read}; {}", advice::make_one());
         }
         Ok(())
     }
