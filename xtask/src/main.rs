@@ -8,6 +8,7 @@ mod ebpf;
 mod fuzz;
 mod root;
 mod setup;
+mod soak;
 mod test;
 mod vm;
 
@@ -38,6 +39,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Build what is installed: a static program, a package for Debian, an archive
     Dist(dist::Arguments),
+    /// Put the daemon under mixed load for long, and compare what it tells
+    Soak(soak::Arguments),
     /// Run the tests of the live kernel on other kernels, in emulated machines
     Vm(vm::Arguments),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
+        Task::Soak(arguments) => soak::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),
     };
     match result {

@@ -25,11 +25,19 @@ pub(crate) struct Arguments {
 }
 
 /// Programs that the tests use, and the Debian packages that have them.
-const TEST_PROGRAMS: [(&str, &str); 4] = [
+const TEST_PROGRAMS: [(&str, &str); 5] = [
     ("nginx", "nginx-light"),
     ("strace", "strace"),
     ("node", "nodejs"),
     ("python3", "python3"),
+    ("prometheus", "prometheus"),
+];
+
+/// Services that packages start when they are installed, and where each says that
+/// it runs.
+const SERVICES: [(&str, &str); 2] = [
+    ("nginx", "/run/nginx.pid"),
+    ("prometheus", "/run/prometheus.pid"),
 ];
 
 /// What `python3 -m venv` needs beside Python itself, on Debian.
@@ -84,19 +92,10 @@ pub(crate) fn test_programs() -> Result<()> {
     }
     let packages: Vec<_> = absent.iter().map(|(_, package)| *package).collect();
     apt_install(&shell, &packages)?;
-    if absent.iter().any(|(program, _)| *program == "nginx") && root::has("systemctl") {
-        // The package starts a server of its own, which nobody asked for; on
-        // machines without a running systemd it does not, and this fails.
-        let stopped = root::as_root(&shell, "systemctl")
-            .args(["disable", "--now", "nginx"])
-            .quiet()
-            .ignore_stdout()
-            .ignore_stderr()
-            .run();
-        if stopped.is_err() && Path::new("/run/nginx.pid").exists() {
-            println!(
-                "nginx was started by its package and could not be stopped: sudo nginx -s stop"
-            );
+    for (service, pid_file) in SERVICES {
+        let installed = absent.iter().any(|(program, _)| service == *program);
+        if installed && root::has("systemctl") {
+            stop_service(&shell, service, pid_file);
         }
     }
     let absent: Vec<_> = absent_programs(&shell)
@@ -107,6 +106,20 @@ pub(crate) fn test_programs() -> Result<()> {
         bail!("still not there, install it: {}", absent.join(", "));
     }
     Ok(())
+}
+
+/// A package starts its service, which nobody asked for; on machines without a
+/// running systemd it does not, and this fails.
+fn stop_service(shell: &Shell, service: &str, pid_file: &str) {
+    let stopped = root::as_root(shell, "systemctl")
+        .args(["disable", "--now", service])
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr()
+        .run();
+    if stopped.is_err() && Path::new(pid_file).exists() {
+        println!("{service} was started by its package and could not be stopped: stop it by hand");
+    }
 }
 
 /// What libFuzzer is compiled with.

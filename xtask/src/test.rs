@@ -6,8 +6,8 @@ use xshell::cmd;
 
 use crate::{root, setup};
 
-/// The tests that put on as much load as they can.
-const LOAD: &str = "concurrency::";
+/// The tests that put on as much load as they can, or watch the whole host.
+const ALONE: [&str; 2] = ["concurrency::", "daemon::"];
 
 /// Tests that drive Python and are not in its module.
 const PYTHON_TOO: [&str; 6] = [
@@ -53,7 +53,8 @@ pub(crate) fn run() -> Result<()> {
     if live {
         // Two at a time: each drives a server of its own, and they count. Those
         // that put on as much load as they can run alone: nothing may be lost.
-        for (threads, which) in [("2", &["--skip", LOAD][..]), ("1", &[LOAD])] {
+        let others = ALONE.map(|name| ["--skip", name]).concat();
+        for (threads, which) in [("2", &others[..]), ("1", &ALONE)] {
             cmd!(
                 shell,
                 "{cargo} test --locked --package truncwatch --test live -- --test-threads={threads} {which...} {skipped...}"
@@ -82,7 +83,14 @@ fn missing_servers(left_out: &mut Vec<String>) -> Vec<String> {
         }
     };
     if !root::has("nginx") {
-        skip("nginx", &["nginx"], "it is not installed");
+        skip("nginx", &["nginx", "soak::"], "it is not installed");
+    }
+    if !root::has("prometheus") {
+        skip(
+            "Prometheus",
+            &["the_real_prometheus"],
+            "it is not installed",
+        );
     }
     // Both at once: programs in Python, under strace.
     if !root::has("strace") || !root::has("python3") {
@@ -105,6 +113,9 @@ fn missing_servers(left_out: &mut Vec<String>) -> Vec<String> {
         let mut tests = vec![module.as_str()];
         if framework == Framework::Python {
             tests.extend(PYTHON_TOO);
+        }
+        if framework == Framework::Node {
+            tests.push("soak::");
         }
         skip(name, &tests, &error);
     }

@@ -98,6 +98,9 @@ impl Truth {
     }
 }
 
+/// A part of the load, once.
+type Part = fn(&Soak, &mut Dice) -> Result<()>;
+
 /// The load.
 #[derive(Debug)]
 pub struct Soak {
@@ -123,7 +126,7 @@ impl Soak {
         };
         soak.with(|truth| truth.pids.insert(std::process::id()));
         thread::scope(|scope| {
-            let parts: [(&str, fn(&Self, &mut Dice) -> Result<()>); 4] = [
+            let parts: [(&str, Part); 4] = [
                 ("hyper", Self::hyper),
                 ("node", Self::node),
                 ("nginx", Self::nginx),

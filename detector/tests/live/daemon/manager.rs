@@ -13,7 +13,7 @@ use testbed::{
     server::HyperVersion,
 };
 
-use super::{Daemon, cut_short, held};
+use super::{Daemon, cut_short};
 use crate::servers::hyper;
 
 /// A service manager's socket, as far as it matters.
@@ -107,24 +107,23 @@ fn the_watchdog_hears_of_progress_and_of_nothing_else() -> Result<()> {
 fn a_kill_leaves_nothing_behind() -> Result<()> {
     let server = hyper(HyperVersion::V1_12_0)?;
     let mut connection = Conn::connect(server.addr())?;
-    let programs = || loaded_programs();
-    let before = programs()?;
     for round in 0..5 {
         let mut daemon = Daemon::start("[findings]\noutput = \"stdout\"")?;
-        assert!(held(daemon.pid())? > 10);
+        let programs = programs_of(daemon.pid())?;
+        assert!(programs.len() > 10, "{programs:?}");
         for _ in 0..20 + round * 10 {
             assert!(connection.request(&Request::get("/bytes/3000")).complete());
         }
         daemon.signal(Signal::KILL)?;
         daemon.wait()?;
         assert!(connection.request(&Request::get("/bytes/3000")).complete());
+        // The kernel lets go of programs a moment later.
+        let until = Instant::now() + Duration::from_secs(10);
+        while still_loaded(&programs) > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(still_loaded(&programs), 0, "{programs:?}");
     }
-    // The kernel lets go of programs a moment later.
-    let until = Instant::now() + Duration::from_secs(10);
-    while programs()? > before && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    assert!(programs()? <= before, "{} of {before}", programs()?);
     let mut daemon = Daemon::start("[findings]\noutput = \"stdout\"")?;
     cut_short(&server, 5000, 3000)?;
     daemon.findings(server.pid(), 1)?;
@@ -189,9 +188,23 @@ fn what_the_unit_gives_it_is_enough() -> Result<()> {
     Ok(())
 }
 
-/// BPF programs that the kernel has, of any process.
-fn loaded_programs() -> Result<usize> {
-    Ok(aya::programs::loaded_programs()
+/// The numbers of the BPF programs that a process holds.
+fn programs_of(pid: u32) -> Result<Vec<u32>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
+        let text = std::fs::read_to_string(entry?.path()).unwrap_or_default();
+        let number = text.lines().find_map(|line| line.strip_prefix("prog_id:"));
+        numbers.extend(number.and_then(|number| number.trim().parse::<u32>().ok()));
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(numbers)
+}
+
+/// How many of these the kernel still has.
+fn still_loaded(numbers: &[u32]) -> usize {
+    aya::programs::loaded_programs()
         .filter_map(Result::ok)
-        .count())
+        .filter(|program| numbers.contains(&program.id()))
+        .count()
 }
