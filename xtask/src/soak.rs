@@ -8,7 +8,7 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc::channel,
+    sync::mpsc::{RecvTimeoutError, channel},
     thread,
     time::{Duration, Instant},
 };
@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let began = Instant::now();
         let mut holders = Vec::new();
         let mut samples = Vec::new();
-        while stopped.recv_timeout(Duration::from_secs(1)).is_err() {
+        while stopped.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
             let part = began.elapsed().as_secs() * 3 / length.as_secs().max(1);
             if part == 1 && holders.is_empty() && idle > 0 {
                 holders = start_holders(idle)?;
