@@ -94,6 +94,41 @@ fn clients_that_say_nothing_stop_nobody() -> Result<()> {
     Ok(())
 }
 
+/// More connections than may be tracked: the idlest are let go and counted, and
+/// new ones are judged as ever.
+#[test]
+fn connections_beyond_the_limit_are_let_go_and_counted() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let port = free_port()?;
+    let mut daemon = Daemon::start(&format!(
+        "[findings]\noutput = \"stdout\"\n[metrics]\nlisten = \"127.0.0.1:{port}\"\n[limits]\nconnections = 16"
+    ))?;
+    let mut open = Vec::new();
+    for _ in 0..60 {
+        let mut connection = Conn::connect(server.addr())?;
+        assert!(connection.request(&Request::get("/bytes/10")).complete());
+        open.push(connection);
+    }
+    let evicted = "truncwatch_unjudged_total{reason=\"evicted\"} ";
+    daemon.until("eviction", || {
+        let (_, page) = ask(port, "/metrics", "*/*").ok()?;
+        (value(&page, evicted) >= Some(40.0)).then_some(())
+    })?;
+    // On those that were let go nothing is told that is not so.
+    for connection in &mut open {
+        assert!(connection.request(&Request::get("/bytes/10")).complete());
+    }
+    cut_short(&server, 5000, 3000)?;
+    let found = daemon.findings(server.pid(), 1)?;
+    assert_eq!(found[0]["promised_bytes"], 5000);
+    let (_, page) = ask(port, "/metrics", "*/*")?;
+    assert!(
+        value(&page, "truncwatch_connections_tracked ") <= Some(16.0),
+        "{page}"
+    );
+    Ok(())
+}
+
 /// Debian's Prometheus, if it is installed or at hand, scrapes the page and its
 /// alert fires.
 #[test]
