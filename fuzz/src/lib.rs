@@ -124,6 +124,8 @@ fn report(judge: &mut Judge) {
                 finding: &finding,
                 time: When::Unknown,
                 exe: None,
+                unit: None,
+                container: None,
                 stack: &Stack::default(),
                 show_query: true,
             };
