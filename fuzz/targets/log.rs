@@ -4,18 +4,20 @@
 use libfuzzer_sys::fuzz_target;
 use truncwatch::{
     analyze::{self, Options},
-    cli::{ColorChoice, FormatName},
+    cli::{ColorChoice, FormatName, Reporting},
 };
 
 fuzz_target!(|log: &[u8]| {
     let options = Options {
         log: "log".into(),
-        show_peer: true,
-        show_query: true,
-        output: None,
-        format: FormatName::Table,
-        json: log.len().is_multiple_of(2),
-        color: ColorChoice::Never,
+        reporting: Reporting {
+            show_peer: true,
+            show_query: true,
+            output: None,
+            format: FormatName::Table,
+            json: log.len().is_multiple_of(2),
+            color: ColorChoice::Never,
+        },
     };
     let out = Box::new(std::io::sink());
     // What is no log is refused.
