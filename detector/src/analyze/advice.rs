@@ -23,8 +23,23 @@ pub(super) fn make_one() -> String {
     format!("make one with: {}", command(HEADS))
 }
 
+/// Calls of which the log has no line, where messages seemed short for it.
+#[derive(Clone, Copy)]
+pub(super) struct Untraced {
+    /// `write` and `writev`.
+    pub(super) writes: bool,
+    /// `close`.
+    pub(super) closes: bool,
+}
+
+impl Untraced {
+    pub(super) fn any(self) -> bool {
+        self.writes || self.closes
+    }
+}
+
 /// What the log did not show, each with what to do about it.
-pub(super) fn advice(counts: &Counts, tally: &Tally) -> Vec<String> {
+pub(super) fn advice(counts: &Counts, tally: &Tally, untraced: Untraced) -> Vec<String> {
     let mut advice = Vec::new();
     let missed = |reasons: &[Unjudged]| reasons.iter().any(|reason| tally.missed(*reason) > 0);
     if counts.unreadable > 0 {
@@ -79,6 +94,22 @@ pub(super) fn advice(counts: &Counts, tally: &Tally) -> Vec<String> {
         advice.push(
             "the log has io_uring or asynchronous calls, whose bytes strace does not see; watch with: sudo truncwatch --pid PID".to_owned(),
         );
+    }
+    let calls = match untraced {
+        Untraced {
+            closes: true,
+            writes: false,
+        } => Some("close: what seems to end with the process may have ended before"),
+        Untraced { writes: true, .. } => {
+            Some("write or writev: what seems short may have been sent by those")
+        }
+        Untraced { .. } => None,
+    };
+    if let Some(calls) = calls {
+        advice.push(format!(
+            "the log has no line of {calls}; run: {}",
+            command(HEADS)
+        ));
     }
     if counts.interrupted > 0 {
         advice.push(

@@ -26,9 +26,9 @@ use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 
 pub use self::options::Options;
-use self::{input::Input, joined::Joined, recorded::Recorded};
+use self::{advice::Untraced, input::Input, joined::Joined, recorded::Recorded};
 use crate::{
-    capture::strace::{Lines, Meaning, Replay, Step},
+    capture::strace::{Counts, Lines, Meaning, Replay, Step},
     cli::ColorChoice,
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
@@ -109,6 +109,8 @@ pub fn judge<'a>(
         judge: Judge::new(),
         printer,
         summary: Summary::default(),
+        held: Vec::new(),
+        let_go: 0,
         closed: false,
     };
     // strace -ff adds a thread's number to the name.
@@ -145,9 +147,16 @@ struct Analysis<'a> {
     judge: Judge,
     printer: Printer<'a>,
     summary: Summary,
+    /// Findings that are none if strace was not asked for all calls that matter.
+    held: Vec<Finding>,
+    /// Those that were let go, since there were too many.
+    let_go: u64,
     /// Nobody reads the report any more.
     closed: bool,
 }
+
+/// Most findings that are held; a log that shows a call shows it early.
+const HELD: usize = 10_000;
 
 impl Analysis<'_> {
     fn read(&mut self, name: &str, input: impl Read, advance: &impl Fn(bool)) -> Result<()> {
@@ -222,24 +231,46 @@ impl Analysis<'_> {
     }
 
     fn report(&mut self) -> Result<()> {
-        for finding in self.judge.take_findings() {
-            if finding.cause == Cause::PeerClosed && !self.options.show_peer {
-                continue;
+        let counts = *self.replay.counts();
+        if !self.held.is_empty() && !self.held.iter().all(|it| rests_on(it, &counts).any()) {
+            for finding in std::mem::take(&mut self.held) {
+                self.tell_or_hold(finding, &counts)?;
             }
-            self.summary.count(&finding);
-            let reported = Reported {
-                finding: &finding,
-                time: when(&finding, self.replay.meaning()),
-                exe: self.replay.program(finding.pid),
-                unit: None,
-                container: None,
-                stack: &Stack::default(),
-                show_query: self.options.show_query,
-            };
-            let written = self.printer.finding(&reported);
-            self.written(written)?;
+        }
+        for finding in self.judge.take_findings() {
+            self.tell_or_hold(finding, &counts)?;
         }
         Ok(())
+    }
+
+    fn tell_or_hold(&mut self, finding: Finding, counts: &Counts) -> Result<()> {
+        if !rests_on(&finding, counts).any() {
+            return self.tell(&finding);
+        }
+        if self.held.len() < HELD {
+            self.held.push(finding);
+        } else {
+            self.let_go += 1;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, finding: &Finding) -> Result<()> {
+        if finding.cause == Cause::PeerClosed && !self.options.reporting.show_peer {
+            return Ok(());
+        }
+        self.summary.count(finding);
+        let reported = Reported {
+            finding,
+            time: when(finding, self.replay.meaning()),
+            exe: self.replay.program(finding.pid),
+            unit: None,
+            container: None,
+            stack: &Stack::default(),
+            show_query: self.options.reporting.show_query,
+        };
+        let written = self.printer.finding(&reported);
+        self.written(written)
     }
 
     /// A reader that went away ends the analysis quietly.
@@ -262,7 +293,13 @@ impl Analysis<'_> {
             let written = self.printer.summary(&self.summary);
             self.written(written)?;
         }
-        let advice = advice::advice(self.replay.counts(), self.judge.tally());
+        let counts = self.replay.counts();
+        let held = || self.held.iter().map(|it| rests_on(it, counts));
+        let untraced = Untraced {
+            writes: held().any(|it| it.writes),
+            closes: held().any(|it| it.closes),
+        };
+        let advice = advice::advice(counts, self.judge.tally(), untraced);
         Ok((self.summary, advice))
     }
 
@@ -275,6 +312,8 @@ impl Analysis<'_> {
         let tally = self.judge.tally();
         let summary = &mut self.summary;
         summary.take(tally, &kernel);
+        let untraced = self.held.len() as u64 + self.let_go;
+        summary.messages_judged = summary.messages_judged.saturating_sub(untraced);
         summary.seconds = Duration::from_nanos(self.replay.covered()).as_secs_f64();
         for (name, count) in [
             ("unreadable-lines", counts.unreadable),
@@ -283,6 +322,7 @@ impl Analysis<'_> {
             ("ambiguous-descriptors", counts.ambiguous),
             ("untraced-threads", counts.untraced),
             ("unseen-calls", counts.unseen_calls),
+            ("untraced-calls", untraced),
             ("interrupted-calls", counts.interrupted),
         ] {
             if count > 0 {
@@ -302,6 +342,21 @@ impl Analysis<'_> {
             elided_lines: counts.elided,
             cut_calls: counts.cut,
         });
+    }
+}
+
+/// Which calls a finding rests on that strace may not have been asked for: what
+/// else was sent by `write`, or closed long before the process ended. A last send
+/// that took less than it was offered is what it is; one that a log shortened by
+/// hand does not tell, too.
+fn rests_on(finding: &Finding, counts: &Counts) -> Untraced {
+    let short = !matches!(
+        finding.cause,
+        Cause::Overrun | Cause::DeliveryAtRisk | Cause::PeerClosed
+    );
+    Untraced {
+        writes: short && !counts.shows_writes && finding.stranded == Some(0),
+        closes: finding.cause == Cause::ProcessExit && !counts.shows_closes,
     }
 }
 

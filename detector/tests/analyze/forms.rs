@@ -1,6 +1,17 @@
 //! What calls do, as a list of facts, each a few lines of a log.
 
-use crate::program::log;
+use crate::program::{self, Analyzed};
+
+/// Analyzes a log in which every call was traced: one line says so.
+fn log(text: impl AsRef<str>) -> Analyzed {
+    let text = text.as_ref();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number = text.get(..digits).unwrap_or_default();
+    let space = if number.is_empty() { "" } else { " " };
+    program::log(format!(
+        "{number}{space}futex(0x7f0000000000, FUTEX_WAKE_PRIVATE, 1) = 0\n{text}"
+    ))
+}
 
 const ACCEPT: &str =
     "accept4(3<socket:[1]>, {sa_family=AF_UNIX}, [110 => 2], SOCK_CLOEXEC) = 7<socket:[9]>\n";
@@ -12,7 +23,7 @@ const SHORT: &str = r#"sendto(7<socket:[9]>, "HTTP/1.1 200 OK\r\nContent-Length:
 
 /// A log of an accepted connection whose response is short, with these lines
 /// behind, which every thread's number stands before.
-fn short(lines: &str) -> crate::program::Analyzed {
+fn short(lines: &str) -> Analyzed {
     log(numbered(&format!("{ACCEPT}{GET}{SHORT}{lines}")))
 }
 
@@ -396,4 +407,54 @@ fn linger_0_takes_back_what_the_peer_has_not_read() {
         (socket["local"].as_str(), socket["peer"].as_str()),
         (Some("127.0.0.1:80"), Some("127.0.0.1:9"))
     );
+}
+
+/// A log of a filter that leaves out what may have sent the rest (`-e
+/// trace=network`), or may have ended the connection before.
+#[test]
+fn calls_that_were_not_traced_may_have_done_it() {
+    let short = format!("{ACCEPT}{GET}{SHORT}");
+    for (lines, call, advice) in [
+        (
+            "shutdown(7<socket:[9]>, SHUT_WR) = 0",
+            r#"write(2</a>, "", 0) = 0"#,
+            "write or writev",
+        ),
+        ("+++ killed by SIGKILL +++", "close(5</a>) = 0", "close"),
+    ] {
+        // What is not asked about here.
+        let other = if call.starts_with("close") {
+            r#"write(2</a>, "", 0) = 0"#
+        } else {
+            "close(5</a>) = 0"
+        };
+        let without = program::log(numbered(&format!("{other}\n{short}{lines}\n")));
+        assert_eq!((without.findings.len(), without.status), (0, 3), "{lines}");
+        assert_eq!(without.unjudged("untraced-calls"), 1);
+        assert_eq!(without.summary["messages_judged"], 0);
+        let said = format!("has no line of {advice}:");
+        assert!(without.said.contains(&said), "{}", without.said);
+        // Before, or only behind.
+        for with in [
+            format!("{other}\n{call}\n{short}{lines}\n"),
+            format!("{other}\n{short}{lines}\n11 {call}\n"),
+        ] {
+            let with = program::log(numbered(&with));
+            assert_eq!((with.findings.len(), with.status), (1, 1), "{lines}");
+        }
+    }
+    // What was left over is proof.
+    let stranded = SHORT.replace("100, 0, NULL, 0) = 100", "1041, 0, NULL, 0) = 100");
+    let log = format!("{ACCEPT}{GET}{stranded}shutdown(7<socket:[9]>, SHUT_WR) = 0\n");
+    assert_eq!(program::log(numbered(&log)).one().0, "premature-shutdown");
+}
+
+/// A log of one thread that makes others: what they do is in no line.
+#[test]
+fn threads_that_were_made_and_are_in_no_line_are_named() {
+    let thread = "clone3({flags=CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD, child_tid=0x7f, exit_signal=0}, 88) = 4711\n";
+    let analyzed = program::log(format!("{ACCEPT}{thread}listen(3, 5) = 0\n"));
+    assert_eq!((analyzed.findings.len(), analyzed.status), (0, 3));
+    assert_eq!(analyzed.unjudged("untraced-threads"), 1);
+    assert!(analyzed.said.contains("strace -f"), "{}", analyzed.said);
 }

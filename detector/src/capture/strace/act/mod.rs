@@ -47,6 +47,11 @@ impl Replay {
     /// that opens its arguments.
     pub(super) fn call(&mut self, tid: u32, name: &[u8], rest: &[u8]) {
         let Some(does) = does(name) else { return };
+        match does {
+            Does::Send(Data::Buffer | Data::Iovec, false) => self.counts.shows_writes = true,
+            Does::Close => self.counts.shows_closes = true,
+            _ => {}
+        }
         // Most of what is read and written are files.
         if let Does::Receive(_, false) | Does::Send(Data::Buffer | Data::Iovec, false) = does
             && self.is_file(tid, rest)

@@ -57,6 +57,11 @@ pub struct Counts {
     pub unseen_calls: u64,
     /// Sends that did not return before their process ended.
     pub interrupted: u64,
+    /// There are lines of `write` or `writev`, or of calls that are traced only
+    /// where all are: strace was asked for them.
+    pub shows_writes: bool,
+    /// The same of `close`.
+    pub shows_closes: bool,
 }
 
 /// A log, as far as it was read.
@@ -171,6 +176,14 @@ impl Replay {
                 .and_then(|table| table.threads.iter().min().copied());
             let moment = self.moment(tid.unwrap_or(0));
             self.end_table(table, status, moment);
+        }
+        // Threads that were made, in a log of one that has no numbers: what they did
+        // with the sockets is in no line.
+        for table in self.descriptors.tables.values_mut() {
+            if table.nameless {
+                self.counts.untraced += table.unheard.len() as u64;
+                table.unheard.clear();
+            }
         }
         let mut cookies: Vec<_> = self.sockets.keys().copied().collect();
         cookies.sort_unstable();
