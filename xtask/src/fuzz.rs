@@ -1,7 +1,7 @@
 //! Inputs that libFuzzer makes, against what reads bytes from outside. The
 //! targets are in `fuzz/`; this does what `cargo fuzz` does, with the toolchain
 //! that is pinned: it instruments for coverage, and not for addresses, which
-//! only a nightly toolchain can.
+//! that takes for an unstable option.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -63,7 +63,7 @@ const HANG: Duration = Duration::from_secs(5);
 /// More memory, in MiB, is a fault.
 const MEMORY: u32 = 1024;
 
-/// As cargo-fuzz has them, without what only a nightly compiler takes.
+/// As cargo-fuzz has them, without unstable options.
 const FLAGS: [&str; 8] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
