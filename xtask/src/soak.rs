@@ -24,6 +24,9 @@ use crate::root;
 /// Resident memory that the daemon may take, KiB.
 const MOST_KIB: u64 = 64 << 10;
 
+/// The daemon's own numbers.
+const NUMBERS: &str = "truncwatch.prom";
+
 /// What is done.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -93,6 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Ok(samples) => samples?,
         Err(_) => bail!("the thread that looks at its memory panicked"),
     };
+    let numbers = fs::read_to_string(folder.path().join(NUMBERS))?;
     end(&mut daemon.0)?;
     let text = fs::read_to_string(&told)?;
     let findings: Vec<Value> = text
@@ -111,6 +115,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         verdict.invented.len()
     );
     let flat = report(&samples);
+    // Why something may have been missed.
+    for line in numbers.lines() {
+        let counted = !line.ends_with(" 0");
+        let why = [
+            "truncwatch_unjudged",
+            "truncwatch_events_lost",
+            "process_cpu",
+        ];
+        if counted && why.iter().any(|name| line.starts_with(name)) {
+            println!("  {line}");
+        }
+    }
     for what in verdict.missed.iter().take(5) {
         println!("  missed: {what:?}");
     }
@@ -172,7 +188,11 @@ fn start(truncwatch: &Path, folder: &Path, told: &Path) -> Result<Daemon> {
     let config = folder.join("c.toml");
     fs::write(
         &config,
-        "[findings]\noutput = \"stdout\"\nin_full = 100000000\nin_full_all = 100000000\n",
+        format!(
+            "[findings]\noutput = \"stdout\"\nin_full = 100000000\nin_full_all = 100000000\n\
+             [metrics]\ntextfile = {:?}\ntextfile_seconds = 1\n",
+            folder.join(NUMBERS)
+        ),
     )?;
     let mut child = Command::new(truncwatch)
         .args(["daemon", "--config"])
