@@ -18,6 +18,10 @@ fn command(bytes: u32) -> String {
     )
 }
 
+fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 /// What to do without a log.
 pub(super) fn make_one() -> String {
     format!("make one with: {}", command(HEADS))
@@ -44,8 +48,9 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, untraced: Untraced) -> Vec<
     let missed = |reasons: &[Unjudged]| reasons.iter().any(|reason| tally.missed(*reason) > 0);
     if counts.unreadable > 0 {
         advice.push(format!(
-            "{} lines could not be read, the first is line {}: what they may tell of was not judged; write the log with -o, so that nothing else is in it",
-            counts.unreadable, counts.first_unreadable
+            "{} could not be read, the first is line {}: what they may tell of was not judged; write the log with -o, so that nothing else is in it",
+            counted(counts.unreadable, "line", "lines"),
+            counts.first_unreadable
         ));
     }
     if counts.elided > 0 {
@@ -85,8 +90,8 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, untraced: Untraced) -> Vec<
     }
     if counts.untraced > 0 {
         advice.push(format!(
-            "{} threads were not traced, or are in other files of strace -ff (join them with strace-log-merge): what they sent is not known; run: {}",
-            counts.untraced,
+            "{} not traced, or in other files of strace -ff (join them with strace-log-merge): what they sent is not known; run: {}",
+            counted(counts.untraced, "thread was", "threads were"),
             command(HEADS)
         ));
     }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
@@ -346,14 +346,14 @@ fn seconds_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Er
 ///
 /// # Errors
 ///
-/// As [`Config::load`]; and if none is there.
+/// As [`Config::load`].
 pub(super) fn check(named: Option<&Path>) -> Result<String> {
     let path = named.unwrap_or(Path::new(DEFAULT_PATH));
     if named.is_none() && !path.exists() {
-        bail!(
-            "there is no {}: the daemon runs with its defaults, or give a file with --config",
+        return Ok(format!(
+            "there is no {}: the daemon runs with its defaults; another file is given with --config",
             path.display()
-        );
+        ));
     }
     Config::load(Some(path))?;
     Ok(format!("{}: nothing is wrong with it", path.display()))

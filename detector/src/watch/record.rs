@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 
 use super::{Engine, Watch, filter, monotonic_ns, process, watch};
@@ -32,6 +32,10 @@ pub fn record(cli: &Watching) -> Result<Summary> {
     let command = Prepared::new(&cli.command)?;
     let filter = filter(cli)?;
     let path = cli.output.as_deref().context("give a file with -o")?;
+    ensure!(
+        path != "-",
+        "a recording is written to a file: give its path with -o"
+    );
     let name = path.display();
     let cannot = || format!("cannot write the recording to {name}");
     // It tells of other users' processes.

@@ -79,6 +79,7 @@ impl<'a> Watch<'a> {
             Some(command) => watch.run_command(command, signals)?,
             None => {
                 watch.note_names();
+                watch.note_children();
                 note(format_args!("watching {}", watch.scope()));
             }
         }

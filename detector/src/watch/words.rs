@@ -28,6 +28,27 @@ impl Watch<'_> {
         text
     }
 
+    /// Says that children are not watched: a server's master has others work.
+    pub(super) fn note_children(&self) {
+        if self.cli.follow || self.cli.pid.is_empty() {
+            return;
+        }
+        let children = process::descendants(&self.cli.pid)
+            .iter()
+            .filter(|pid| !self.cli.pid.contains(pid))
+            .count();
+        if children > 0 {
+            let (noun, are) = if children == 1 {
+                ("child", "is")
+            } else {
+                ("children", "are")
+            };
+            note(format_args!(
+                "{children} {noun} {are} not watched; with --follow they are too"
+            ));
+        }
+    }
+
     /// Says which names no process has now: they may be misspelt.
     pub(super) fn note_names(&self) {
         for name in &self.cli.comm {
