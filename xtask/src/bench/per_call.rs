@@ -256,7 +256,7 @@ impl fmt::Display for PerCall {
         )?;
         write!(
             f,
-            "  {:<28}{:>15}{:>15}{:>15}{:>15}",
+            "  {:<28}{:>18}{:>18}{:>18}{:>18}",
             "observer", "send 512 B", "send a head", "getppid", "connection"
         )?;
         let empty = self
@@ -274,7 +274,7 @@ impl fmt::Display for PerCall {
                     connection,
                 } = row.total_ns;
                 for total in [send, head, getppid, connection] {
-                    write!(f, "{:>15}", format!("({total:.0})"))?;
+                    write!(f, "{:>18}", format!("({total:.0})"))?;
                 }
                 continue;
             }
@@ -285,7 +285,7 @@ impl fmt::Display for PerCall {
                 (row.added_ns.getppid, ratio.getppid),
                 (row.added_ns.connection, ratio.connection),
             ] {
-                write!(f, "{:>15}", format!("+{added:.0} ×{ratio:.1}"))?;
+                write!(f, "{:>18}", format!("+{added:.0} ×{ratio:.1}"))?;
             }
         }
         if self.disturbed_rounds > 0 {
