@@ -111,6 +111,7 @@ pub fn judge<'a>(
         summary: Summary::default(),
         held: Vec::new(),
         let_go: 0,
+        shown: (false, false),
         closed: false,
     };
     // strace -ff adds a thread's number to the name.
@@ -151,6 +152,8 @@ struct Analysis<'a> {
     held: Vec<Finding>,
     /// Those that were let go, since there were too many.
     let_go: u64,
+    /// Whether the log had shown writes and closes when they were looked through.
+    shown: (bool, bool),
     /// Nobody reads the report any more.
     closed: bool,
 }
@@ -232,7 +235,9 @@ impl Analysis<'_> {
 
     fn report(&mut self) -> Result<()> {
         let counts = *self.replay.counts();
-        if !self.held.is_empty() && !self.held.iter().all(|it| rests_on(it, &counts).any()) {
+        // Looked through only when there is something new to go by: there may be many.
+        let shown = (counts.shows_writes, counts.shows_closes);
+        if std::mem::replace(&mut self.shown, shown) != shown {
             for finding in std::mem::take(&mut self.held) {
                 self.tell_or_hold(finding, &counts)?;
             }
