@@ -39,8 +39,8 @@ impl StackCopy {
     }
 }
 
-/// A piece of a stack. The ending that it belongs to is the one by the same
-/// thread at the same time.
+/// A piece of a stack: of one page, what belongs to the stack. The ending that it
+/// belongs to is the one by the same thread at the same time.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackPiece {
@@ -52,13 +52,24 @@ pub struct StackPiece {
     pub tid: u32,
     /// Where the first byte was in the process's memory.
     pub address: u64,
-    /// The registers of the thread's entry into the kernel, as the
-    /// architecture's `struct pt_regs` has them.
+    /// Bytes of `data` that were copied; those behind are of other stacks.
+    pub length: u64,
+    /// In the first piece of a stack: the registers of the thread's entry into
+    /// the kernel, as the architecture's `struct pt_regs` has them.
     pub registers: [u64; REGISTER_WORDS],
     /// The bytes.
     pub data: [u8; STACK_PIECE],
 }
 
-// SAFETY: repr(C), integers and arrays of them; 8+4+4+8+34*8+4096 bytes, each
+// SAFETY: repr(C), integers and arrays of them; 8+4+4+8+8+34*8+4096 bytes, each
 // field at a multiple of its size, without padding.
 unsafe impl Plain for StackPiece {}
+
+impl StackPiece {
+    /// The bytes that were copied.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        let length = usize::try_from(self.length).unwrap_or(usize::MAX);
+        self.data.get(..length).unwrap_or_default()
+    }
+}

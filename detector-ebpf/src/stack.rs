@@ -25,6 +25,7 @@ use crate::{
     config::{config, has},
     kernel::{Address, current_task},
     maps::{STACK_BYTES, STACKS, count, hint},
+    memory::forget,
     ring::Moment,
 };
 
@@ -120,7 +121,7 @@ pub(crate) fn wanted(
 struct Copying {
     moment: Moment,
     registers: Address,
-    /// The page of the stack pointer.
+    /// The first byte.
     start: u64,
     /// Nothing of the stack lies above.
     top: u64,
@@ -130,7 +131,13 @@ struct Copying {
     hole: u32,
     /// Pieces that may still be copied.
     left: u32,
+    /// A piece with the registers was sent.
+    named: bool,
 }
+
+/// Bytes below the stack pointer that may be in use (System V ABI for x86-64,
+/// section 3.2.2).
+const RED_ZONE: u64 = 128;
 
 /// Copies the stack of the current thread, which made a system call.
 #[inline(always)]
@@ -144,11 +151,12 @@ pub(crate) fn copy_stack(moment: Moment, amount: Amount) {
     let mut copying = Copying {
         moment,
         registers,
-        start: pointer & !(STACK_PIECE as u64 - 1),
+        start: pointer.wrapping_sub(RED_ZONE),
         top: top(pointer),
         unreadable: 0,
         left: amount.pieces,
         hole: amount.hole,
+        named: false,
     };
     // SAFETY: a map of this program, a callback of the form that the helper
     // asks for, and a context that outlives the call.
@@ -186,6 +194,21 @@ fn top(pointer: u64) -> u64 {
     top
 }
 
+/// Copies the registers.
+///
+/// # Safety
+///
+/// `to` is writable.
+#[inline(always)]
+unsafe fn registers(to: *mut [u64; REGISTER_WORDS], from: Address) {
+    let length = config!(registers.length) as u32;
+    if length <= (REGISTER_WORDS * 8) as u32 {
+        // SAFETY: at most as many bytes as there are; the helper checks the
+        // source. It cannot fail: they are the running thread's own.
+        unsafe { bpf_probe_read_kernel(to.cast(), length, from.0 as *const c_void) };
+    }
+}
+
 /// One piece.
 unsafe extern "C" fn copy_piece(
     _map: *mut c_void,
@@ -195,19 +218,17 @@ unsafe extern "C" fn copy_piece(
 ) -> i64 {
     // SAFETY: the helper passes the key of the element and our context.
     let (index, copying) = unsafe { (*key, &mut *copying) };
-    let address = copying.start + u64::from(index) * STACK_PIECE as u64;
-    let length = config!(registers.length) as u32;
-    if copying.left == 0 || address > copying.top || length > (REGISTER_WORDS * 8) as u32 {
+    // Page by page: of each, what lies between the stack's ends.
+    let page = (copying.start & !(STACK_PIECE as u64 - 1)) + u64::from(index) * STACK_PIECE as u64;
+    let address = page.max(copying.start);
+    let end = (page + STACK_PIECE as u64).min(copying.top);
+    if copying.left == 0 || address >= end {
         return 1;
     }
-    // Before room is taken for it: a look at whether the page is there.
-    let mut word = 0_u64;
-    // SAFETY: room for the eight bytes; the helper checks the address.
-    if unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, address as *const c_void) } != 0 {
-        copying.unreadable += 1;
-        return i64::from(copying.unreadable >= copying.hole);
+    let length = forget(end - address);
+    if length > STACK_PIECE as u64 {
+        return 1;
     }
-    copying.unreadable = 0;
     let Some(mut entry) = STACKS.reserve::<StackPiece>(0) else {
         count(Stat::StacksFull);
         return 1;
@@ -221,19 +242,24 @@ unsafe extern "C" fn copy_piece(
         (*piece).tgid = copying.moment.tgid;
         (*piece).tid = copying.moment.tid;
         (*piece).address = address;
-        bpf_probe_read_kernel(
-            (&raw mut (*piece).registers).cast(),
-            length,
-            copying.registers.0 as *const c_void,
-        ) | bpf_probe_read_user(
+        (*piece).length = length;
+        bpf_probe_read_user(
             (&raw mut (*piece).data).cast(),
-            STACK_PIECE as u32,
+            length as u32,
             address as *const c_void,
         )
     };
     if failed != 0 {
+        // Not in memory.
         entry.discard(u64::from(BPF_RB_NO_WAKEUP));
-        return 1;
+        copying.unreadable += 1;
+        return i64::from(copying.unreadable >= copying.hole);
+    }
+    copying.unreadable = 0;
+    if !copying.named {
+        copying.named = true;
+        // SAFETY: as above; the length is checked.
+        unsafe { registers(&raw mut (*piece).registers, copying.registers) };
     }
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
     copying.left -= 1;

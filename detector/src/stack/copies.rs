@@ -98,7 +98,7 @@ impl Copies {
     pub fn take(&mut self, piece: &StackPiece, now_ns: u64) {
         let key = (piece.tid, piece.time_ns);
         if let Some(copied) = self.kept.get_mut(&key) {
-            copied.memory.push(piece.address, &piece.data);
+            copied.memory.push(piece.address, piece.bytes());
             return;
         }
         self.forget(now_ns);
@@ -111,7 +111,7 @@ impl Copies {
             self.know(piece.tgid, now_ns);
         }
         let mut memory = Memory::default();
-        memory.push(piece.address, &piece.data);
+        memory.push(piece.address, piece.bytes());
         let copied = Copied {
             pid: piece.tgid,
             registers: Box::new(piece.registers),
@@ -148,6 +148,7 @@ mod tests {
         let mut piece = StackPiece::zeroed();
         piece.tgid = std::process::id();
         (piece.tid, piece.time_ns, piece.address) = (tid, time_ns, address);
+        piece.length = piece.data.len() as u64;
         piece
     }
 

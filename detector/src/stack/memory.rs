@@ -1,17 +1,15 @@
 //! The copied memory.
 
-use detector_common::STACK_PIECE;
-
-/// Stack memory, from the page of the stack pointer on; without the pages that
-/// were not in memory, as those of a large buffer that is not used yet.
+/// Stack memory, from the stack pointer on; without the pages that were not in
+/// memory, as those of a large buffer that is not used yet.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memory(Vec<(u64, Box<[u8; STACK_PIECE]>)>);
+pub(super) struct Memory(Vec<(u64, Box<[u8]>)>);
 
 impl Memory {
     /// Takes a piece, the ones before it first.
-    pub(super) fn push(&mut self, address: u64, piece: &[u8; STACK_PIECE]) {
+    pub(super) fn push(&mut self, address: u64, piece: &[u8]) {
         if address >= self.end() {
-            self.0.push((address, Box::new(*piece)));
+            self.0.push((address, piece.into()));
         }
     }
 
@@ -19,7 +17,7 @@ impl Memory {
     pub(super) fn end(&self) -> u64 {
         self.0
             .last()
-            .map_or(0, |(address, _)| address.saturating_add(STACK_PIECE as u64))
+            .map_or(0, |(address, piece)| address.saturating_add(piece.len() as u64))
     }
 
     /// Bytes from the first piece to the last.
@@ -46,6 +44,8 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use detector_common::STACK_PIECE;
+
     use super::*;
 
     #[test]
