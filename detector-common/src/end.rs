@@ -66,7 +66,8 @@ impl EndKind {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketInfo {
-    /// Inode number, as in `socket:[N]` of `/proc/PID/fd`.
+    /// Inode number, as in `socket:[N]` of `/proc/PID/fd`; 0 where only the state
+    /// was read.
     pub inode: u64,
     /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
     pub family: u16,
@@ -109,15 +110,21 @@ impl SocketInfo {
     // SAFETY: integers and arrays of them: zero bytes are a value.
     pub const EMPTY: Self = unsafe { core::mem::zeroed() };
 
-    /// Takes the addresses from what was known earlier, where the socket has
-    /// none any more: a reset takes its port away (`inet_put_port`,
-    /// net/ipv4/inet_hashtables.c).
+    /// Takes what does not change (addresses, peer and inode) from what was known
+    /// earlier, where it was not read again, and where it is gone: a reset takes a
+    /// socket's port away (`inet_put_port`, net/ipv4/inet_hashtables.c).
     pub fn place_as(&mut self, earlier: &Self) {
-        if self.family == earlier.family && self.local_port == 0 && earlier.local_port != 0 {
-            self.local_port = earlier.local_port;
-            self.peer_port = earlier.peer_port;
-            self.local = earlier.local;
-            self.peer = earlier.peer;
+        let gone = self.local_port == 0 && earlier.local_port != 0;
+        if self.family == earlier.family && (self.inode == 0 || gone) {
+            *self = Self {
+                state: self.state,
+                shutdown: self.shutdown,
+                reset: self.reset,
+                error: self.error,
+                unread: self.unread,
+                unacknowledged: self.unacknowledged,
+                ..*earlier
+            };
         }
     }
 }
@@ -156,7 +163,9 @@ pub struct End {
     pub comm: [u8; 16],
     /// The counters at that moment.
     pub connection: Connection,
-    /// The socket at that moment.
+    /// The socket at that moment. Where the connection's [`crate::Open`] was sent,
+    /// only its state: what does not change is in that
+    /// ([`SocketInfo::place_as`]).
     pub socket: SocketInfo,
 }
 

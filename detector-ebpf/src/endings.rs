@@ -468,6 +468,7 @@ impl Ending {
             return;
         };
         let end = entry.as_mut_ptr();
+        let described = connection.send_flags & flag::DESCRIBED != 0;
         // SAFETY: the entry is as large as an End; every field is written
         // before it is submitted.
         unsafe {
@@ -480,7 +481,7 @@ impl Ending {
             (*end).walk = self.walk;
             (*end).comm = bpf_get_current_comm().unwrap_or([0; 16]);
             copy(&raw mut (*end).connection, connection);
-            socket.describe(&mut (*end).socket);
+            socket.describe(&mut (*end).socket, !described);
         }
         // SAFETY: described above.
         let (stack, amount) = self.stack(cookie, connection, unsafe { &(*end).socket });

@@ -242,16 +242,27 @@ impl Socket {
             .unwrap_or(0)
     }
 
-    /// State, addresses and peer, into `info`, whatever it held.
+    /// Its state into `info`, whatever that held; with `place` also what does not
+    /// change: addresses, peer and inode.
     #[inline(always)]
-    pub(crate) fn describe(self, info: &mut SocketInfo) {
+    pub(crate) fn describe(self, info: &mut SocketInfo, place: bool) {
         // SAFETY: a whole SocketInfo that is ours to write.
         unsafe { copy(&raw mut *info, &NO_SOCKET) };
-        info.inode = self.inode();
         info.family = self.family();
         info.state = self.0.read(config!(fields.sock_state)).unwrap_or(0);
         info.shutdown = self.0.read(config!(fields.sock_shutdown)).unwrap_or(0);
         info.error = self.0.read(config!(fields.sock_err)).unwrap_or(0);
+        if info.family != family::UNIX {
+            self.describe_queues(info);
+        }
+        if place {
+            self.describe_place(info);
+        }
+    }
+
+    #[inline(always)]
+    fn describe_place(self, info: &mut SocketInfo) {
+        info.inode = self.inode();
         match info.family {
             family::UNIX => self.describe_unix(info),
             family::INET => {
@@ -259,7 +270,7 @@ impl Socket {
                 let peer: [u8; 4] = self.0.read(config!(fields.sock_daddr)).unwrap_or([0; 4]);
                 copy4(&mut info.local, local);
                 copy4(&mut info.peer, peer);
-                self.describe_ports(info);
+                (info.local_port, info.peer_port) = self.ports();
             }
             family::INET6 => {
                 if has!(fields.sock_v6_saddr) {
@@ -272,7 +283,7 @@ impl Socket {
                         .read(config!(fields.sock_v6_daddr))
                         .unwrap_or([0; 16]);
                 }
-                self.describe_ports(info);
+                (info.local_port, info.peer_port) = self.ports();
             }
             _ => {}
         }
@@ -287,19 +298,11 @@ impl Socket {
         (local, u16::from_be(peer))
     }
 
-    #[inline(always)]
-    fn describe_ports(self, info: &mut SocketInfo) {
-        (info.local_port, info.peer_port) = self.ports();
-        let protocol: u16 = self.0.read(config!(fields.sock_protocol)).unwrap_or(0);
-        if protocol == TCP {
-            self.describe_queues(info);
-        }
-    }
-
-    /// What a close would do to bytes that are on their way.
+    /// What a close would do to bytes that are on their way, of a TCP socket.
     #[inline(always)]
     fn describe_queues(self, info: &mut SocketInfo) {
-        if !has!(fields.tcp_rcv_nxt) {
+        let protocol: u16 = self.0.read(config!(fields.sock_protocol)).unwrap_or(0);
+        if protocol != TCP || !has!(fields.tcp_rcv_nxt) {
             return;
         }
         let number = |field| self.0.read::<u32>(field).unwrap_or(0);

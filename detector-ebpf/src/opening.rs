@@ -149,7 +149,7 @@ pub(crate) fn describe(cookie: u64, connection: &mut Connection, socket: Socket)
     unsafe {
         (*open).header = header;
         (*open).comm = bpf_get_current_comm().unwrap_or([0; 16]);
-        socket.describe(&mut (*open).socket);
+        socket.describe(&mut (*open).socket, true);
     }
     entry.submit(wake(moment));
 }
