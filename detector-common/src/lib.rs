@@ -34,7 +34,7 @@ pub use config::{
 pub use connection::{CALL_RING, CallEntry, Connection, FIRST_BYTES, SLOTS, Slot, flag};
 pub use end::{BY_URING, End, EndKind, SocketInfo, UNIX_PATH_LEN, family, tcp_state};
 pub use header::{Header, Kind};
-pub use hint::{HINT_SLOTS, Hint, hint_slot};
+pub use hint::{HINT_SLOTS, Hint, HintValue, hint_slot};
 pub use open::Open;
 pub use process::{PROCESS_LIMIT, PROCESS_WORDS, process_bit};
 pub use sample::{EDGE_END, EDGE_START, SAMPLE_LEN, Sample};

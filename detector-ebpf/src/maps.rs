@@ -5,7 +5,9 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use detector_common::{Config, Connection, HINT_SLOTS, Hint, PROCESS_WORDS, Slot, Stat, hint_slot};
+use detector_common::{
+    Config, Connection, HINT_SLOTS, Hint, HintValue, PROCESS_WORDS, Slot, Stat, hint_slot,
+};
 
 /// Set by user space at load and then read-only. What comes before its tables is
 /// read by `config!` only (`config.rs`).
@@ -89,7 +91,7 @@ const MMAPABLE: u32 = 1 << 10;
 /// What the judge tells of connections (`detector_common::hint`); user space
 /// maps it into its memory and writes it there.
 #[map]
-static HINTS: Array<u64> = Array::with_max_entries(HINT_SLOTS, MMAPABLE);
+static HINTS: Array<HintValue> = Array::with_max_entries(HINT_SLOTS, MMAPABLE);
 
 /// The offset of the next bytes that matter, as far as it is known; else 0.
 #[inline(always)]
@@ -100,17 +102,26 @@ pub(crate) fn boundary(cookie: u64) -> u64 {
 /// What the judge told of this connection; of none, an offset of 0.
 #[inline(always)]
 pub(crate) fn hint(cookie: u64) -> Hint {
-    match HINTS.get(hint_slot(cookie)) {
-        Some(value) => {
-            // SAFETY: a live map value, eight bytes that are written at once.
-            let value = unsafe { core::ptr::read_volatile(value) };
-            Hint::of(cookie, value)
-        }
-        None => Hint {
-            next: 0,
-            whole: false,
-        },
-    }
+    let Some(value) = HINTS.get_ptr(hint_slot(cookie)) else {
+        return Hint::of(cookie, [0; 2]);
+    };
+    // SAFETY: a live map value, of which each eight bytes are written at once; the
+    // place is read first, as it is written last but one.
+    let value = unsafe {
+        [
+            (&raw const (*value)[0]).read_volatile(),
+            (&raw const (*value)[1]).read_volatile(),
+        ]
+    };
+    Hint::of(cookie, value)
+}
+
+/// Whether the judge told that what is sent of this connection up to the offset
+/// `end` needs no look, where so many bytes were received.
+#[inline(always)]
+pub(crate) fn needs_no_look(cookie: u64, end: u64, received: u64) -> bool {
+    let Hint { next, quiet, .. } = hint(cookie);
+    next >= end && received < quiet
 }
 
 /// The request of io_uring that a thread submitted last and that has not moved

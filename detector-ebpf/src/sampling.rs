@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | what may begin a message head, or go on with one | all of it up to the end of the head, at least [`SAMPLE_LEN`] bytes |
 //! | the offset that the judge asked for (`detector_common::hint`) | the same from there on, if it looks like a head, else the next row |
-//! | bytes before that offset | nothing |
+//! | bytes before that offset | nothing, if they do not look like a head, or no request came that it could answer |
 //! | more than [`SAMPLE_LEN`] bytes of a body that is not chunked ([`flag::PLAIN`]) | nothing |
 //! | anything else, sent after a head was seen | all up to [`SAMPLE_LEN`] bytes; of more, the first [`EDGE_START`] |
 //!
@@ -30,7 +30,7 @@ use detector_common::{Connection, EDGE_END, EDGE_START, Kind, SAMPLE_LEN, Sample
 use crate::{
     atomic::fetch_add_u32,
     connections::find,
-    maps::{RECORDS, boundary, count},
+    maps::{RECORDS, boundary, count, needs_no_look},
     memory::{Piece, SystemCall, forget},
     ring::{Moment, header, output, wake},
     scratch::{Scratch, Way, scratch},
@@ -75,6 +75,13 @@ pub(crate) fn look<W: Way>(
     first: Piece,
     moment: Moment,
 ) {
+    let before = *flags::<W>(connection);
+    if W::SENDS && moved.offset != 0 && before & flag::HEAD_OPEN == 0 {
+        let end = moved.offset + u64::from(moved.bytes);
+        if needs_no_look(moved.cookie, end, connection.received) {
+            return;
+        }
+    }
     let known = first.length.min(u64::from(moved.bytes)) as u32;
     let Some(start) = start_of_bytes(first, known) else {
         *flags::<W>(connection) |= flag::UNREADABLE;
@@ -87,7 +94,6 @@ pub(crate) fn look<W: Way>(
             connection.first_received = start.to_le_bytes();
         }
     }
-    let before = *flags::<W>(connection);
     let begins = may_begin_message::<W>(start, known);
     let open = before & flag::HEAD_OPEN != 0
         && moved.offset.wrapping_sub(*head_offset::<W>(connection)) < HEAD_LIMIT;

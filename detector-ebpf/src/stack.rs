@@ -101,7 +101,7 @@ pub(crate) fn wanted(
         // That was its end.
         return (StackCopy::Unsuspected, Amount::NOTHING);
     }
-    let Hint { next, whole } = hint(cookie);
+    let Hint { next, whole, .. } = hint(cookie);
     if next >= Hint::NEVER || (whole && next == connection.sent) {
         return (StackCopy::Unsuspected, Amount::NOTHING);
     }

@@ -276,9 +276,11 @@ impl Connection {
     /// last.
     pub(super) fn take_hint(&mut self) -> Option<Hint> {
         let next = match &self.streams {
+            // Nothing that comes is judged.
             Some(_) if self.sequence.lost() || self.concluded => Hint {
                 next: u64::MAX,
                 whole: false,
+                quiet: u64::MAX,
             },
             Some(streams) => streams.hint(),
             None => return None,

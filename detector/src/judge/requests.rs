@@ -82,6 +82,15 @@ impl Requests {
         self.certain().then_some(self.unanswered.len())
     }
 
+    /// How many bytes may be received before another request can begin, if all
+    /// that did are answered and none was missed.
+    pub(super) fn next_begins(&self) -> Option<u64> {
+        match self.place {
+            Place::At(at) if self.unanswered() == Some(0) => Some(at),
+            _ => None,
+        }
+    }
+
     /// Whether a request ends at this offset, or it is not known that none
     /// does.
     pub(super) fn rest_at(&self, received: u64) -> bool {

@@ -233,10 +233,12 @@ impl Streams {
             Some(rival) => Hint {
                 next: next.min(rival.outgoing.next_boundary()),
                 whole: false,
+                quiet: 0,
             },
             None => Hint {
                 next,
                 whole: self.outgoing.is_whole_at_boundary(),
+                quiet: self.outgoing.quiet(&self.requests),
             },
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Wire {
     /// The judge's hints arrive at once, instead of too late.
     pub(super) hints: bool,
     boundary: u64,
+    /// Below so many received bytes nothing before it is looked at.
+    quiet: u64,
     pub(super) unread: u32,
     /// The walk over descriptors that makes the endings.
     pub(super) walk: u32,
@@ -60,6 +62,7 @@ impl Wire {
             announced: false,
             hints: false,
             boundary: 0,
+            quiet: 0,
             unread: 0,
             walk: 0,
             later_ns: 0,
@@ -98,7 +101,7 @@ impl Wire {
         } else {
             self.judge.take(record);
             if let Some((_, hint)) = self.judge.take_hints().pop() {
-                self.boundary = hint.next;
+                (self.boundary, self.quiet) = (hint.next, hint.quiet);
             }
         }
     }
@@ -162,6 +165,10 @@ impl Wire {
             .chain(std::iter::repeat(b'x'))
             .take(usize::try_from(moved).unwrap_or(usize::MAX).min(1 << 20))
             .collect();
+        let quiet = self.hints && sending && offset > 0 && self.send_open.is_none();
+        if quiet && self.boundary >= offset + moved && self.counters.received < self.quiet {
+            return;
+        }
         let words: &[&str] = if sending {
             &["HTTP", "GET ", "POST", "HEAD", "CONN"]
         } else {

@@ -15,9 +15,9 @@ impl Memory {
 
     /// The address behind the last piece.
     pub(super) fn end(&self) -> u64 {
-        self.0
-            .last()
-            .map_or(0, |(address, piece)| address.saturating_add(piece.len() as u64))
+        self.0.last().map_or(0, |(address, piece)| {
+            address.saturating_add(piece.len() as u64)
+        })
     }
 
     /// Bytes from the first piece to the last.

@@ -33,6 +33,11 @@ const LENGTH: usize = 512;
 /// many that reading the clock does not matter.
 const BURST: u32 = 64;
 
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n";
+
+/// The judge reads twenty times a second.
+const SETTLED: Duration = Duration::from_millis(200);
+
 /// How long a worker may take for a run, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -52,7 +57,7 @@ pub(super) struct Plan {
 /// Nanoseconds per call.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Times {
-    /// A send of 512 bytes of a body.
+    /// A send of 512 bytes of a body whose head was sent a while ago.
     pub(super) send: f64,
     /// A send of 512 bytes that are a whole response, head and body.
     pub(super) head: f64,
@@ -166,7 +171,6 @@ pub(super) fn work() -> Result<()> {
     ensure!(head.len() + left == LENGTH, "the head's length is wrong");
     let mut response = [b'x'; LENGTH];
     response[..head.len()].copy_from_slice(head.as_bytes());
-    let bodies = Pair::new()?;
     let responses = Pair::new()?;
     for line in stdin().lock().lines() {
         let plan: Plan = serde_json::from_str(&line?)?;
@@ -175,7 +179,7 @@ pub(super) fn work() -> Result<()> {
             ..plan
         };
         let times = Times {
-            send: bodies.time(plan, &body)?,
+            send: Pair::with_response(plan)?.time(plan, &body)?,
             head: responses.time(heads, &response)?,
             getppid: time(
                 plan,
@@ -194,7 +198,6 @@ pub(super) fn work() -> Result<()> {
 /// A connection of a server's, from its first byte to its end. The client is in
 /// the same process.
 fn connection(response: &[u8]) -> Result<()> {
-    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n";
     let Pair(server, client) = Pair::new()?;
     let mut buffer = [0; LENGTH];
     send(&client, REQUEST, SendFlags::NOSIGNAL)?;
@@ -220,6 +223,22 @@ impl Pair {
             None,
         )?;
         Ok(Self(a, b))
+    }
+
+    /// One on which a request was read and the head sent of a response with as
+    /// many bytes as a run sends; both a moment ago, so that a judge has read
+    /// them.
+    fn with_response(plan: Plan) -> Result<Self> {
+        let pair = Self::new()?;
+        let mut buffer = [0; LENGTH];
+        let bytes = LENGTH as u64 * u64::from(plan.bursts) * u64::from(BURST);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n");
+        send(&pair.1, REQUEST, SendFlags::NOSIGNAL)?;
+        recv(&pair.0, &mut buffer[..], RecvFlags::empty())?;
+        send(&pair.0, head.as_bytes(), SendFlags::NOSIGNAL)?;
+        recv(&pair.1, &mut buffer[..], RecvFlags::empty())?;
+        std::thread::sleep(SETTLED);
+        Ok(pair)
     }
 
     /// Nanoseconds per send of `bytes`. What was sent is received untimed.

@@ -211,6 +211,20 @@ impl Outgoing {
         }
     }
 
+    /// As long as fewer bytes than these were received, what looks like a head
+    /// before [`Self::next_boundary`] changes nothing (`Hint::quiet`).
+    pub(super) fn quiet(&self, requests: &Requests) -> u64 {
+        match &self.place {
+            Place::Over => u64::MAX,
+            // Only a response may be taken for left short by the next.
+            Place::Body(body) if body.has_body && body.message.role == Role::Request => u64::MAX,
+            Place::Body(body) if body.has_body => {
+                requests.next_begins().map_or(0, |at| at.saturating_add(1))
+            }
+            _ => 0,
+        }
+    }
+
     /// Whether nothing is owed there.
     pub(super) fn is_whole_at_boundary(&self) -> bool {
         matches!(self.place, Place::Boundary(_) | Place::Body(_))

@@ -137,6 +137,36 @@ fn pipelined_responses_across_calls_are_told_apart_where_the_boundary_is_known()
     assert_eq!(wire.judge.tally().messages_judged, 2);
 }
 
+/// What looks like a response in a body is looked at only if a request came that
+/// it could answer.
+#[test]
+fn a_response_within_a_body_needs_a_request() {
+    let mut wire = Wire::new();
+    wire.hints = true;
+    wire.receive(GET).send(&ok(1000), 100);
+    let records = wire.counters.seq;
+    wire.send(&ok(5), 5);
+    assert_eq!(wire.counters.seq, records, "no request: not looked at");
+    wire.receive(GET).send(&ok(5), 5);
+    assert!(wire.counters.seq > records + 1, "it may answer that request");
+    let finding = wire.close().one();
+    assert_eq!(
+        (finding.cause, finding.promised, finding.sent),
+        (Cause::Desync, Some(1000), Some(100 + ok(5).len() as u64 + 5))
+    );
+}
+
+/// Requests that came at once, and a client's own, are no reason to look away.
+#[test]
+fn a_body_is_quiet_only_while_no_request_is_open() {
+    let mut wire = Wire::new();
+    wire.hints = true;
+    wire.receive(&[GET, GET].concat()).send(&ok(1000), 100);
+    let records = wire.counters.seq;
+    wire.send(&ok(5), 5);
+    assert_eq!(wire.counters.seq, records + 1, "it may answer the second");
+}
+
 #[test]
 fn a_head_of_100_kib_is_a_head() {
     let filler = "x".repeat(100 << 10);
