@@ -123,9 +123,9 @@ fn promised(finding: &Finding) -> String {
 
 fn accepted(finding: &Finding) -> String {
     match (finding.sent, finding.sent_with_head) {
-        (Some(bytes), _) => format!("{} bytes by the kernel", grouped(bytes)),
+        (Some(bytes), _) => format!("{} bytes of the body by the kernel", grouped(bytes)),
         (None, Some(bytes)) => format!(
-            "fewer than {} bytes by the kernel: so many with the head, whose end the log does not show",
+            "fewer than {} bytes of the body by the kernel: so many with the head, whose end the log does not show",
             grouped(bytes)
         ),
         (None, None) => "no last chunk".to_owned(),
