@@ -234,18 +234,28 @@ fn ended_by(finding: &Finding) -> String {
         (None, _) => String::new(),
         (Some(idle), _) => format!(", {:.2} ms after the last byte", milliseconds(idle)),
     };
-    let thread = if finding.tid == finding.pid {
-        String::new()
-    } else {
-        format!(" thread {}", finding.tid)
-    };
     let call = json::ending_call(finding).unwrap_or_else(|| "still open".to_owned());
-    let process = match (finding.comm.as_str(), finding.pid) {
-        ("", 0) => "a process that the log does not name".to_owned(),
-        ("", pid) => format!("process {pid}"),
-        (comm, pid) => format!("{comm}[{pid}]"),
+    format!("{}: {call}{idle}", who(finding))
+}
+
+/// The process and its thread; a log may tell of the one, the other, or neither.
+fn who(finding: &Finding) -> String {
+    let comm = finding.comm.as_str();
+    let process = match (comm, finding.pid, finding.tid) {
+        ("", 0, 0) => return "a process that the log does not name".to_owned(),
+        (_, 0, 0) => return comm.to_owned(),
+        ("", 0, tid) => return format!("thread {tid} (of which process, the log does not tell)"),
+        (_, 0, tid) => {
+            return format!("{comm} thread {tid} (of which process, the log does not tell)");
+        }
+        ("", pid, _) => format!("process {pid}"),
+        (_, pid, _) => format!("{comm}[{pid}]"),
     };
-    format!("{process}{thread}: {call}{idle}")
+    match finding.tid {
+        0 => process,
+        tid if tid == finding.pid => process,
+        tid => format!("{process} thread {tid}"),
+    }
 }
 
 fn socket(finding: &Finding, room: Option<usize>) -> String {
@@ -330,6 +340,28 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_ended_it_is_told_as_far_as_a_log_tells_it() {
+        let unknown = "(of which process, the log does not tell)";
+        for (comm, pid, tid, told) in [
+            ("images", 7, 7, "images[7]".to_owned()),
+            ("images", 7, 8, "images[7] thread 8".to_owned()),
+            ("", 7, 7, "process 7".to_owned()),
+            ("", 7, 0, "process 7".to_owned()),
+            ("", 0, 8, format!("thread 8 {unknown}")),
+            ("images", 0, 8, format!("images thread 8 {unknown}")),
+            ("", 0, 0, "a process that the log does not name".to_owned()),
+        ] {
+            let finding = Finding {
+                comm: comm.to_owned(),
+                pid,
+                tid,
+                ..crate::report::snapshots::finding()
+            };
+            assert_eq!(who(&finding), told);
+        }
+    }
 
     #[test]
     fn paths_are_cut_in_the_middle_and_keep_their_ends() {
