@@ -8,11 +8,11 @@ use std::{
 };
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    Args, CommandFactory as _, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use crate::{analyze, report::Format};
+use crate::{analyze, capture::live::COMM_BYTES, report::Format};
 
 /// Report HTTP messages that were cut short, from what the kernel accepted.
 ///
@@ -56,7 +56,8 @@ pub struct Watching {
         long,
         value_name = "PID",
         group = "root",
-        value_parser = clap::value_parser!(u32).range(1..),
+        allow_negative_numbers = true,
+        value_parser = pid,
     )]
     pub pid: Vec<u32>,
 
@@ -76,8 +77,8 @@ pub struct Watching {
     )]
     pub command: Vec<OsString>,
 
-    /// Only processes, or threads, of this name (of which the kernel keeps 15
-    /// bytes: see ps -e); may be repeated
+    /// Only processes, or threads, of this name, as ps -e shows it: the kernel
+    /// keeps 15 bytes of a name, and no more are compared; may be repeated
     #[arg(long, value_name = "NAME", help_heading = FILTERS, value_parser = name)]
     pub comm: Vec<String>,
 
@@ -96,21 +97,38 @@ pub struct Watching {
         long,
         value_name = "N",
         help_heading = FILTERS,
+        allow_negative_numbers = true,
         value_parser = clap::value_parser!(u16).range(1..),
     )]
     pub port: Vec<u16>,
 
     /// Stop after so many seconds; a command is then ended with SIGTERM
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        allow_negative_numbers = true,
+        value_parser = seconds,
+    )]
     pub duration: Option<std::time::Duration>,
 
     /// Stop after so many findings; a command is then ended with SIGTERM
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = count,
+    )]
     pub count: Option<u64>,
 
     /// Report also a message that owes bytes and made no progress for so many
     /// seconds; 0 is off
-    #[arg(long, value_name = "SECONDS", value_parser = seconds_or_none, default_value = "0")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        allow_negative_numbers = true,
+        value_parser = seconds_or_none,
+        default_value = "0",
+    )]
     pub stall: std::time::Duration,
 
     /// How to report it.
@@ -359,9 +377,9 @@ pub fn parse() -> Result<Cli, UsageError> {
 fn parse_from(words: Vec<OsString>) -> Result<Cli, UsageError> {
     // A script's variable that is empty must not make it the whole host.
     let ends_in_dashes = words.last().is_some_and(|word| word == "--");
-    let cli = Cli::try_parse_from(words).map_err(|error| {
+    let cli = Cli::try_parse_from(&words).map_err(|error| {
         if error.use_stderr() {
-            UsageError(in_one_line(&error))
+            UsageError(in_one_line(&error, &words))
         } else {
             error.exit()
         }
@@ -382,33 +400,90 @@ fn parse_from(words: Vec<OsString>) -> Result<Cli, UsageError> {
 #[error("{0}")]
 pub struct UsageError(String);
 
-/// clap's message without its usage, and what may have been meant.
-pub(crate) fn in_one_line(error: &clap::Error) -> String {
+/// clap's message without its usage, and what may have been meant. `words` are
+/// the command line's.
+pub(crate) fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
     let text = error.to_string();
     let mut paragraphs = text.split("\n\n");
     let said = paragraphs.next().unwrap_or_default();
     let said = said.trim_start_matches("error: ");
-    let words: Vec<_> = said.split_whitespace().collect();
-    let said = words.join(" ");
-    let word = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(word)) => Some(word),
+    let said: Vec<_> = said.split_whitespace().collect();
+    let said = said.join(" ");
+    let cli = Cli::command();
+    let mode = words.get(1).and_then(|word| cli.find_subcommand(word));
+    let mode = mode.map(clap::Command::get_name);
+    let word = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => Some(word.as_str()),
         _ => None,
     };
-    let hint = match (error.kind(), word) {
-        (ErrorKind::UnknownArgument, Some(word)) if word.parse::<u32>().is_ok() => {
-            Some(format!("a process is watched with --pid {word}"))
-        }
-        (ErrorKind::UnknownArgument, Some(word)) if !word.starts_with('-') => {
-            Some(format!("a command is run with -- {word}"))
-        }
-        _ => paragraphs.find_map(|tip| {
+    let hint = word.and_then(|word| meant(word, mode, words)).or_else(|| {
+        paragraphs.find_map(|tip| {
             let tip = tip.trim().strip_prefix("tip: a similar")?;
             Some(format!("a similar{}", tip.lines().next()?))
+        })
+    });
+    let hint = hint.map_or_else(String::new, |hint| format!(": {hint}"));
+    let mode = mode.map_or_else(String::new, |mode| format!(" {mode}"));
+    format!("{said}{hint} (see truncwatch{mode} --help)")
+}
+
+/// What may have been meant with a word that has no place in this mode.
+fn meant(word: &str, mode: Option<&str>, words: &[OsString]) -> Option<String> {
+    if word.starts_with('-') {
+        return None;
+    }
+    match mode {
+        Some("analyze") => Some(one_at_a_time(words)),
+        None | Some("record") if word.parse::<u32>().is_ok() => {
+            Some(format!("a process is watched with --pid {word}"))
+        }
+        None | Some("record") => Some(match similar_mode(word).filter(|_| mode.is_none()) {
+            Some(name) => format!("a similar subcommand exists: '{name}'"),
+            None => format!("a command is run with -- {word}"),
         }),
-    };
-    match hint {
-        Some(hint) => format!("{said}: {hint} (see truncwatch --help)"),
-        None => format!("{said} (see truncwatch --help)"),
+        Some(_) => None,
+    }
+}
+
+/// The subcommand that a word looks like. clap does not say where there may be
+/// options instead of one: asked without them, it does.
+fn similar_mode(word: &str) -> Option<String> {
+    let modes = clap::Command::new("truncwatch")
+        .subcommands(Cli::command().get_subcommands().cloned())
+        .subcommand_required(true);
+    let error = modes.try_get_matches_from(["truncwatch", word]).err()?;
+    match error.get(ContextKind::SuggestedSubcommand)? {
+        ContextValue::String(name) => Some(name.clone()),
+        ContextValue::Strings(names) => names.first().cloned(),
+        _ => None,
+    }
+}
+
+/// What to do with several logs, as strace -ff writes them.
+fn one_at_a_time(words: &[OsString]) -> String {
+    let logs = words.iter().skip(2).filter_map(|word| word.to_str());
+    let stems: Vec<_> = logs
+        .filter(|word| !word.starts_with('-'))
+        .filter_map(|word| word.rsplit_once('.'))
+        .collect();
+    let numbered = |number: &str| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    match stems.first() {
+        Some((stem, _))
+            if stems
+                .iter()
+                .all(|(other, number)| other == stem && numbered(number)) =>
+        {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+            let stem = if stem.chars().all(plain) {
+                stem
+            } else {
+                "FILE"
+            };
+            format!(
+                "the files of strace -ff are judged as one: strace-log-merge {stem} | truncwatch analyze -"
+            )
+        }
+        _ => "one file is judged at a time".to_owned(),
     }
 }
 
@@ -447,6 +522,22 @@ impl Reporting {
     }
 }
 
+fn pid(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|pid| *pid > 0);
+    number.ok_or_else(|| "give the number of a process, as ps -e shows it".to_owned())
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|count| *count > 0);
+    number.ok_or_else(|| "give a number of findings, 1 or more".to_owned())
+}
+
+/// As much of a process's name as the kernel keeps (`TASK_COMM_LEN`, proc(5)).
+pub(crate) fn kept(name: &str) -> &[u8] {
+    let bytes = name.as_bytes();
+    bytes.get(..COMM_BYTES).unwrap_or(bytes)
+}
+
 pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains('\0') {
         return Err("give a name as ps -e prints it".to_owned());
@@ -477,8 +568,6 @@ fn duration(text: &str) -> Option<std::time::Duration> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Instant};
 
 use super::{Daemon, config::Exclude, limiter::Limiter, metrics::Truncated};
-use crate::{judge::Finding, origin::Origin};
+use crate::{cli::kept, judge::Finding, origin::Origin};
 
 /// Decides of each finding.
 pub(super) struct Sieve<'a> {
@@ -40,7 +40,8 @@ fn excludes(exclude: &Exclude, finding: &Finding, origin: &Origin) -> bool {
             unit == name || unit.strip_suffix(".service") == Some(name.as_str())
         })
     };
-    exclude.comms.contains(&finding.comm) || exclude.units.iter().any(is_unit)
+    let is_comm = |name: &String| String::from_utf8_lossy(kept(name)) == finding.comm;
+    exclude.comms.iter().any(is_comm) || exclude.units.iter().any(is_unit)
 }
 
 impl Daemon {
@@ -105,6 +106,17 @@ mod tests {
     #[test]
     fn what_is_excluded_goes_by_name_or_unit() {
         let nginx = Origin::parse("0::/system.slice/nginx.service");
+        let named = |comm: &str, excluded: &str| {
+            let exclude = Exclude {
+                units: Vec::new(),
+                comms: vec![excluded.to_owned()],
+            };
+            let comm = comm.to_owned();
+            excludes(&exclude, &Finding { comm, ..finding() }, &nginx)
+        };
+        // The kernel keeps 15 bytes.
+        assert!(named("systemd-resolve", "systemd-resolved"));
+        assert!(!named("systemd-resolv", "systemd-resolved"));
         let excluded = |units: &[&str], comms: &[&str]| {
             let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
             let exclude = Exclude {

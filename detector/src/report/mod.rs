@@ -18,7 +18,7 @@ use std::{
     os::fd::AsFd,
 };
 
-pub(crate) use self::json::ending_call;
+pub(crate) use self::{json::ending_call, summary::several};
 pub use self::{
     json::{SCHEMA, finding as finding_json, held_back as held_back_json, summary as summary_json},
     status::{Counts, Status},

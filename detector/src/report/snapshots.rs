@@ -2,7 +2,7 @@
 //! a change: `INSTA_UPDATE=always cargo test --package truncwatch`, and look at
 //! the difference.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ffi::OsString};
 
 use clap::CommandFactory as _;
 use detector_common::StackCopy;
@@ -226,22 +226,42 @@ fn bad_usage() {
     let said: Vec<_> = [
         &["--pid", "x"][..],
         &["--pid", "0"],
+        &["--pid", "-5"],
         &["--follow"],
         &["--pid", "1", "--", "true"],
         &["--duration", "soon"],
+        &["--duration", "-1"],
         &["--count", "0"],
+        &["--count", "-1"],
         &["--port", "70000"],
         &["--unit", "a/b"],
         &["4242"],
         &["--nonsense"],
         &["--durration", "5"],
         &["doctr"],
+        &["docter", "--json"],
+        &["analyse", "x.log"],
+        &["nginx"],
+        &["analyze"],
+        &["analyze", "s/ff.17", "s/ff.18"],
+        &["analyze", "a b.17", "a b.18"],
+        &["analyze", "a.log", "b.log"],
+        &["analyze", "--nonsense", "a.log"],
+        &["record", "--pid", "1"],
+        &["record", "-o", "x", "4242"],
+        &["record", "-o", "x", "nginx"],
+        &["doctor", "x"],
+        &["daemon", "--confg", "x"],
     ]
     .iter()
     .map(|arguments| {
-        let all = std::iter::once(&"truncwatch").chain(*arguments);
-        let error = Cli::command().try_get_matches_from(all).err();
-        let text = error.as_ref().map(in_one_line).unwrap_or_default();
+        let all: Vec<OsString> = std::iter::once(&"truncwatch")
+            .chain(*arguments)
+            .map(OsString::from)
+            .collect();
+        let error = Cli::command().try_get_matches_from(&all).err();
+        let text = error.map(|error| in_one_line(&error, &all));
+        let text = text.unwrap_or_default();
         format!("$ truncwatch {}\ntruncwatch: {text}", arguments.join(" "))
     })
     .collect();

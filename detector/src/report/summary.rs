@@ -94,7 +94,7 @@ impl Summary {
 }
 
 /// So many of these.
-fn several(count: u64, what: &str) -> String {
+pub(crate) fn several(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {what}{plural}", grouped(count))
 }

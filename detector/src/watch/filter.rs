@@ -4,7 +4,8 @@ use anyhow::{Result, ensure};
 
 use crate::{
     capture::live::{Filter, MOST_COMMS, cgroup::Hierarchy},
-    cli::Watching,
+    cli::{Watching, kept},
+    report::note,
 };
 
 /// What a connection has to pass, with names looked up.
@@ -14,6 +15,16 @@ pub(super) fn filter(cli: &Watching) -> Result<Filter> {
         "--comm is given {} times: at most {MOST_COMMS} names can be watched, or the whole host",
         cli.comm.len()
     );
+    for name in &cli.comm {
+        let kept = kept(name);
+        if kept.len() < name.len() {
+            note(format_args!(
+                "the kernel keeps {} bytes of a name: for --comm {name}, {} is looked for",
+                kept.len(),
+                String::from_utf8_lossy(kept)
+            ));
+        }
+    }
     let mut cgroups = Vec::new();
     if !cli.unit.is_empty() || !cli.cgroup.is_empty() {
         let hierarchy = Hierarchy::find()?;

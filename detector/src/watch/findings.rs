@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::{Waiting, Watch};
 use crate::{
     judge::Finding,
-    report::{Counts, Summary, note},
+    report::{Counts, Summary, note, several},
     stack::Stack,
 };
 
@@ -66,7 +66,8 @@ impl Watch<'_> {
             && found >= count
         {
             note(format_args!(
-                "stopped after {count} findings (--count): others may have been judged and are not told"
+                "stopped after {} (--count): others may have been judged and are not told",
+                several(count, "finding")
             ));
         }
         let Self {

@@ -159,7 +159,10 @@ fn by_name_as_long_as_the_kernel_keeps_it() -> Result<()> {
     let mut one = Talker::start("tw-name-15-byte", &[])?;
     let watcher = watch(&["--comm", "tw-name-15-bytes-and-more"])?;
     one.cut(904)?;
-    assert_eq!(found(&watcher.stop()?), [904]);
+    let report = watcher.stop()?;
+    assert_eq!(found(&report), [904]);
+    let said = "tw-name-15-byte is looked for";
+    assert!(report.errors.contains(said), "{}", report.errors);
     Ok(())
 }
 
