@@ -458,3 +458,50 @@ fn threads_that_were_made_and_are_in_no_line_are_named() {
     assert_eq!(analyzed.unjudged("untraced-threads"), 1);
     assert!(analyzed.said.contains("strace -f"), "{}", analyzed.said);
 }
+
+/// Lines of strace's, of two threads that have the socket.
+const FORKED: &str = "clone(child_stack=NULL, flags=SIGCHLD) = 11\n";
+
+#[test]
+fn a_log_that_ends_where_strace_let_go_misses_nothing() {
+    for end in [
+        "10 recvfrom(7<socket:[9]>,  <detached ...>\n",
+        "10 futex(0x7f0000000000, FUTEX_WAIT,  <detached ...>\n11 wait4(-1,  <detached ...>\n",
+    ] {
+        let analyzed = short(end);
+        assert_eq!(
+            (analyzed.findings.len(), analyzed.status),
+            (0, 0),
+            "{} {}",
+            analyzed.summary,
+            analyzed.said
+        );
+        assert_eq!(analyzed.unjudged("in-progress"), 1, "{}", analyzed.summary);
+    }
+    // From standard error, with what strace says in the midst of the line.
+    let text =
+        "read(3, strace: Process 10 detached\n <detached ...>\nstrace: Process 11 detached\n";
+    let analyzed = log(format!("{ACCEPT}{GET}{SHORT}{text}"));
+    assert_eq!(analyzed.status, 0, "{} {}", analyzed.summary, analyzed.said);
+    assert_eq!(analyzed.unjudged("unreadable-lines"), 0);
+}
+
+#[test]
+fn what_strace_let_go_of_may_have_sent_the_rest() {
+    // strace -b execve: the child has the socket, and its program sends on.
+    let exec = "11 execve(\"/bin/a\", [\"a\"], 0x7f /* 3 vars */";
+    let write = "10 write(1</dev/null>, \"x\", 1) = 1\n";
+    let close = "10 shutdown(7<socket:[9]>, SHUT_WR) = 0\n";
+    let analyzed = short(&format!("{write}{FORKED}{exec} <detached ...>\n{close}"));
+    assert_eq!(
+        (analyzed.findings.len(), analyzed.status),
+        (0, 3),
+        "{:?}",
+        analyzed.findings
+    );
+    assert_eq!(analyzed.unjudged("untraced-threads"), 1);
+    // One that failed to run it shares the socket and does nothing.
+    let failed = format!("{exec}) = -1 ENOENT (No such file or directory)\n");
+    let analyzed = short(&format!("{write}{FORKED}{failed}{close}"));
+    assert_eq!(analyzed.one(), ("premature-shutdown", Some(1000), Some(59)));
+}

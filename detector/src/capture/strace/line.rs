@@ -19,6 +19,9 @@ pub(super) enum Event<'a> {
     Call(&'a [u8], &'a [u8]),
     /// The beginning of a call: its name and the arguments so far.
     Unfinished(&'a [u8], &'a [u8]),
+    /// The same, and strace let go of the thread there (Ctrl-C with `-p`, `-b
+    /// execve`): it goes on untraced.
+    Detached(&'a [u8], &'a [u8]),
     /// The end of one: its name, and what is behind `resumed>`.
     Resumed(&'a [u8], &'a [u8]),
     /// A process or thread ended with this wait status (wait(2)).
@@ -225,12 +228,11 @@ fn call(text: &[u8]) -> Option<Event<'_>> {
         return None;
     }
     let rest = text.get(parenthesis + 1..)?;
-    // The second when strace lets go of the process (-p).
-    if let Some(arguments) = rest
-        .strip_suffix(b"<unfinished ...>")
-        .or_else(|| rest.strip_suffix(b"<detached ...>"))
-    {
+    if let Some(arguments) = rest.strip_suffix(b"<unfinished ...>") {
         return Some(Event::Unfinished(name, arguments));
+    }
+    if let Some(arguments) = rest.strip_suffix(b"<detached ...>") {
+        return Some(Event::Detached(name, arguments));
     }
     returns(rest).then_some(Event::Call(name, rest))
 }
@@ -329,7 +331,7 @@ mod tests {
             ),
             (
                 "epoll_wait(3,  <detached ...>",
-                Event::Unfinished(b"epoll_wait", b"3,  "),
+                Event::Detached(b"epoll_wait", b"3,  "),
             ),
             (
                 "<... recvfrom resumed>\"\", 5) = 0",

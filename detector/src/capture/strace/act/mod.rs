@@ -369,7 +369,7 @@ impl Replay {
 /// Most epoll registrations that are kept before those of closed sockets go.
 const MOST_WATCHED: usize = 1 << 16;
 
-fn sockets_of(table: &Table) -> Vec<u64> {
+pub(in crate::capture::strace) fn sockets_of(table: &Table) -> Vec<u64> {
     table
         .slots
         .values()

@@ -53,6 +53,12 @@ impl Replay {
         let line = line(text);
         self.programs.next_line();
         self.clock.take(line.time);
+        if matches!(
+            line.event,
+            Event::Call(..) | Event::Unfinished(..) | Event::Resumed(..) | Event::Ended(_)
+        ) {
+            self.go_on_untraced();
+        }
         match line.event {
             Event::Nothing => {
                 self.counts.understood +=
@@ -65,11 +71,17 @@ impl Replay {
                 self.doubts += 1;
                 return;
             }
-            Event::Call(name, _) | Event::Unfinished(name, _) | Event::Resumed(name, _)
+            Event::Call(name, _)
+            | Event::Unfinished(name, _)
+            | Event::Detached(name, _)
+            | Event::Resumed(name, _)
                 if does(name).is_none() =>
             {
                 self.counts.understood += 1;
-                self.heard(line.pid);
+                let tid = self.heard(line.pid);
+                if matches!(line.event, Event::Detached(..)) {
+                    self.detached.push(tid);
+                }
                 // In no class of strace's (strace(1), `-e trace`): every call was asked
                 // for, most likely, also those that this program did not make.
                 if matches!(name, b"futex" | b"rseq" | b"getrandom" | b"sched_yield") {
@@ -93,6 +105,10 @@ impl Replay {
         match line.event {
             Event::Call(name, rest) => self.call(tid, name, rest),
             Event::Unfinished(name, arguments) => self.begin(tid, name, arguments),
+            Event::Detached(name, arguments) => {
+                self.begin(tid, name, arguments);
+                self.detached.push(tid);
+            }
             Event::Resumed(name, rest) => self.resume(tid, name, rest),
             Event::Ended(status) => self.ended(tid, status),
             Event::Superseded(by) => self.superseded(tid, by),
@@ -144,11 +160,12 @@ impl Replay {
     }
 }
 
-/// What is before a message of strace's that interrupts a line: `-f` without
-/// `-o` tells of a new process in the midst of the call that makes it.
+/// What is before a message of strace's that interrupts a line: without `-o` it
+/// tells of a new process in the midst of the call that makes it, and that it lets
+/// go of one before it ends the line with `<detached ...>`.
 fn interrupted(text: &[u8]) -> Option<&[u8]> {
     let start = text.trim_ascii_end();
-    if !start.ends_with(b" attached") {
+    if !start.ends_with(b" attached") && !start.ends_with(b" detached") {
         return None;
     }
     let at = memchr::memmem::rfind(start, b"strace: Process ")?;

@@ -91,6 +91,8 @@ pub struct Replay {
     pub(super) apart: bool,
     /// Threads that have begun to make another, and may have done so.
     makers: BTreeSet<u32>,
+    /// Threads that strace let go of, in the last lines.
+    detached: Vec<u32>,
 }
 
 impl Replay {

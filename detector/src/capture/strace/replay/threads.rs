@@ -3,6 +3,7 @@
 use detector_common::EndKind;
 
 use crate::capture::strace::{
+    act::sockets_of,
     calls::{Does, does},
     descriptors::{Thread, What},
     replay::Replay,
@@ -22,16 +23,27 @@ impl Replay {
         self.counts.untraced += table.unheard.len() as u64;
         table.unheard.clear();
         table.blind = true;
-        let cookies: Vec<_> = table
-            .slots
-            .values()
-            .filter_map(|slot| match slot.what {
-                What::Socket(cookie) => Some(cookie),
-                What::File => None,
-            })
-            .collect();
-        for cookie in cookies {
+        for cookie in sockets_of(table) {
             self.lose(cookie);
+        }
+    }
+
+    /// The log goes on, and threads that strace let go of do so without it: what
+    /// they do with their sockets, and with those that others have too, is in no
+    /// line. Where the log ends there, nothing was missed.
+    pub(super) fn go_on_untraced(&mut self) {
+        for tid in std::mem::take(&mut self.detached) {
+            let Some(thread) = self.descriptors.threads.get(&tid) else {
+                continue;
+            };
+            let Some(table) = self.descriptors.tables.get_mut(&thread.table) else {
+                continue;
+            };
+            self.counts.untraced += 1;
+            table.blind = true;
+            for cookie in sockets_of(table) {
+                self.lose(cookie);
+            }
         }
     }
 
