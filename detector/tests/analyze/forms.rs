@@ -505,3 +505,25 @@ fn what_strace_let_go_of_may_have_sent_the_rest() {
     let analyzed = short(&format!("{write}{FORKED}{failed}{close}"));
     assert_eq!(analyzed.one(), ("premature-shutdown", Some(1000), Some(59)));
 }
+
+#[test]
+fn calls_on_no_descriptor_do_nothing() {
+    let lines = [
+        "close(-1) = -1 EBADF (Bad file descriptor)",
+        "close(-1 <unfinished ...>\n10 <... close resumed>) = -1 EBADF (Bad file descriptor)",
+        "write(-1, \"x\", 1) = -1 EBADF (Bad file descriptor)",
+        "dup2(-1, 7) = -1 EBADF (Bad file descriptor)",
+        "fcntl(-1, F_DUPFD_CLOEXEC, 0) = -1 EBADF (Bad file descriptor)",
+        "shutdown(-1, SHUT_WR) = -1 EBADF (Bad file descriptor)",
+    ]
+    .join("\n");
+    let analyzed = short(&lines);
+    assert_eq!(
+        (analyzed.findings.len(), analyzed.status),
+        (0, 0),
+        "{}",
+        analyzed.said
+    );
+    let analyzed = short(&format!("{lines}\nclose(7<socket:[9]>) = 0\n"));
+    assert_eq!(analyzed.one(), ("premature-close", Some(1000), Some(59)));
+}

@@ -37,6 +37,23 @@ fn descriptor(argument: &[u8]) -> Option<(i32, &[u8])> {
     Some((fd, annotation))
 }
 
+/// Whether the first argument is a descriptor, and nothing is done without.
+fn takes_descriptor(does: Does) -> bool {
+    matches!(
+        does,
+        Does::Send(..)
+            | Does::Receive(..)
+            | Does::Connect
+            | Does::Shutdown
+            | Does::Close
+            | Does::Dup
+            | Does::DupOver
+            | Does::Fcntl
+            | Does::SetOption
+            | Does::GetOption
+    )
+}
+
 /// Whether an annotation may be a socket's, at a glance.
 fn glance(annotation: &[u8]) -> bool {
     !matches!(annotation, [b'<', b'/' | b'p' | b'a', ..])
@@ -51,6 +68,10 @@ impl Replay {
             Does::Send(Data::Buffer | Data::Iovec, false) => self.counts.shows_writes = true,
             Does::Close => self.counts.shows_closes = true,
             _ => {}
+        }
+        // No descriptor, as shells close them: the call fails (EBADF).
+        if takes_descriptor(does) && rest.starts_with(b"-") {
+            return;
         }
         // Most of what is read and written are files.
         if let Does::Receive(_, false) | Does::Send(Data::Buffer | Data::Iovec, false) = does
