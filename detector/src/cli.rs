@@ -473,14 +473,9 @@ fn one_at_a_time(words: &[OsString]) -> String {
                 .iter()
                 .all(|(other, number)| other == stem && numbered(number)) =>
         {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-            let stem = if stem.chars().all(plain) {
-                stem
-            } else {
-                "FILE"
-            };
             format!(
-                "the files of strace -ff are judged as one: strace-log-merge {stem} | truncwatch analyze -"
+                "the files of strace -ff are judged as one: strace-log-merge {} | truncwatch analyze -",
+                analyze::quoted(stem)
             )
         }
         _ => "one file is judged at a time".to_owned(),

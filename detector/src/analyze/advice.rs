@@ -1,8 +1,11 @@
 //! What to run when a log shows too little.
 
+use std::borrow::Cow;
+
 use crate::{
     capture::strace::Counts,
     judge::{Tally, Unjudged},
+    report::{aside, note_wrapped},
 };
 
 /// Bytes of each call that hold the head of nearly every message.
@@ -12,10 +15,42 @@ const HEADS: u32 = 8192;
 /// the end of a chunked body.
 const BODIES: u32 = 1 << 20;
 
+/// What a log, or a recording, did not show, and what to do about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advice {
+    /// What it did not show, a sentence each.
+    pub reasons: Vec<String>,
+    /// What shows it, each a line for a shell.
+    pub commands: Vec<String>,
+}
+
+impl Advice {
+    /// Says it on standard error: the reasons in lines, a command on a line of its
+    /// own, so that it can be copied.
+    pub(super) fn say(&self) {
+        for reason in &self.reasons {
+            note_wrapped(reason);
+        }
+        if self.commands.is_empty() {
+            return;
+        }
+        note_wrapped(if self.commands.iter().any(|it| it.ends_with("-p PID")) {
+            "run instead (or with a command in place of -p PID):"
+        } else {
+            "run instead:"
+        });
+        for command in &self.commands {
+            aside(format_args!("  {command}"));
+        }
+    }
+
+    fn reason(&mut self, text: impl Into<String>) {
+        self.reasons.push(text.into());
+    }
+}
+
 fn command(bytes: u32) -> String {
-    format!(
-        "strace -f -tt -yy -s {bytes} -e trace=%net,%desc,%process -o trace.log -p PID (or a command in place of -p PID)"
-    )
+    format!("strace -f -tt -yy -s {bytes} -e trace=%net,%desc,%process -o trace.log -p PID")
 }
 
 fn counted(count: u64, one: &str, more: &str) -> String {
@@ -24,7 +59,10 @@ fn counted(count: u64, one: &str, more: &str) -> String {
 
 /// What to do without a log.
 pub(super) fn make_one() -> String {
-    format!("make one with: {}", command(HEADS))
+    format!(
+        "make one (with a command in place of -p PID, if it is to be started): {}",
+        command(HEADS)
+    )
 }
 
 /// Calls of which the log has no line, where messages seemed short for it.
@@ -42,63 +80,73 @@ impl Untraced {
     }
 }
 
+/// How a log was read.
+#[derive(Clone, Copy, Default)]
+pub(super) struct How<'a> {
+    /// The rest of it could not be read: what is to be said of that.
+    pub(super) cut: Option<&'a str>,
+    /// It is one file of several of strace -ff, whose names begin so.
+    pub(super) stem: Option<&'a str>,
+}
+
 /// What the log did not show, each with what to do about it.
-pub(super) fn advice(counts: &Counts, tally: &Tally, untraced: Untraced) -> Vec<String> {
-    let mut advice = Vec::new();
+pub(super) fn advice(counts: &Counts, tally: &Tally, untraced: Untraced, how: How<'_>) -> Advice {
+    let mut advice = Advice::default();
+    // Bytes of each call that strace has to show.
+    let mut again = None;
     let missed = |reasons: &[Unjudged]| reasons.iter().any(|reason| tally.missed(*reason) > 0);
-    if counts.unreadable > 0 {
-        advice.push(format!(
+    if let Some(cut) = how.cut {
+        advice.reason(cut);
+    }
+    // Where it was cut off counts as one.
+    let unreadable = counts.unreadable - u64::from(how.cut.is_some());
+    if unreadable > 0 {
+        advice.reason(format!(
             "{} could not be read, the first is line {}: what they may tell of was not judged; write the log with -o, so that nothing else is in it",
-            counted(counts.unreadable, "line", "lines"),
+            counted(unreadable, "line", "lines"),
             counts.first_unreadable
         ));
     }
     if counts.elided > 0 {
-        advice.push(
-            "the log says that lines were left out: sums over them prove nothing; analyze the log as strace wrote it".to_owned(),
-        );
+        advice.reason("the log says that lines were left out: sums over them prove nothing; analyze the log as strace wrote it");
     }
-    if counts.cut + counts.by_hand > 0 {
-        let ask = if missed(&[Unjudged::Chunked, Unjudged::Unaccounted]) {
-            Some(("the ends of messages", BODIES))
-        } else if missed(&[Unjudged::HeadCut, Unjudged::Malformed])
-            || (missed(&[Unjudged::NotObserved, Unjudged::MethodUnknown])
-                && !missed(&[Unjudged::Shared]))
-        {
-            Some(("the heads of messages", HEADS))
-        } else {
-            None
-        };
-        if let Some((what, bytes)) = ask {
-            advice.push(format!(
-                "the log shows too little of each call (-s) to tell {what}; run: {}",
-                command(bytes)
-            ));
-        }
+    if counts.cut + counts.by_hand > 0
+        && let Some((what, bytes)) = shown_too_little(&missed, untraced)
+    {
+        advice.reason(format!(
+            "the log shows too little of each call to tell {what}: strace has to show more (-s)"
+        ));
+        again = again.max(Some(bytes));
     }
     if counts.unknown_descriptors + counts.ambiguous > 0 {
-        advice.push(format!(
-            "the log does not tell which descriptors are sockets, or whose they are; run: {}",
-            command(HEADS)
-        ));
+        advice
+            .reason("the log does not tell which descriptors are sockets, or whose they are (-yy)");
+        again = again.max(Some(HEADS));
     }
     if missed(&[Unjudged::Shared]) {
-        advice.push(format!(
-            "processes or threads that the log does not tell of may have held sockets that were closed; trace from the start of the process, with %process; run: {}",
-            command(HEADS)
-        ));
+        advice.reason("processes or threads that the log does not tell of may have held sockets that were closed: trace from the start of the process, with %process");
+        again = again.max(Some(HEADS));
     }
-    if counts.untraced > 0 {
-        advice.push(format!(
-            "{} not traced, or in other files of strace -ff (join them with strace-log-merge): what they sent is not known; run: {}",
-            counted(counts.untraced, "thread was", "threads were"),
-            command(HEADS)
-        ));
+    match (counts.untraced, how.stem) {
+        (0, _) => {}
+        (_, Some(stem)) => {
+            advice.reason("this file of strace -ff shows one thread, and others may have sent on its connections: judge all of its files as one (made with -tt)");
+            advice.commands.push(format!(
+                "strace-log-merge {} | truncwatch analyze -",
+                quoted(stem)
+            ));
+        }
+        (count, None) => {
+            advice.reason(format!(
+                "{} not traced (-f), or no longer: what they sent is not known",
+                counted(count, "thread was", "threads were"),
+            ));
+            again = again.max(Some(HEADS));
+        }
     }
     if counts.unseen_calls > 0 {
-        advice.push(
-            "the log has io_uring or asynchronous calls, whose bytes strace does not see; watch with: sudo truncwatch --pid PID".to_owned(),
-        );
+        advice.reason("the log has io_uring or asynchronous calls, whose bytes strace does not see, and a watch does");
+        advice.commands.push("sudo truncwatch --pid PID".to_owned());
     }
     let calls = match untraced {
         Untraced {
@@ -111,15 +159,115 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, untraced: Untraced) -> Vec<
         Untraced { .. } => None,
     };
     if let Some(calls) = calls {
-        advice.push(format!(
-            "the log has no line of {calls}; run: {}",
-            command(HEADS)
-        ));
+        advice.reason(format!("the log has no line of {calls} (-e trace=)"));
+        again = again.max(Some(HEADS));
     }
     if counts.interrupted > 0 {
-        advice.push(
-            "sends were in progress when their process or the log ended: how much of them was accepted is not known".to_owned(),
-        );
+        advice.reason("sends were in progress when their process or the log ended: how much of them was accepted is not known");
+    }
+    if let Some(bytes) = again {
+        advice.commands.insert(0, command(bytes));
     }
     advice
+}
+
+/// What the log showed too few bytes of each call for, and how many show it.
+fn shown_too_little(
+    missed: &impl Fn(&[Unjudged]) -> bool,
+    untraced: Untraced,
+) -> Option<(&'static str, u32)> {
+    let heads = ("the heads of messages", HEADS);
+    if missed(&[Unjudged::HeadCut]) {
+        return Some(heads);
+    }
+    // Where calls are missing, the rest follows from that.
+    if untraced.writes {
+        return None;
+    }
+    if missed(&[Unjudged::Chunked, Unjudged::Unaccounted]) {
+        return Some(("the ends of messages", BODIES));
+    }
+    let heads_only = missed(&[Unjudged::Malformed])
+        || (missed(&[Unjudged::NotObserved, Unjudged::MethodUnknown])
+            && !missed(&[Unjudged::Shared]));
+    heads_only.then_some(heads)
+}
+
+/// A path as a shell takes it.
+pub(crate) fn quoted(path: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if !path.is_empty() && path.chars().all(plain) {
+        path.into()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''")).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACED: Untraced = Untraced {
+        writes: false,
+        closes: false,
+    };
+
+    fn tally(reasons: &[Unjudged]) -> Tally {
+        let mut tally = Tally::default();
+        for reason in reasons {
+            tally.miss(*reason);
+        }
+        tally
+    }
+
+    #[test]
+    fn commands_fit_80_columns() {
+        for bytes in [HEADS, BODIES] {
+            assert!(command(bytes).len() + 2 <= 80);
+        }
+    }
+
+    #[test]
+    fn the_advice_fits_the_reason() {
+        let cut = Counts {
+            cut: 1,
+            ..Counts::default()
+        };
+        let asked = |counts: &Counts, missed: &[Unjudged], untraced| {
+            advice(counts, &tally(missed), untraced, How::default())
+        };
+        // A command for all of them, with as many bytes as the most needs.
+        let heads = asked(&cut, &[Unjudged::HeadCut], TRACED);
+        assert_eq!(heads.commands, [command(HEADS)]);
+        assert!(heads.reasons.concat().contains("heads of messages"));
+        let several = asked(&Counts { untraced: 2, ..cut }, &[Unjudged::Chunked], TRACED);
+        assert_eq!(several.reasons.len(), 2);
+        assert_eq!(several.commands, [command(BODIES)]);
+        // Calls that were not traced are no matter of bytes.
+        let untraced = Untraced {
+            writes: true,
+            ..TRACED
+        };
+        let calls = asked(&cut, &[Unjudged::Unaccounted], untraced);
+        assert_eq!(calls.commands, [command(HEADS)]);
+        assert!(!calls.reasons.concat().contains("-s"), "{calls:?}");
+        assert_eq!(asked(&cut, &[], TRACED), Advice::default());
+    }
+
+    #[test]
+    fn the_files_of_several_threads_are_joined() {
+        let counts = Counts {
+            untraced: 1,
+            ..Counts::default()
+        };
+        let how = How {
+            stem: Some("my traces/ff"),
+            ..How::default()
+        };
+        assert_eq!(
+            advice(&counts, &Tally::default(), TRACED, how).commands,
+            ["strace-log-merge 'my traces/ff' | truncwatch analyze -"]
+        );
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
 }

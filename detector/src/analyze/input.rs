@@ -21,7 +21,12 @@ pub(super) struct Input {
     pub(super) name: String,
     size: Option<u64>,
     read: Rc<Cell<u64>>,
+    gzip: bool,
 }
+
+/// Bytes that are unpacked at a time: where packed data is damaged, what was
+/// unpacked of a piece is lost with it.
+const PIECE: usize = 1 << 14;
 
 /// How other programs' compressed files begin.
 const COMPRESSED: [(&[u8], &str); 4] = [
@@ -88,6 +93,7 @@ impl Input {
             name,
             size,
             read,
+            gzip,
         })
     }
 
@@ -118,7 +124,33 @@ impl Input {
 
 impl Read for Input {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let most = room.len().min(if self.gzip { PIECE } else { usize::MAX });
+        let room = room.get_mut(..most).unwrap_or_default();
         self.reader.read(room)
+    }
+}
+
+/// Why the rest of a log, or all of it, could not be read; `lines` are those that
+/// could.
+pub(super) fn unread(name: &str, error: &io::Error, lines: Option<u64>) -> String {
+    let (place, judged) = match lines {
+        None | Some(0) => (String::new(), ""),
+        Some(lines) => (
+            format!(" behind line {lines}"),
+            "; what comes before was judged",
+        ),
+    };
+    // Errors of the system have a number, those of the unpacking have none.
+    if error.raw_os_error().is_some() {
+        return format!("{name} cannot be read{place} ({error}){judged}");
+    }
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            format!("{name} is packed by gzip and cut off{place}{judged}: get the whole file")
+        }
+        _ => format!(
+            "{name} is packed by gzip and damaged{place} ({error}){judged}: see gzip -t, and get it again"
+        ),
     }
 }
 

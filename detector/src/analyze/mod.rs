@@ -25,8 +25,14 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 
-pub use self::options::Options;
-use self::{advice::Untraced, input::Input, joined::Joined, recorded::Recorded};
+pub(crate) use self::advice::quoted;
+pub use self::{advice::Advice, options::Options};
+use self::{
+    advice::{How, Untraced},
+    input::Input,
+    joined::Joined,
+    recorded::Recorded,
+};
 use crate::{
     capture::strace::{Counts, Lines, Meaning, Replay, Step},
     cli::ColorChoice,
@@ -68,9 +74,7 @@ pub fn run(options: &Options) -> Result<Summary> {
     // A file is as wide as it likes.
     let columns = columns(io::stdout()).filter(|_| options.output.is_none());
     let (summary, advice) = judge(options, &name, input, out, columns, advance)?;
-    for line in advice {
-        eprintln!("truncwatch: {line}");
-    }
+    advice.say();
     Ok(summary)
 }
 
@@ -89,15 +93,19 @@ pub fn judge<'a>(
     out: Box<dyn Write + 'a>,
     columns: Option<u16>,
     advance: impl Fn(bool),
-) -> Result<(Summary, Vec<String>)> {
+) -> Result<(Summary, Advice)> {
     let printer = Printer::new(out, options.format(), color(options), columns);
     let mut start = Vec::new();
     let begun = input
         .by_ref()
         .take(MAGIC.len() as u64)
         .read_to_end(&mut start);
+    // Nothing that could be judged.
+    if let Err(error) = begun {
+        bail!(input::unread(name, &error, None));
+    }
     let input = io::Cursor::new(start.clone()).chain(input);
-    if begun.is_ok() && start == MAGIC {
+    if start == MAGIC {
         let judged = Recorded::new(options, printer).judge(name, input, &advance);
         advance(true);
         return judged;
@@ -112,15 +120,18 @@ pub fn judge<'a>(
         held: Vec::new(),
         let_go: 0,
         shown: (false, false),
+        cut: None,
+        stem: None,
         closed: false,
     };
     // strace -ff adds a thread's number to the name.
-    let thread = options
-        .log
-        .extension()
-        .is_some_and(|extension| extension.as_encoded_bytes().iter().all(u8::is_ascii_digit));
-    if thread {
+    let path = options.log.to_str().unwrap_or_default();
+    if let Some((stem, number)) = path.rsplit_once('.')
+        && !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+    {
         analysis.replay.is_one_of_several();
+        analysis.stem = Some(stem);
     }
     let read = analysis.read(name, input, &advance);
     advance(true);
@@ -154,6 +165,10 @@ struct Analysis<'a> {
     let_go: u64,
     /// Whether the log had shown writes and closes when they were looked through.
     shown: (bool, bool),
+    /// What is to be said of the rest, where the log could not be read to its end.
+    cut: Option<String>,
+    /// How the names of the files of strace -ff begin, if it is one of those.
+    stem: Option<&'a str>,
     /// Nobody reads the report any more.
     closed: bool,
 }
@@ -168,12 +183,13 @@ impl Analysis<'_> {
             let line = match lines.next_line() {
                 Ok(Some(line)) => line,
                 Ok(None) => break,
-                // A compressed log that was cut off is a log all the same.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                // What was read of it is a log all the same.
+                Err(error) => {
+                    let lines = self.replay.counts().lines;
+                    self.cut = Some(input::unread(name, &error, Some(lines)));
                     self.replay.torn();
                     break;
                 }
-                Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
             };
             self.replay.line(line);
             if self.replay.has_steps() {
@@ -193,6 +209,11 @@ impl Analysis<'_> {
         let counts = self.replay.counts();
         if counts.lines == 0 {
             bail!("{name} is empty; {}", advice::make_one());
+        }
+        if counts.understood == 0
+            && let Some(cut) = &self.cut
+        {
+            bail!("{cut}");
         }
         if counts.understood == 0 && !self.closed {
             let read = match counts.lines {
@@ -287,7 +308,7 @@ impl Analysis<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(Summary, Vec<String>)> {
+    fn finish(mut self) -> Result<(Summary, Advice)> {
         let open = self.replay.finish();
         self.steps()?;
         self.joined.finish(|seen| self.judge.take(seen.record));
@@ -304,7 +325,11 @@ impl Analysis<'_> {
             writes: held().any(|it| it.writes),
             closes: held().any(|it| it.closes),
         };
-        let advice = advice::advice(counts, self.judge.tally(), untraced);
+        let how = How {
+            cut: self.cut.as_deref(),
+            stem: self.stem,
+        };
+        let advice = advice::advice(counts, self.judge.tally(), untraced, how);
         Ok((self.summary, advice))
     }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use detector_common::Stat;
 use jiff::Timestamp;
 
-use super::Options;
+use super::{Advice, Options};
 use crate::{
     judge::{Cause, Finding, Judge},
     recording::{About, Frame, Input, Program, Reader, Told, ToldKey, Totals},
@@ -32,6 +32,8 @@ pub(super) struct Recorded<'a> {
     summary: Summary,
     missed: u64,
     finished: bool,
+    /// The latest time that was read of, `CLOCK_MONOTONIC` nanoseconds.
+    latest_ns: u64,
     totals: Option<Totals>,
     /// Nobody reads the report any more.
     closed: bool,
@@ -49,34 +51,48 @@ impl<'a> Recorded<'a> {
             summary: Summary::default(),
             missed: 0,
             finished: false,
+            latest_ns: 0,
             totals: None,
             closed: false,
         }
     }
 
-    /// Reads it to its end, and prints; gives also what was wrong with it.
+    /// Reads it to its end, or as far as it can be read, and prints; gives also
+    /// what was wrong with it.
     pub(super) fn judge(
         mut self,
         name: &str,
         input: impl Read,
         advance: &impl Fn(bool),
-    ) -> Result<(Summary, Vec<String>)> {
-        let cannot = || format!("cannot read {name}");
-        let mut reader = Reader::new(input).with_context(cannot)?;
-        while let Some(frame) = reader.next_frame().with_context(cannot)? {
-            self.frame(frame)?;
+    ) -> Result<(Summary, Advice)> {
+        let mut reader = Reader::new(input).with_context(|| format!("cannot read {name}"))?;
+        let damage = loop {
+            match reader.next_frame() {
+                Ok(Some(frame)) => self.frame(frame)?,
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
             advance(false);
             if self.closed {
-                break;
+                break None;
             }
-        }
-        let mut advice = Vec::new();
-        let cut = !self.closed && (self.totals.is_none() || reader.torn() > 0);
-        if cut {
-            advice.push(format!(
-                "{name} ends before the watch did, with {} bytes that are no whole frame: what came later was not judged",
-                reader.torn()
-            ));
+        };
+        let mut advice = Advice::default();
+        let cut = !self.closed && (damage.is_some() || self.totals.is_none());
+        let seconds = self.covered();
+        match &damage {
+            _ if !cut => {}
+            Some(error) => advice.reasons.push(format!(
+                "{name}: {error}; the first {seconds:.1} s of the watch were read and judged, what came later was not"
+            )),
+            None => advice.reasons.push(format!(
+                "{name} ends before the watch did{}: its first {seconds:.1} s were read and judged, what came later is missing",
+                match reader.torn() {
+                    0 => String::new(),
+                    1 => ", with 1 byte that is no whole frame".to_owned(),
+                    torn => format!(", with {torn} bytes that are no whole frame"),
+                }
+            )),
         }
         if !self.finished {
             self.judge.finish([]);
@@ -93,11 +109,17 @@ impl<'a> Recorded<'a> {
         Ok((self.summary, advice))
     }
 
+    /// Seconds of the watch that were read.
+    fn covered(&self) -> f64 {
+        Duration::from_nanos(self.latest_ns.saturating_sub(self.about.monotonic_ns)).as_secs_f64()
+    }
+
     fn frame(&mut self, frame: Frame) -> Result<()> {
         match frame {
             Frame::About(about) => self.about = about,
             Frame::Input(input) => {
                 self.finished |= matches!(input, Input::Finish(_));
+                self.latest_ns = self.latest_ns.max(input.time_ns());
                 input.give(&mut self.judge);
                 // What is told to the kernel side is in the recording.
                 self.judge.take_hints().clear();
@@ -203,6 +225,7 @@ impl<'a> Recorded<'a> {
     }
 
     fn summarize(&mut self, cut: bool) {
+        let seconds = self.covered();
         let totals = self.totals.take().unwrap_or_default();
         let kernel: BTreeMap<_, _> = Stat::ALL
             .iter()
@@ -211,8 +234,147 @@ impl<'a> Recorded<'a> {
         let summary = &mut self.summary;
         summary.take(self.judge.tally(), &kernel);
         summary.seconds = totals.seconds;
+        summary.not_seen = totals.not_seen;
         summary.events_lost += totals.missed;
+        if cut {
+            summary.seconds = seconds;
+            summary.cut = true;
+        }
         summary.incomplete |= cut || totals.missed > 0 || totals.unknown_records > 0;
         summary.command_status = totals.command_status;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::RefCell,
+        io::{Cursor, Write},
+        rc::Rc,
+    };
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        analyze::judge,
+        judge::wire::short_response,
+        recording::{Feed, Writer},
+    };
+
+    #[derive(Clone, Default)]
+    struct Bytes(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Bytes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A recording of a watch that found a message cut short, and how long it is
+    /// without its end.
+    fn recording() -> (Vec<u8>, usize) {
+        let bytes = Bytes::default();
+        let about = About {
+            begun: "2026-11-25T00:00:00Z".to_owned(),
+            ..About::default()
+        };
+        let writer = Writer::new(Box::new(bytes.clone()), about).expect("written");
+        let mut feed = Feed::new(Some(writer));
+        for record in short_response() {
+            feed.take(record);
+        }
+        feed.finish([]);
+        let writer = feed.writer().expect("there");
+        writer.report(0);
+        let without_end = bytes.0.borrow().len();
+        writer.frame(&Frame::Totals(Totals {
+            seconds: 9.5,
+            kernel: BTreeMap::from([("connections".to_owned(), 1)]),
+            not_seen: vec!["a thing".to_owned()],
+            ..Totals::default()
+        }));
+        writer.flush().expect("written");
+        (bytes.0.take(), without_end)
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// The summary, what is said of the recording, and what is printed.
+    fn judged(recording: Vec<u8>) -> (Summary, Vec<String>, String) {
+        let line = Line::try_parse_from(["analyze", "watch.rec"]).expect("options");
+        let mut out = Vec::new();
+        let recording = Cursor::new(recording);
+        let (summary, advice) = judge(
+            &line.options,
+            "watch.rec",
+            recording,
+            Box::new(&mut out),
+            None,
+            |_| {},
+        )
+        .expect("judged");
+        let out = String::from_utf8(out).expect("text");
+        (summary, advice.reasons, out)
+    }
+
+    #[test]
+    fn a_whole_one_gives_what_the_watch_gave() {
+        let (summary, said, out) = judged(recording().0);
+        assert_eq!(said, [""; 0]);
+        assert_eq!((summary.exit_status(), summary.connections), (1, 1));
+        assert_eq!(summary.not_seen, ["a thing"]);
+        assert!(
+            out.contains("watched 9.5 s: 1 connection, 1 message judged"),
+            "{out}"
+        );
+    }
+
+    #[test]
+    fn one_that_was_cut_off_says_what_was_read() {
+        let (whole, without_end) = recording();
+        for length in [without_end, without_end + 3, whole.len() - 1] {
+            let (summary, said, out) = judged(whole[..length].to_vec());
+            assert!(summary.cut && summary.incomplete);
+            // What was found before is told.
+            assert_eq!((summary.exit_status(), summary.findings.len()), (1, 1));
+            assert!(out.contains("premature-shutdown"), "{out}");
+            assert!(
+                out.contains(
+                    "read the first 0.0 s of a watch: connections not known, 1 message judged"
+                ),
+                "{out}"
+            );
+            assert!(
+                said.concat()
+                    .contains("watch.rec ends before the watch did"),
+                "{said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_that_is_damaged_is_judged_up_to_there() {
+        let (whole, without_end) = recording();
+        // The kind of the last frame, and its length.
+        for (at, byte) in [(without_end + 4, 99), (without_end + 3, 0xff)] {
+            let mut damaged = whole.clone();
+            damaged[at] = byte;
+            let (summary, said, out) = judged(damaged);
+            assert!(summary.cut && summary.incomplete);
+            assert_eq!((summary.exit_status(), summary.findings.len()), (1, 1));
+            assert!(out.contains("events lost   not known"), "{out}");
+            let place = format!("damaged at byte {without_end}");
+            assert!(said.concat().contains(&place), "{said:?}");
+        }
     }
 }

@@ -35,7 +35,7 @@ mod histories;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

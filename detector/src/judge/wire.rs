@@ -366,6 +366,17 @@ impl Wire {
     }
 }
 
+/// The records of a response of which 300 of 1,000 bytes were sent.
+pub(crate) fn short_response() -> Vec<Record> {
+    let mut wire = Wire::new();
+    wire.hold = true;
+    wire.receive(b"GET /a HTTP/1.1\r\n\r\n")
+        .send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", 300)
+        .shutdown()
+        .close();
+    wire.held
+}
+
 /// The byte behind the empty line that ends a head.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
     (0..bytes.len()).find_map(|at| match bytes.get(at..)? {

@@ -171,6 +171,9 @@ pub struct Totals {
     pub unknown_records: u64,
     /// [`crate::report::Summary::command_status`].
     pub command_status: Option<i32>,
+    /// [`crate::report::Summary::not_seen`].
+    #[serde(default)]
+    pub not_seen: Vec<String>,
 }
 
 /// Bytes that are no frame of this version.

@@ -22,6 +22,16 @@ pub enum Input {
 }
 
 impl Input {
+    /// When it was, `CLOCK_MONOTONIC` nanoseconds; 0 where it does not tell.
+    #[must_use]
+    pub fn time_ns(&self) -> u64 {
+        match self {
+            Self::Take(record) => record.header().time_ns,
+            Self::Note(_, _, now_ns) | Self::Stall(_, _, now_ns) => *now_ns,
+            Self::Settle(..) | Self::Release(..) | Self::Finish(_) => 0,
+        }
+    }
+
     /// Gives it to a judge.
     pub fn give(self, judge: &mut Judge) {
         match self {

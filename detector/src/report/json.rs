@@ -192,10 +192,11 @@ struct SummaryObject<'a> {
     /// `"summary"`.
     r#type: &'static str,
     schema: u32,
-    /// Length of the watch, or of what the log covers.
+    /// Length of the watch, or of what the log or the recording covers.
     seconds: f64,
-    /// Connections that moved bytes.
-    connections: u64,
+    /// Connections that moved bytes; null of a recording of which the end is
+    /// missing, as `events_lost`.
+    connections: Option<u64>,
     /// Messages proved whole or cut short.
     messages_judged: u64,
     /// Findings by cause, as reported.
@@ -206,7 +207,7 @@ struct SummaryObject<'a> {
     unjudged: &'a BTreeMap<&'static str, u64>,
     /// Records that found the ring buffer full; lines of a log that could not
     /// be read or were left out.
-    events_lost: u64,
+    events_lost: Option<u64>,
     /// What this kernel does not show, in words, because it lacks a hook or a
     /// field.
     not_seen: &'a [String],
@@ -310,12 +311,12 @@ pub fn summary(summary: &Summary) -> io::Result<String> {
         r#type: "summary",
         schema: SCHEMA,
         seconds: (summary.seconds * 1000.0).round() / 1000.0,
-        connections: summary.connections,
+        connections: (!summary.cut).then_some(summary.connections),
         messages_judged: summary.messages_judged,
         findings: &summary.findings,
         peer_endings: summary.peer_endings,
         unjudged: &summary.unjudged,
-        events_lost: summary.events_lost,
+        events_lost: (!summary.cut).then_some(summary.events_lost),
         not_seen: &summary.not_seen,
         log: summary.log.as_ref(),
         command_status: summary.command_status,

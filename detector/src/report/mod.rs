@@ -11,6 +11,7 @@ mod status;
 mod summary;
 mod table;
 mod when;
+mod words;
 
 use std::{
     fmt,
@@ -127,6 +128,19 @@ impl<'a> Printer<'a> {
 /// where nobody reads it any more, nothing is lost and nothing goes wrong.
 pub fn note(text: fmt::Arguments<'_>) {
     let written = writeln!(io::stderr(), "truncwatch: {text}");
+    drop(written);
+}
+
+/// The same of something long: on a terminal, in lines of whole words.
+pub(crate) fn note_wrapped(text: &str) {
+    for line in words::wrapped(&format!("truncwatch: {text}"), columns(io::stderr())) {
+        aside(format_args!("{line}"));
+    }
+}
+
+/// A line on standard error that is said with a note, as it is.
+pub(crate) fn aside(text: fmt::Arguments<'_>) {
+    let written = writeln!(io::stderr(), "{text}");
     drop(written);
 }
 

@@ -170,12 +170,26 @@ fn summary() -> Summary {
         not_seen: Vec::new(),
         log: None,
         incomplete: false,
+        cut: false,
     }
 }
 
 #[test]
 fn a_summary() {
     insta::assert_snapshot!(summary());
+}
+
+/// Of a recording that ends before its watch did.
+#[test]
+fn a_summary_of_what_was_cut_off() -> std::io::Result<()> {
+    let cut = Summary {
+        cut: true,
+        connections: 0,
+        command_status: None,
+        ..summary()
+    };
+    insta::assert_snapshot!(format!("{cut}{}", summary_json(&cut)?));
+    Ok(())
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::table::cut_in_the_middle;
+use super::{table::cut_in_the_middle, words::wrapped};
 use crate::stack::{Frame, Stack};
 
 /// Frames that are shown.
@@ -39,7 +39,7 @@ pub(super) fn lines(stack: &Stack, columns: Option<u16>) -> Vec<String> {
         } else {
             "stack incomplete"
         };
-        lines.extend(in_words(&format!("  {what}: {why}"), room));
+        lines.extend(wrapped(&format!("  {what}: {why}"), columns));
     }
     lines
 }
@@ -67,24 +67,6 @@ fn fitted(start: &str, frame: &Frame, room: Option<usize>) -> Vec<String> {
         .zip([start, &indent])
         .map(|(text, start)| format!("{start}{}", cut_in_the_middle(text, left)))
         .collect()
-}
-
-/// A sentence in lines, the later ones indented.
-fn in_words(text: &str, room: Option<usize>) -> Vec<String> {
-    let Some(room) = room else {
-        return vec![text.to_owned()];
-    };
-    let mut lines = vec![String::from(" ")];
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(format!("    {word}")),
-        }
-    }
-    lines
 }
 
 /// A frame's function, and where it is.

@@ -47,6 +47,9 @@ pub struct Summary {
     pub command_status: Option<i32>,
     /// Something that should have been seen was not: losses, full maps.
     pub incomplete: bool,
+    /// A recording of which the end is missing, and with it what the kernel side
+    /// had counted: connections and losses are not known.
+    pub cut: bool,
 }
 
 impl Summary {
@@ -118,12 +121,17 @@ impl fmt::Display for Summary {
         };
         match &self.log {
             Some(log) => write!(f, "read {} lines", grouped(log.lines))?,
+            None if self.cut => write!(f, "read the first {:.1} s of a watch", self.seconds)?,
             None => write!(f, "watched {:.1} s", self.seconds)?,
         }
+        let connections = if self.cut {
+            "connections not known".to_owned()
+        } else {
+            several(self.connections, "connection")
+        };
         writeln!(
             f,
-            ": {}, {} judged",
-            several(self.connections, "connection"),
+            ": {connections}, {} judged",
             several(self.messages_judged, "message")
         )?;
         writeln!(f, "  findings      {}", or_none(named(&self.findings)))?;
@@ -142,7 +150,11 @@ impl fmt::Display for Summary {
         } else {
             "events lost"
         };
-        writeln!(f, "  {lost}   {}", grouped(self.events_lost))?;
+        if self.cut {
+            writeln!(f, "  {lost}   not known, and all that came later")?;
+        } else {
+            writeln!(f, "  {lost}   {}", grouped(self.events_lost))?;
+        }
         for what in &self.not_seen {
             writeln!(f, "  not seen      {what}")?;
         }

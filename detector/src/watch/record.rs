@@ -113,6 +113,7 @@ impl Watch<'_> {
             missed,
             unknown_records: self.engine.unknown_records,
             command_status: self.summary.command_status,
+            not_seen: self.summary.not_seen.clone(),
         };
         if let Some(writer) = self.engine.judge.writer() {
             writer.frame(&Frame::Totals(totals));

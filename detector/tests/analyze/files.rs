@@ -64,20 +64,68 @@ fn the_published_form_is_judged_as_far_as_it_goes() {
 
 #[test]
 fn gzip_is_unpacked_and_a_packed_log_may_be_cut_off() {
-    let packed = |length: Option<usize>| {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packer
-            .write_all(text("hyper-1.8.1-bad-sendto.log").as_bytes())
-            .expect("packed");
-        let mut bytes = packer.finish().expect("packed");
-        bytes.truncate(length.unwrap_or(bytes.len()));
-        bytes
-    };
-    assert_eq!(log(packed(None)).one(), SENDTO);
-    let length = packed(None).len();
-    let cut = log(packed(Some(length - 20)));
+    let whole = packed(&text("hyper-1.8.1-bad-sendto.log"));
+    assert_eq!(log(&whole).one(), SENDTO);
+    let cut = log(&whole[..whole.len() - 20]);
     assert!(cut.status == 3 || cut.status == 1, "{}", cut.said);
     assert_eq!(cut.unjudged("unreadable-lines"), 1);
+    assert!(cut.said.contains("cut off behind line"), "{}", cut.said);
+    assert_eq!(cut.said.lines().count(), 1, "{}", cut.said);
+    // So short that there is nothing in it.
+    let nothing = log(&whole[..12]);
+    assert_eq!(nothing.status, 2, "{}", nothing.said);
+    assert!(
+        nothing.said.contains("cut off: get the whole file"),
+        "{}",
+        nothing.said
+    );
+}
+
+fn packed(text: &str) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(text.as_bytes()).expect("packed");
+    packer.finish().expect("packed")
+}
+
+#[test]
+fn a_packed_log_that_is_damaged_is_judged_up_to_there() {
+    let other: String = (0..40_000)
+        .map(|at| {
+            format!(
+                "7599  00:46:08.{at:06} getpid() = {}\n",
+                at * 7919 % 100_003
+            )
+        })
+        .collect();
+    let whole = packed(&(text("hyper-1.8.1-bad-sendto.log") + &other));
+    // Within it, and in the checksum at its end.
+    for at in [whole.len() / 2, whole.len() - 6] {
+        let mut damaged = whole.clone();
+        damaged[at..at + 4].copy_from_slice(&[0xff, 0, 0xff, 0]);
+        let judged = log(damaged);
+        assert_eq!(
+            (judged.one(), judged.status),
+            (SENDTO, 1),
+            "{}",
+            judged.said
+        );
+        assert!(judged.unjudged("unreadable-lines") > 0);
+        assert!(
+            judged.said.contains("damaged behind line"),
+            "{}",
+            judged.said
+        );
+    }
+    let mut nothing = whole;
+    nothing[10..].fill(0xff);
+    let refused = log(nothing);
+    assert_eq!(refused.status, 2);
+    assert!(
+        refused.said.contains("packed by gzip and damaged"),
+        "{}",
+        refused.said
+    );
+    assert_eq!(refused.said.lines().count(), 1);
 }
 
 #[test]
@@ -157,7 +205,12 @@ fn a_file_of_one_thread_of_several_is_not_judged() {
     fs::write(&log, &one).expect("written");
     let apart = file(&log);
     assert_eq!((apart.findings.len(), apart.status), (0, 3));
-    assert!(apart.said.contains("strace-log-merge"), "{}", apart.said);
+    let (stem, _) = log
+        .to_str()
+        .and_then(|it| it.rsplit_once('.'))
+        .expect("a path");
+    let command = format!("\n  strace-log-merge {stem} | truncwatch analyze -\n");
+    assert!(apart.said.ends_with(&command), "{}", apart.said);
     assert_eq!(crate::program::log(one).status, 1);
 }
 

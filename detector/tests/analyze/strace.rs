@@ -234,8 +234,10 @@ fn a_log_that_shows_too_little_says_what_to_run() {
         "{:?}",
         analyzed.findings
     );
+    // On a line of its own, to be copied.
+    let command = analyzed.said.lines().last().expect("advice");
     assert!(
-        analyzed.said.contains("strace -f -tt -yy -s "),
+        command.starts_with("  strace -f -tt -yy -s ") && command.ends_with("-p PID"),
         "{}",
         analyzed.said
     );
