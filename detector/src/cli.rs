@@ -293,6 +293,10 @@ pub struct RecordOptions {
     /// What to watch.
     #[command(flatten)]
     pub watching: Watching,
+
+    /// Replace the file if it is there; without, that is refused
+    #[arg(long)]
+    pub force: bool,
 }
 
 const RECORD_NOTES: &str = "\

@@ -17,7 +17,6 @@ mod recorded;
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, IsTerminal as _, Read, Write},
     time::Duration,
 };
@@ -38,7 +37,7 @@ use crate::{
     cli::ColorChoice,
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
-    report::{Format, LogSummary, Printer, Reported, Summary, When, columns},
+    report::{Format, LogSummary, Printer, Reported, Summary, When, columns, create_file},
     stack::Stack,
 };
 
@@ -58,10 +57,7 @@ pub fn run(options: &Options) -> Result<Summary> {
     let input = Input::open(&options.log)?;
     let (name, progress, read) = (input.name.clone(), input.progress(), input.bytes_read());
     let out: Box<dyn Write> = match &options.output {
-        Some(path) => Box::new(
-            File::create(path)
-                .with_context(|| format!("cannot write the report to {}", path.display()))?,
-        ),
+        Some(path) => Box::new(create_file(path, Some(&options.log))?),
         None => Box::new(io::stdout()),
     };
     let advance = |over: bool| {

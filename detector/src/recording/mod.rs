@@ -32,9 +32,11 @@
 //! | `writer.rs` | writes a recording |
 //! | `feed.rs`   | the judge of a watch, which may be recorded |
 //! | `reader.rs` | reads a recording |
+//! | `file.rs`   | the file that one is written to |
 
 mod blank;
 mod feed;
+mod file;
 mod frame;
 mod input;
 mod reader;
@@ -42,6 +44,7 @@ mod writer;
 
 pub use self::{
     feed::Feed,
+    file::{FileError, RecordingFile, is_recording},
     frame::{About, Frame, FrameError, Program, Told, ToldFrame, ToldKey, Totals},
     input::Input,
     reader::{ReadError, Reader},

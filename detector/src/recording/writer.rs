@@ -24,7 +24,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins a recording.
+    /// Begins a recording; the first [`Self::flush`] passes it on.
     ///
     /// # Errors
     ///
@@ -40,7 +40,6 @@ impl Writer {
         writer.out.write_all(&MAGIC)?;
         writer.out.write_all(&VERSION.to_le_bytes())?;
         writer.frame(&Frame::About(about));
-        writer.flush()?;
         Ok(writer)
     }
 

@@ -3,6 +3,7 @@
 
 pub mod doctor;
 mod errno;
+mod file;
 mod json;
 #[cfg(test)]
 pub(crate) mod snapshots;
@@ -19,7 +20,7 @@ use std::{
     os::fd::AsFd,
 };
 
-pub(crate) use self::{json::ending_call, summary::several};
+pub(crate) use self::{file::create as create_file, json::ending_call, summary::several};
 pub use self::{
     json::{SCHEMA, finding as finding_json, held_back as held_back_json, summary as summary_json},
     status::{Counts, Status},

@@ -28,12 +28,11 @@ mod start;
 mod words;
 
 use std::{
-    fs::File,
     io::{self, Write},
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 
 pub use self::record::record;
@@ -44,7 +43,7 @@ use crate::{
     cli::{ColorChoice, Watching},
     command::{Prepared, Running},
     recording::Feed,
-    report::{Format, Printer, Status, Summary, columns},
+    report::{Format, Printer, Status, Summary, columns, create_file},
 };
 
 /// Watches until a signal, the end of the processes, or a limit.
@@ -60,10 +59,7 @@ pub fn run(cli: &Watching) -> Result<Summary> {
     let command = Prepared::new(&cli.command)?;
     let filter = filter(cli)?;
     let out: Box<dyn Write> = match &cli.output {
-        Some(path) => Box::new(
-            File::create(path)
-                .with_context(|| format!("cannot write the report to {}", path.display()))?,
-        ),
+        Some(path) => Box::new(create_file(path, None)?),
         None => Box::new(io::stdout()),
     };
     // A file is as wide as it likes.

@@ -2,9 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
     io::{self, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt as _,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,10 +10,10 @@ use jiff::Timestamp;
 
 use super::{Engine, Watch, filter, monotonic_ns, process, watch};
 use crate::{
-    cli::Watching,
+    cli::RecordOptions,
     command::Prepared,
     judge::Finding,
-    recording::{About, Feed, Frame, Program, Totals, Writer},
+    recording::{About, Feed, Frame, Program, RecordingFile, Totals, Writer},
     report::{Format, Printer, Summary, note},
 };
 
@@ -25,7 +23,8 @@ use crate::{
 /// # Errors
 ///
 /// As [`super::run`], and if the recording cannot be written.
-pub fn record(cli: &Watching) -> Result<Summary> {
+pub fn record(options: &RecordOptions) -> Result<Summary> {
+    let cli = &options.watching;
     for pid in &cli.pid {
         process::check(*pid)?;
     }
@@ -38,14 +37,7 @@ pub fn record(cli: &Watching) -> Result<Summary> {
     );
     let name = path.display();
     let cannot = || format!("cannot write the recording to {name}");
-    // It tells of other users' processes.
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(cannot)?;
+    let file = RecordingFile::open(path, options.force)?;
     let about = About {
         truncwatch: env!("CARGO_PKG_VERSION").to_owned(),
         begun: Timestamp::now().to_string(),

@@ -246,3 +246,19 @@ fn a_log_takes_as_long_as_it_is_large() {
         }
     }
 }
+
+#[test]
+fn a_report_does_not_replace_the_log() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let log = folder.join("judged.log");
+    fs::write(&log, text("hyper-1.8.1-bad-sendto.log")).expect("written");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_truncwatch"))
+        .args(["analyze", "-o"])
+        .args([&log, &log])
+        .output()
+        .expect("truncwatch runs");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the file to be judged"), "{said}");
+    assert_eq!(file(&log).status, 1);
+}

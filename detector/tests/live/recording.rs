@@ -171,5 +171,32 @@ fn a_command_is_recorded_and_nothing_is_printed() -> Result<()> {
     let again = analyze(&path, &["--json"])?;
     let summary = objects(&again)?.pop().context("a summary")?;
     assert_eq!(summary["command_status"], 7);
+    it_is_not_overwritten_by_mistake(&path)
+}
+
+/// The recording stays, whatever is written where it is, but with `--force`.
+fn it_is_not_overwritten_by_mistake(path: &Path) -> Result<()> {
+    let name = path.to_str().context("a path")?;
+    let recording = fs::read(path)?;
+    for arguments in [
+        &["record", "-o", name, "--", "true"][..],
+        // The command cannot be run.
+        &["record", "--force", "-o", name, "--", "no-such-program"],
+        &["-o", name, "--", "true"],
+        &["analyze", "-o", name, name],
+    ] {
+        let output = Command::new(truncwatch()).args(arguments).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(fs::read(path)?, recording, "{arguments:?}");
+    }
+    let output = Command::new(truncwatch())
+        .args(["record", "--force", "-o", name, "--", "true"])
+        .output()?;
+    assert_eq!(output.status.code(), Some(0));
+    assert_ne!(fs::read(path)?, recording);
+    let summary = objects(&analyze(path, &["--json"])?)?.pop();
+    assert_eq!(summary.context("a summary")?["command_status"], 0);
     Ok(())
 }
