@@ -10,13 +10,16 @@ use crate::stack::{Frame, Stack};
 /// Frames that are shown.
 const FRAMES: usize = 16;
 
+/// Programs that run scripts, without the version at the end of the name.
+const INTERPRETERS: [&str; 6] = ["python", "pypy", "node", "ruby", "perl", "php"];
+
 /// What paths of sources hold before the part that tells something: crates.io's
 /// packages, Rust's own library.
 const SOURCES: [&str; 2] = ["/registry/src/", "/library/"];
 
 /// A line per frame, two where one has not room in `columns`, and one that says
-/// why there are no more.
-pub(super) fn lines(stack: &Stack, columns: Option<u16>) -> Vec<String> {
+/// why there are no more. `exe` is the program of the process.
+pub(super) fn lines(stack: &Stack, exe: Option<&str>, columns: Option<u16>) -> Vec<String> {
     let room = columns.map(usize::from);
     let shown: Vec<_> = stack
         .frames
@@ -41,7 +44,28 @@ pub(super) fn lines(stack: &Stack, columns: Option<u16>) -> Vec<String> {
         };
         lines.extend(wrapped(&format!("  {what}: {why}"), columns));
     }
+    if let Some(interpreter) = exe.and_then(|exe| interpreter(exe, stack)) {
+        let note =
+            format!("  these are functions of {interpreter} itself, not those of the script");
+        lines.extend(wrapped(&note, columns));
+    }
     lines
+}
+
+/// The name of the interpreter that runs a script in this process, if it is its
+/// program and there are frames of it, or of the library that it is.
+fn interpreter<'a>(exe: &'a str, stack: &Stack) -> Option<&'a str> {
+    let file = |path: &'a str| path.rsplit('/').next().unwrap_or(path);
+    let name = file(exe);
+    let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let is_one = INTERPRETERS.contains(&plain);
+    let modules = stack
+        .frames
+        .iter()
+        .filter_map(|frame| frame.module.as_deref());
+    let library = format!("/lib{plain}");
+    let its_own = |module: &str| module == exe || module.contains(&library);
+    (is_one && modules.into_iter().any(its_own)).then_some(name)
 }
 
 /// What the compiler writes to drop a value's parts.
@@ -196,7 +220,7 @@ mod tests {
             frames,
             incomplete: Some("it ended".to_owned()),
         };
-        let lines = lines(&stack, None);
+        let lines = lines(&stack, Some("/bin/a"), None);
         assert_eq!(
             lines.first().map(String::as_str),
             Some("  #0  close  (/bin/a+0x10)")
@@ -217,13 +241,49 @@ mod tests {
     }
 
     #[test]
+    fn an_interpreter_is_told_where_it_is_certain() {
+        let stack = |module: &str| Stack {
+            frames: vec![Frame {
+                module: Some(module.to_owned()),
+                ..Frame::default()
+            }],
+            incomplete: None,
+        };
+        for (exe, module, told) in [
+            (
+                "/usr/bin/python3.11",
+                "/usr/bin/python3.11",
+                Some("python3.11"),
+            ),
+            (
+                "/usr/bin/python3.13",
+                "/usr/lib64/libpython3.13.so.1.0",
+                Some("python3.13"),
+            ),
+            ("/usr/bin/node", "/usr/bin/node", Some("node")),
+            ("/usr/bin/node_exporter", "/usr/bin/node_exporter", None),
+            ("/usr/bin/node", "/usr/lib/libc.so.6", None),
+            ("/usr/bin/pythonista", "/usr/bin/pythonista", None),
+            ("/usr/bin/images", "/usr/lib/libpython3.13.so.1.0", None),
+        ] {
+            assert_eq!(interpreter(exe, &stack(module)), told, "{exe} {module}");
+        }
+        assert_eq!(
+            lines(&stack("/usr/bin/node"), Some("/usr/bin/node"), None)
+                .last()
+                .map(String::as_str),
+            Some("  these are functions of node itself, not those of the script")
+        );
+    }
+
+    #[test]
     fn no_stack_says_why() {
         assert_eq!(
-            lines(&Stack::none("it is off"), None),
+            lines(&Stack::none("it is off"), Some("/usr/bin/node"), None),
             ["  no stack: it is off"]
         );
         assert_eq!(
-            lines(&Stack::none("it is off and away"), Some(20)),
+            lines(&Stack::none("it is off and away"), None, Some(20)),
             ["  no stack: it is", "    off and away"]
         );
     }

@@ -77,7 +77,7 @@ pub fn finding(reported: &Reported<'_>, color: bool, columns: Option<u16>) -> St
     let mut block = facts;
     block.extend(indented);
     block.extend(
-        stack::lines(reported.stack, columns)
+        stack::lines(reported.stack, reported.exe, columns)
             .iter()
             .map(|line| printable(line)),
     );
