@@ -229,7 +229,12 @@ Exit status:
   3  no such finding, but something was missed (events lost, map full,
      a log that shows too little)
 A command's own status is in the summary: as a shell gives it, 128 and the
-number of the signal for one that was killed.";
+number of the signal for one that was killed.
+
+What is not judged is counted in the summary by reason (encrypted, mid-stream,
+head-cut, ...). What each means and what to do about it, and every field of the
+JSON lines: docs/json.md in the source, /usr/share/doc/truncwatch/json.md in the
+package.";
 
 /// Another mode than watching.
 #[derive(Clone, Debug, Subcommand)]

@@ -341,16 +341,16 @@ impl Analysis<'_> {
         let untraced = self.held.len() as u64 + self.let_go;
         summary.messages_judged = summary.messages_judged.saturating_sub(untraced);
         summary.seconds = Duration::from_nanos(self.replay.covered()).as_secs_f64();
-        for (name, count) in [
-            ("unreadable-lines", counts.unreadable),
-            ("elided-lines", counts.elided),
-            ("unknown-descriptors", counts.unknown_descriptors),
-            ("ambiguous-descriptors", counts.ambiguous),
-            ("untraced-threads", counts.untraced),
-            ("unseen-calls", counts.unseen_calls),
-            ("untraced-calls", untraced),
-            ("interrupted-calls", counts.interrupted),
-        ] {
+        for (name, count) in LOG_REASONS.into_iter().zip([
+            counts.unreadable,
+            counts.elided,
+            counts.unknown_descriptors,
+            counts.ambiguous,
+            counts.untraced,
+            counts.unseen_calls,
+            untraced,
+            counts.interrupted,
+        ]) {
             if count > 0 {
                 summary.unjudged.insert(name, count);
                 summary.incomplete = true;
@@ -370,6 +370,19 @@ impl Analysis<'_> {
         });
     }
 }
+
+/// Why a log does not show something for judging, besides [`Unjudged`]; docs/json.md
+/// explains them.
+pub(crate) const LOG_REASONS: [&str; 8] = [
+    "unreadable-lines",
+    "elided-lines",
+    "unknown-descriptors",
+    "ambiguous-descriptors",
+    "untraced-threads",
+    "unseen-calls",
+    "untraced-calls",
+    "interrupted-calls",
+];
 
 /// Which calls a finding rests on that strace may not have been asked for: what
 /// else was sent by `write`, or closed long before the process ended. A last send

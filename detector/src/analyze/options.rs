@@ -43,4 +43,7 @@ Exit status:
   0  read to the end, no finding whose fault is local
   1  at least one such finding
   2  no log of strace and no recording, or it cannot be read
-  3  no such finding, but the file shows too little of something";
+  3  no such finding, but the file shows too little of something
+
+What each reason of not judging means, and what to do: docs/json.md (see
+truncwatch --help).";

@@ -5,20 +5,12 @@ use std::collections::BTreeMap;
 
 use crate::{
     judge::{Tally, Unjudged},
+    report::KERNEL_REASONS,
     watch::engine::Engine,
 };
 
 /// Why events are lost, by the names of the kernel side's counters.
 const LOST: [&str; 2] = ["ring-full", "stacks-full"];
-
-/// Why connections and calls are not judged, likewise.
-const UNJUDGED: [&str; 5] = [
-    "connections-full",
-    "unreadable",
-    "exit-walk-cut",
-    "processes-full",
-    "32-bit",
-];
 
 /// Counts over the whole watch.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +48,7 @@ impl Totals {
         for (reason, count) in &self.tally.unjudged {
             all.insert(reason.name(), *count);
         }
-        all.extend(UNJUDGED.map(|name| (name, self.stat(name))));
+        all.extend(KERNEL_REASONS.map(|name| (name, self.stat(name))));
         all
     }
 

@@ -2,58 +2,80 @@
 
 use std::collections::BTreeMap;
 
-/// Why a message, or what a connection carried, was not judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Unjudged {
+/// The reasons with their names, a row each: docs/json.md explains them.
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $reason:ident = $name:literal,)+) => {
+        /// Why a message, or what a connection carried, was not judged.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Unjudged {
+            $($(#[doc = $doc])+ $reason,)+
+        }
+
+        impl Unjudged {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$reason),+];
+
+            /// Its name in summaries.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $name,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
     /// Joined when it was already under way; judged again from the first
     /// message whose beginning is certain. Counted per connection.
-    MidStream,
+    MidStream = "mid-stream",
     /// TLS. Counted per connection.
-    Encrypted,
+    Encrypted = "encrypted",
     /// The HTTP/2 preface. Counted per connection.
-    Http2,
+    Http2 = "http2",
     /// Another protocol. Counted per connection.
-    NotHttp,
+    NotHttp = "not-http",
     /// Its bytes went by a call whose memory is not looked at (`splice`, some of
     /// io_uring's operations) or could not be read, or its end was made by one
     /// that is not seen. Counted per connection.
-    NotObserved,
+    NotObserved = "not-observed",
     /// The body lasts until the connection ends (RFC 9112 section 6.3 item 8):
     /// no length was promised. Counted per message.
-    UntilClose,
+    UntilClose = "until-close",
     /// Chunked, and bytes that tell where it ends were not seen. Counted per
     /// message.
-    Chunked,
+    Chunked = "chunked",
     /// After a 101 or a 2xx to CONNECT. Counted per connection.
-    Tunnel,
+    Tunnel = "tunnel",
     /// Framing fields that contradict each other or are no numbers. Counted
     /// per message.
-    Malformed,
+    Malformed = "malformed",
     /// A head of which not all bytes were seen. Counted per message.
-    HeadCut,
+    HeadCut = "head-cut",
     /// A boundary between messages that lies where no bytes were seen. Counted
     /// each time.
-    Unaccounted,
+    Unaccounted = "unaccounted",
     /// Several threads sent at once: which bytes came first is not known.
     /// Counted each time.
-    Overlapping,
+    Overlapping = "overlapping",
     /// A response without body to a request whose method was not seen: it may
     /// answer HEAD. Counted per message.
-    MethodUnknown,
+    MethodUnknown = "method-unknown",
     /// A request that was cut short when its response had begun: the server
     /// may have asked for that. Counted per message.
-    EarlyResponse,
+    EarlyResponse = "early-response",
     /// Ended here while another process or descriptor still held the socket.
     /// Counted per message.
-    Shared,
+    Shared = "shared",
     /// Still being sent when the watch ended. Counted per message.
-    InProgress,
+    InProgress = "in-progress",
     /// A record of the connection was lost. Counted per connection.
-    LostEvents,
+    LostEvents = "lost-events",
     /// There were too many connections, and of those that were idle it had been
     /// for longest: what it sends next is as if joined in mid-stream. Counted
     /// per connection.
-    Evicted,
+    Evicted = "evicted",
 }
 
 impl Unjudged {
@@ -65,31 +87,6 @@ impl Unjudged {
         Self::UntilClose,
         Self::LostEvents,
     ];
-
-    /// Its name in summaries.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MidStream => "mid-stream",
-            Self::Encrypted => "encrypted",
-            Self::Http2 => "http2",
-            Self::NotHttp => "not-http",
-            Self::NotObserved => "not-observed",
-            Self::UntilClose => "until-close",
-            Self::Chunked => "chunked",
-            Self::Tunnel => "tunnel",
-            Self::Malformed => "malformed",
-            Self::HeadCut => "head-cut",
-            Self::Unaccounted => "unaccounted",
-            Self::Overlapping => "overlapping",
-            Self::MethodUnknown => "method-unknown",
-            Self::EarlyResponse => "early-response",
-            Self::Shared => "shared",
-            Self::InProgress => "in-progress",
-            Self::LostEvents => "lost-events",
-            Self::Evicted => "evicted",
-        }
-    }
 }
 
 /// Counts over the whole watch.

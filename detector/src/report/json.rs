@@ -1,5 +1,6 @@
-//! The JSON lines. What this file's types say is the contract; fields are
-//! only ever added, and [`SCHEMA`] changes if one changes its meaning.
+//! The JSON lines. What this file's types say is the contract, and docs/json.md
+//! explains it; fields are only ever added, and [`SCHEMA`] changes if one changes
+//! its meaning.
 //!
 //! One object per line; `type` tells which. A field that is not known is
 //! `null`, never a guess. Sizes are in bytes, times named `_ms` in

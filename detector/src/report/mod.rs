@@ -20,7 +20,11 @@ use std::{
     os::fd::AsFd,
 };
 
-pub(crate) use self::{file::create as create_file, json::ending_call, summary::several};
+pub(crate) use self::{
+    file::create as create_file,
+    json::ending_call,
+    summary::{KERNEL_REASONS, several},
+};
 pub use self::{
     json::{SCHEMA, finding as finding_json, held_back as held_back_json, summary as summary_json},
     status::{Counts, Status},

@@ -2,22 +2,28 @@
 //! a change: `INSTA_UPDATE=always cargo test --package truncwatch`, and look at
 //! the difference.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+};
 
 use clap::CommandFactory as _;
 use detector_common::StackCopy;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{
-    Reported, Summary, When,
+    KERNEL_REASONS, LogSummary, Reported, Summary, When,
     doctor::{self, Diagnosis},
-    finding_json, finding_table, summary_json,
+    finding_json, finding_table, held_back_json, summary_json,
 };
 use crate::{
+    analyze::LOG_REASONS,
     capture::live::probe::{Check, State},
     cli::{Cli, in_one_line},
     judge::{
         Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, TimelineEntry,
+        Unjudged,
     },
     stack::{Frame, Stack},
 };
@@ -195,6 +201,68 @@ fn a_summary_of_what_was_cut_off() -> std::io::Result<()> {
 #[test]
 fn a_summary_for_scripts() -> std::io::Result<()> {
     insta::assert_snapshot!(summary_json(&summary())?);
+    Ok(())
+}
+
+/// The keys of an object and of those in it, but for counts by names.
+fn keys(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                found.insert(key.clone());
+                if !["unjudged", "findings"].contains(&key.as_str()) {
+                    keys(value, found);
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+/// docs/json.md explains every field, every reason of not judging and every cause.
+#[test]
+fn what_scripts_read_is_documented() -> std::io::Result<()> {
+    let doc = include_str!("../../../docs/json.md");
+    let finding = Finding {
+        sent_with_head: Some(219_264),
+        ..finding()
+    };
+    let stack = stack();
+    let of_log = Reported {
+        time: When::OfDay(std::time::Duration::ZERO),
+        ..reported(&finding, &stack)
+    };
+    let log_summary = Summary {
+        log: Some(LogSummary::default()),
+        ..summary()
+    };
+    let checks = checks();
+    let diagnosis = Diagnosis {
+        kernel: "Linux",
+        verdict: State::Works,
+        checks: &checks,
+    };
+    let period = std::time::Duration::from_secs(60);
+    let mut names = BTreeSet::new();
+    for line in [
+        finding_json(&of_log)?,
+        summary_json(&log_summary)?,
+        held_back_json("desync", Some((1, "a")), 7, period)?,
+        doctor::json(&diagnosis)?,
+    ] {
+        keys(&serde_json::from_str(&line)?, &mut names);
+    }
+    assert!(names.contains("log_time") && names.contains("cut_calls"));
+    let reasons = Unjudged::ALL.iter().map(|reason| reason.name());
+    let reasons = reasons.chain(KERNEL_REASONS).chain(LOG_REASONS);
+    names.extend(reasons.map(str::to_owned));
+    names.extend(Cause::WITH_FAULTS.map(|(cause, _)| cause.name().to_owned()));
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !doc.contains(&format!("| `{name}` |")))
+        .collect();
+    assert_eq!(missing, [""; 0], "not in docs/json.md");
     Ok(())
 }
 

@@ -5,6 +5,11 @@ use std::{collections::BTreeMap, fmt};
 use super::{errno, grouped};
 use crate::judge::{Cause, Fault, Finding, Tally, Unjudged};
 
+/// Why the kernel side does not show something for judging: counters of it by these
+/// names (`detector_common::Stat`). docs/json.md explains them.
+pub(crate) const KERNEL_REASONS: [&str; 4] =
+    ["connections-full", "unreadable", "exit-walk-cut", "32-bit"];
+
 /// What was read of a log.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct LogSummary {
@@ -72,7 +77,7 @@ impl Summary {
         for (reason, count) in &tally.unjudged {
             self.unjudged.insert(reason.name(), *count);
         }
-        for name in ["connections-full", "unreadable", "exit-walk-cut", "32-bit"] {
+        for name in KERNEL_REASONS {
             if stat(name) > 0 {
                 self.unjudged.insert(name, stat(name));
                 self.incomplete = true;

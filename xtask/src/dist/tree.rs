@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 use crate::root;
 
 /// Files of the repository, and where a package puts them.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
     (
         "packaging/truncwatch.toml",
         "etc/truncwatch/truncwatch.toml",
@@ -34,6 +34,7 @@ const FILES: [(&str, &str); 9] = [
         "usr/share/doc/truncwatch/grafana-dashboard.json",
     ),
     ("docs/daemon.md", "usr/share/doc/truncwatch/daemon.md"),
+    ("docs/json.md", "usr/share/doc/truncwatch/json.md"),
     ("README.md", "usr/share/doc/truncwatch/README.md"),
     ("LICENSE-MIT", "usr/share/doc/truncwatch/LICENSE-MIT"),
     ("LICENSE-APACHE", "usr/share/doc/truncwatch/LICENSE-APACHE"),
