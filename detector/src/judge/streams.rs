@@ -8,9 +8,9 @@
 //! and not the old: bytes that the promised body cannot have behind it, or the
 //! end of the connection before its end.
 //!
-//! A head that stands just where the promised bytes end, in the midst of a call, or
-//! such a place that was not seen, refutes neither: a body that holds a response
-//! looks the same. It is counted as unaccounted.
+//! A head that stands just where the promised bytes end, or such a place that was not
+//! seen, refutes neither while the second reading fits too: a body that holds a
+//! response looks the same. It is counted as unaccounted.
 //!
 //! Where all requests were read before (pipelined), more is asked for: bytes that
 //! the promised body cannot have behind it, and a new message that ended just
@@ -97,11 +97,9 @@ impl Streams {
                 self.decide(false, tally);
             }
         } else if went_on || !rival.outgoing.knows_its_place() {
-            // What is found in the midst of a call may be a body that looks so;
-            // and where a message begins in both readings, both fit.
-            let both = went_on
-                && fits
-                && (rival.outgoing.messages() > before || !self.outgoing.head_begins_call());
+            // A message where the promised bytes end, whether it begins with a call
+            // or not, may be of the rival's body, or begin in both readings.
+            let both = went_on && fits;
             self.decide(false, tally);
             if both {
                 self.outgoing

@@ -162,11 +162,6 @@ impl Outgoing {
         self.messages
     }
 
-    /// Whether the head of the last began with a call.
-    pub(super) fn head_begins_call(&self) -> bool {
-        self.head_begins_call
-    }
-
     /// Whether something was found wrong since it was last taken.
     pub(super) fn has_flaws(&self) -> bool {
         !self.flaws.is_empty()

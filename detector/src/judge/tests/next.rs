@@ -226,3 +226,19 @@ fn what_a_client_sends_behind_a_request_is_no_overrun() {
         assert_eq!(wire.finish_open().0, []);
     }
 }
+
+/// The next response is sent in two calls, of which the second begins just where the
+/// promised bytes of the first end, and looks like a response itself: both readings
+/// fit, to the call.
+#[test]
+fn where_both_readings_fit_neither_is_believed() {
+    let inner = ok(7);
+    let next = ok(100);
+    let mut wire = Wire::new();
+    wire.receive(GET).send(&ok(300), 200);
+    wire.receive(GET).send(&next, 100 - next.len() as u64);
+    let rest = next.len() as u64 - inner.len() as u64;
+    wire.send(&inner, rest);
+    let tally = wire.close().none();
+    assert_eq!(judged(&tally), (1, vec![("unaccounted", 1)]));
+}
