@@ -106,6 +106,8 @@ pub(super) struct Outgoing {
     answered: u64,
     /// Offset behind the last byte that a sample told of.
     reached: u64,
+    /// Offset at which that sample began.
+    reached_from: u64,
     last: Option<Last>,
     /// The last head began with a call, not in the midst of one.
     head_begins_call: bool,
@@ -132,6 +134,7 @@ impl Outgoing {
             joined: false,
             answered: 0,
             reached: 0,
+            reached_from: 0,
             last: None,
             head_begins_call: false,
             refuted: false,
@@ -148,6 +151,7 @@ impl Outgoing {
             told: true,
             answered: requests.heads(),
             reached: at,
+            reached_from: at,
             ..Self::new(true)
         }
     }
@@ -254,7 +258,9 @@ impl Outgoing {
         if sent.offset < self.reached && !self.within_body(&sent) {
             self.overlap(requests, tally);
         }
-        self.reached = self.reached.max(sent.end());
+        if sent.end() > self.reached {
+            (self.reached_from, self.reached) = (sent.offset, sent.end());
+        }
         let mut first = true;
         // Each turn moves on by at least a head, or stops.
         loop {
@@ -270,9 +276,9 @@ impl Outgoing {
     }
 
     /// Whether a call that is late lies within a body, whose bytes may come in
-    /// any order.
+    /// any order, but each only once: not among those of the furthest call.
     fn within_body(&self, sent: &Sent<'_>) -> bool {
-        sent.end() <= self.reached
+        sent.end() <= self.reached_from
             && matches!(&self.place, Place::Body(body)
                 if body.start <= sent.offset && sent.end() <= body.end && !body.suspect)
     }

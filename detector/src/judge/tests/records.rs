@@ -1,9 +1,12 @@
 //! Records that are late, lost or the last.
 
 use super::{GET, judged, ok};
-use crate::judge::{
-    Unjudged,
-    wire::{COOKIE, Wire},
+use crate::{
+    capture::Record,
+    judge::{
+        Unjudged,
+        wire::{COOKIE, Wire},
+    },
 };
 
 #[test]
@@ -70,4 +73,30 @@ fn what_ended_while_the_watch_ended_is_not_lost() {
     wire.close();
     wire.judge.finish([(COOKIE, before)]);
     assert_eq!(judged(wire.judge.tally()), (1, vec![]));
+}
+
+/// Calls of several threads may come late, but no byte is sent twice: then an
+/// offset is wrong, and what was made of it no proof.
+#[test]
+fn calls_that_overlap_within_a_body_are_noticed() {
+    let judged_with = |wrong: u64| {
+        let mut wire = Wire::new();
+        wire.hold = true;
+        wire.receive(GET).send(&ok(1000), 5);
+        wire.send(b"xx", 0).send(b"x", 0).close();
+        let mut records = std::mem::take(&mut wire.held);
+        // The call of two bytes.
+        let sample = records.iter_mut().rev().find_map(|record| match record {
+            Record::Sample(sample, _) if sample.moved == 2 => Some(sample),
+            _ => None,
+        });
+        sample.expect("sampled").offset += wrong;
+        for record in records {
+            wire.judge.take(record);
+        }
+        let (findings, _) = wire.finish();
+        (findings.len(), judged(wire.judge.tally()))
+    };
+    assert_eq!(judged_with(0), (1, (1, vec![])));
+    assert_eq!(judged_with(1), (0, (0, vec![("overlapping", 1)])));
 }
