@@ -8,7 +8,7 @@ use std::{
     rc::Rc,
 };
 
-use detector_common::{EndKind, Sample};
+use detector_common::{EDGE_END, EndKind, SAMPLE_LEN, Sample};
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{
@@ -215,6 +215,30 @@ impl History {
         fits.then_some((which, at))
     }
 
+    /// Whether the promised bytes of the last response end, in the call that has its
+    /// head, where a call is not looked at: behind what is sampled of its beginning,
+    /// and it is too short for a sample of its end.
+    fn ends_out_of_sight(&self) -> bool {
+        let (Some(Fault::Long(extra)), Some(last)) = (&self.fault, self.exchanges.last()) else {
+            return false;
+        };
+        if !last.has_body() || last.chunked.is_some() || last.length == 0 {
+            return false;
+        }
+        let (mut bytes, start) = last.response();
+        let end = bytes.len();
+        bytes.extend(std::iter::repeat_n(b'=', *extra));
+        let mut from = 0;
+        cut(&bytes, &self.cuts).iter().any(|call| {
+            let begins = from;
+            from += call.len();
+            (begins..from).contains(&end)
+                && start > begins
+                && end - begins >= SAMPLE_LEN
+                && call.len() < SAMPLE_LEN + EDGE_END
+        })
+    }
+
     /// Plays it; the records are held back in the wire, or the judge's hints
     /// are told in time.
     fn play(&self, hold: bool) -> (Wire, Truth) {
@@ -362,8 +386,15 @@ fn spoil(mut records: Vec<Record>, how: u8, at: &Index) -> Vec<Record> {
     records
 }
 
+/// How many histories: 10,000, or as `PROPTEST_CASES` says.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES");
+    let asked = asked.ok().and_then(|cases| cases.parse().ok());
+    asked.unwrap_or(10_000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     /// Nothing is found that is not so, and nothing is missed without a reason.
     #[test]
@@ -414,6 +445,11 @@ proptest! {
         }
         let (mut wire, truth) = history.play(false);
         let (findings, tally) = wire.finish();
+        if history.ends_out_of_sight() {
+            prop_assert_eq!(sizes(&findings), Truth::new());
+            prop_assert_eq!(tally.missed(Unjudged::Unaccounted), 1);
+            return Ok(());
+        }
         // A next message that fills what the one before promised, to the byte; or
         // one whose body looks like heads: where messages begin is then not
         // known, and counted as such.
