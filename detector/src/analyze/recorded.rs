@@ -32,8 +32,11 @@ pub(super) struct Recorded<'a> {
     summary: Summary,
     missed: u64,
     finished: bool,
-    /// The latest time that was read of, `CLOCK_MONOTONIC` nanoseconds.
-    latest_ns: u64,
+    /// The first and the latest time that were read of, `CLOCK_MONOTONIC`
+    /// nanoseconds.
+    times_ns: Option<(u64, u64)>,
+    /// Its end is missing.
+    cut: bool,
     totals: Option<Totals>,
     /// Nobody reads the report any more.
     closed: bool,
@@ -51,7 +54,8 @@ impl<'a> Recorded<'a> {
             summary: Summary::default(),
             missed: 0,
             finished: false,
-            latest_ns: 0,
+            times_ns: None,
+            cut: false,
             totals: None,
             closed: false,
         }
@@ -79,6 +83,7 @@ impl<'a> Recorded<'a> {
         };
         let mut advice = Advice::default();
         let cut = !self.closed && (damage.is_some() || self.totals.is_none());
+        self.cut = cut;
         let seconds = self.covered();
         match &damage {
             _ if !cut => {}
@@ -101,7 +106,7 @@ impl<'a> Recorded<'a> {
         while let Some((finding, told)) = self.waiting.pop_front() {
             self.print(&finding, told.as_ref())?;
         }
-        self.summarize(cut);
+        self.summarize();
         if !self.closed {
             let written = self.printer.summary(&self.summary);
             self.written(written)?;
@@ -109,9 +114,10 @@ impl<'a> Recorded<'a> {
         Ok((self.summary, advice))
     }
 
-    /// Seconds of the watch that were read.
+    /// Seconds of the watch that were read, from the first record on.
     fn covered(&self) -> f64 {
-        Duration::from_nanos(self.latest_ns.saturating_sub(self.about.monotonic_ns)).as_secs_f64()
+        let (first, last) = self.times_ns.unwrap_or_default();
+        Duration::from_nanos(last.saturating_sub(first)).as_secs_f64()
     }
 
     fn frame(&mut self, frame: Frame) -> Result<()> {
@@ -119,7 +125,10 @@ impl<'a> Recorded<'a> {
             Frame::About(about) => self.about = about,
             Frame::Input(input) => {
                 self.finished |= matches!(input, Input::Finish(_));
-                self.latest_ns = self.latest_ns.max(input.time_ns());
+                let (first, last) = self.times_ns.unwrap_or((u64::MAX, 0));
+                if let time @ 1.. = input.time_ns() {
+                    self.times_ns = Some((first.min(time), last.max(time)));
+                }
                 input.give(&mut self.judge);
                 // What is told to the kernel side is in the recording.
                 self.judge.take_hints().clear();
@@ -181,7 +190,13 @@ impl<'a> Recorded<'a> {
 
     fn print(&mut self, finding: &Finding, told: Option<&Told>) -> Result<()> {
         let stack = told.map_or_else(
-            || Stack::none("it was not reported when it was recorded"),
+            || {
+                Stack::none(if self.cut {
+                    "the recording ends before it"
+                } else {
+                    "it was not reported when it was recorded"
+                })
+            },
             Told::stack,
         );
         let exe = match told {
@@ -224,7 +239,8 @@ impl<'a> Recorded<'a> {
         Ok(())
     }
 
-    fn summarize(&mut self, cut: bool) {
+    fn summarize(&mut self) {
+        let cut = self.cut;
         let seconds = self.covered();
         let totals = self.totals.take().unwrap_or_default();
         let kernel: BTreeMap<_, _> = Stat::ALL
@@ -348,6 +364,10 @@ mod tests {
             // What was found before is told.
             assert_eq!((summary.exit_status(), summary.findings.len()), (1, 1));
             assert!(out.contains("premature-shutdown"), "{out}");
+            assert!(
+                out.contains("no stack: the recording ends before it"),
+                "{out}"
+            );
             assert!(
                 out.contains(
                     "read the first 0.0 s of a watch: connections not known, 1 message judged"
