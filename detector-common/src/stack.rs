@@ -7,8 +7,12 @@ use crate::Plain;
 /// Bytes of one piece: the smallest page, which is in memory or not as a whole.
 pub const STACK_PIECE: usize = 4096;
 
-/// Most pieces of a stack: 64 KiB from the page of the stack pointer on.
-pub const STACK_PIECES: u32 = 16;
+/// Most bytes of a stack, from the stack pointer on.
+pub const STACK_BYTES: u64 = 64 << 10;
+
+/// Most pieces of a stack: its pages, of which the first and the last need not be
+/// whole.
+pub const STACK_PIECES: u32 = 17;
 
 /// Room for registers: as many as arm64's `struct user_pt_regs` has (x0 to x30,
 /// sp, pc, pstate); x86-64 has 21.

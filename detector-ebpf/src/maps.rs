@@ -69,10 +69,10 @@ pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
 /// Stacks, which must not crowd out records. Room for 59 of the largest.
 #[map]
-pub(crate) static STACKS: RingBuf = RingBuf::with_byte_size(STACK_BYTES, 0);
+pub(crate) static STACKS: RingBuf = RingBuf::with_byte_size(STACKS_BYTES, 0);
 
 /// Bytes of [`STACKS`].
-pub(crate) const STACK_BYTES: u32 = 4 << 20;
+pub(crate) const STACKS_BYTES: u32 = 4 << 20;
 
 /// [`Stat`] counters.
 #[map]

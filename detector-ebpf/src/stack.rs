@@ -18,13 +18,14 @@ use aya_ebpf::{
     maps::Array,
 };
 use detector_common::{
-    Connection, Hint, REGISTER_WORDS, STACK_PIECE, STACK_PIECES, StackCopy, StackPiece, Stat, flag,
+    Connection, Hint, REGISTER_WORDS, STACK_BYTES, STACK_PIECE, STACK_PIECES, StackCopy,
+    StackPiece, Stat, flag,
 };
 
 use crate::{
     config::{config, has},
     kernel::{Address, current_task},
-    maps::{STACK_BYTES, STACKS, count, hint},
+    maps::{STACKS, STACKS_BYTES, count, hint},
     memory::forget,
     ring::Moment,
 };
@@ -36,28 +37,31 @@ const AVAILABLE: u64 = 0;
 /// where nothing but its youth speaks against a connection. It is read twenty
 /// times a second: so no more than some 200 such copies are made in one, and
 /// those with a reason always find room.
-const GUESSES: u64 = STACK_BYTES as u64 / 16;
+const GUESSES: u64 = STACKS_BYTES as u64 / 16;
 
 /// How much of a stack is copied. To find that a page is not in memory costs more
 /// than to copy one that is.
 #[derive(Clone, Copy)]
 pub(crate) struct Amount {
-    /// Pieces at most.
-    pieces: u32,
+    /// Bytes at most.
+    bytes: u64,
     /// So many in a row that cannot be read lie beyond the stack; fewer are a
     /// large buffer on it that was not used yet.
     hole: u32,
 }
 
 impl Amount {
-    pub(crate) const NOTHING: Self = Self { pieces: 0, hole: 0 };
+    pub(crate) const NOTHING: Self = Self { bytes: 0, hole: 0 };
     const ALL: Self = Self {
-        pieces: STACK_PIECES,
+        bytes: STACK_BYTES,
         hole: 8,
     };
     /// 24 KiB, of which few servers use more: most young connections are in
     /// order.
-    const GUESS: Self = Self { pieces: 6, hole: 1 };
+    const GUESS: Self = Self {
+        bytes: 24 << 10,
+        hole: 1,
+    };
 }
 
 /// One entry per piece, for its length only: a loop, as in `maps::WORDS`.
@@ -123,14 +127,12 @@ struct Copying {
     registers: Address,
     /// The first byte.
     start: u64,
-    /// Nothing of the stack lies above.
+    /// Nothing of the stack lies above, or is copied.
     top: u64,
     /// Pieces in a row that could not be read.
     unreadable: u32,
     /// So many are too many.
     hole: u32,
-    /// Pieces that may still be copied.
-    left: u32,
     /// A piece with the registers was sent.
     named: bool,
 }
@@ -148,13 +150,13 @@ pub(crate) fn copy_stack(moment: Moment, amount: Amount) {
     let Some(pointer) = registers.read::<u64>(config!(registers.stack_pointer)) else {
         return;
     };
+    let start = pointer.wrapping_sub(RED_ZONE);
     let mut copying = Copying {
         moment,
         registers,
-        start: pointer.wrapping_sub(RED_ZONE),
-        top: top(pointer),
+        start,
+        top: top(pointer).min(start.saturating_add(amount.bytes)),
         unreadable: 0,
-        left: amount.pieces,
         hole: amount.hole,
         named: false,
     };
@@ -222,7 +224,7 @@ unsafe extern "C" fn copy_piece(
     let page = (copying.start & !(STACK_PIECE as u64 - 1)) + u64::from(index) * STACK_PIECE as u64;
     let address = page.max(copying.start);
     let end = (page + STACK_PIECE as u64).min(copying.top);
-    if copying.left == 0 || address >= end {
+    if address >= end {
         return 1;
     }
     let length = forget(end - address);
@@ -262,6 +264,5 @@ unsafe extern "C" fn copy_piece(
         unsafe { registers(&raw mut (*piece).registers, copying.registers) };
     }
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
-    copying.left -= 1;
     0
 }
