@@ -140,7 +140,7 @@ fn resolve(copied: Copied) -> Stack {
         Ok(resolver) => resolver,
         Err(error) => return Stack::none(&format!("no thread for it: {error}")),
     };
-    resolver.give(0, copied);
+    resolver.give(0, copied, Room::AMPLE);
     match resolver.wait(PATIENCE) {
         Answer::Stack(_, stack) => stack,
         Answer::Failed => Stack::none("it could not be unwound"),

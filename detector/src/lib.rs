@@ -26,6 +26,7 @@ pub mod doctor;
 pub mod generate;
 pub mod http;
 pub mod judge;
+mod memory;
 pub mod origin;
 pub mod recording;
 pub mod report;

@@ -143,6 +143,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 #[derive(Clone, Copy)]
 struct Sample {
     resident_kib: u64,
+    /// The most so far, also between samples.
+    peak_kib: u64,
     descriptors: usize,
 }
 
@@ -150,10 +152,14 @@ impl Sample {
     fn of(pid: u32) -> Result<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))
             .context("the daemon does not run any more")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+            number.with_context(|| format!("no {name}"))
+        };
         Ok(Self {
-            resident_kib: number.context("no VmRSS")?,
+            resident_kib: number("VmRSS:")?,
+            peak_kib: number("VmHWM:")?,
             descriptors: fs::read_dir(format!("/proc/{pid}/fd"))?.count(),
         })
     }
@@ -162,7 +168,7 @@ impl Sample {
 /// Prints memory and descriptors by thirds of the time; an error if they grow.
 fn report(samples: &[Sample]) -> Result<()> {
     let third = samples.len().div_ceil(3).max(1);
-    let mut most = 0;
+    let most = samples.last().map_or(0, |sample| sample.peak_kib);
     for (name, part) in ["first", "second", "last"]
         .iter()
         .zip(samples.chunks(third))
@@ -176,8 +182,8 @@ fn report(samples: &[Sample]) -> Result<()> {
             files().min().unwrap_or(0),
             files().max().unwrap_or(0)
         );
-        most = most.max(memory().max().unwrap_or(0));
     }
+    println!("  peak: {most} KiB resident");
     if most > MOST_KIB {
         bail!("the daemon took {most} KiB, more than {MOST_KIB}");
     }

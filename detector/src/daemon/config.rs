@@ -136,8 +136,8 @@ pub struct Limits {
     /// longest are let go, and counted as `evicted`.
     #[serde(deserialize_with = "connections")]
     pub connections: u32,
-    /// Resident memory, MiB, from which on stacks are let go, so that findings
-    /// and judgement go on.
+    /// Resident memory, MiB, within which programs are read to name stacks, and
+    /// from which on stacks are let go, so that findings and judgement go on.
     #[serde(deserialize_with = "positive")]
     pub memory_mib: u32,
     /// How nice the daemon is to others (nice(2)), 0 to 19.

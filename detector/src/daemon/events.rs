@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use tokio::time::MissedTickBehavior;
 
 use super::{Daemon, Map, metrics::Snapshot, own};
-use crate::{report::note, signals};
+use crate::{memory, report::note, signals};
 
 /// How often the kernel side's maps are counted: a walk over all their entries.
 const MAPS: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ const TRIM: Duration = Duration::from_secs(30);
 const SHED: Duration = Duration::from_secs(5);
 
 /// Rounds in a row for which the kernel asked, from which on stacks are let go.
-const PRESSED: u32 = 8;
+const PRESSED: u32 = 16;
 
 impl Daemon {
     /// Goes on until a signal ends it.
@@ -84,10 +84,10 @@ impl Daemon {
         if now >= self.own_due {
             self.own_due = now + OWN;
             let limit = u64::from(self.config.limits.memory_mib) << 20;
-            short |= own::resident() > limit;
+            short |= memory::resident() > limit;
             if short || now >= self.trim_due {
                 self.trim_due = now + TRIM;
-                own::trim();
+                memory::trim();
             }
         }
         if short {
@@ -134,7 +134,7 @@ impl Daemon {
             reloads: self.reloads,
             reload_failures: self.reload_failures,
             cpu: own::cpu(),
-            resident: own::resident(),
+            resident: memory::resident(),
             descriptors: own::descriptors(),
             started: started.as_secs_f64(),
         }

@@ -47,7 +47,8 @@ use self::{
     watching::{Watching, settings, words},
 };
 use crate::{
-    cli::DaemonOptions, recording::Feed, report::note, signals::Signals, watch::engine::Engine,
+    cli::DaemonOptions, memory, recording::Feed, report::note, signals::Signals,
+    watch::engine::Engine,
 };
 
 /// Runs until SIGTERM or SIGINT; the exit status is then 0, whatever was found.
@@ -62,6 +63,7 @@ pub fn run(options: &DaemonOptions) -> Result<u8> {
         return Ok(0);
     }
     let config = Config::load(path)?;
+    memory::keep_little();
     // Before there are other threads, which inherit both.
     let nice = Nice::new(config.limits.nice);
     let signals = Signals::take(false).context("cannot wait for signals")?;

@@ -93,13 +93,14 @@ pub(super) fn settings(config: &Config, filter: Filter) -> Settings {
         show_peer: config.watch.show_peer,
         monitor: Some(Monitor {
             connections: usize::try_from(config.limits.connections).unwrap_or(usize::MAX),
+            memory: u64::from(config.limits.memory_mib) << 20,
         }),
     }
 }
 
 /// Bytes of the ring buffer: less than a watch by hand has, for these pages are
-/// in memory for months.
-const RING_BYTES: u32 = 8 << 20;
+/// in memory for months, and count twice: they are mapped twice.
+const RING_BYTES: u32 = 4 << 20;
 
 /// What is watched, in words.
 pub(super) fn words(config: &Config) -> String {

@@ -55,7 +55,8 @@ use crate::capture::Record;
 /// Judges the connections whose records it is given.
 #[derive(Debug, Default)]
 pub struct Judge {
-    connections: HashMap<u64, Connection>,
+    /// In boxes: a table that grows is there twice for a moment, and keeps its size.
+    connections: HashMap<u64, Box<Connection>>,
     tally: Tally,
     findings: Vec<Finding>,
     released: Vec<u64>,
@@ -99,7 +100,7 @@ impl Judge {
         let connection = self
             .connections
             .entry(cookie)
-            .or_insert_with(|| Connection::new(self.trace));
+            .or_insert_with(|| Box::new(Connection::new(self.trace)));
         let over = connection.take(record, &mut self.tally, &mut self.findings);
         self.traced.append(&mut connection.take_traced());
         if let Some(hint) = connection.take_hint() {

@@ -21,6 +21,13 @@ pub struct Room {
     pub stacks: usize,
     /// Most processes of which it is remembered what they had mapped.
     pub processes: usize,
+    /// Most stacks that are being resolved at a time.
+    pub resolving: usize,
+    /// Most places whose names are remembered.
+    pub places: usize,
+    /// Resident memory, bytes, that this process may come to by reading programs'
+    /// tables and debug information; what would take more is not read.
+    pub memory: Option<u64>,
 }
 
 impl Room {
@@ -28,13 +35,22 @@ impl Room {
     pub const AMPLE: Self = Self {
         stacks: 512,
         processes: 256,
+        resolving: 256,
+        places: 4096,
+        memory: None,
     };
 
-    /// For one that goes on for months.
-    pub const SMALL: Self = Self {
-        stacks: 64,
-        processes: 64,
-    };
+    /// For one that goes on for months, in so much resident memory.
+    #[must_use]
+    pub fn within(bytes: u64) -> Self {
+        Self {
+            stacks: 64,
+            processes: 64,
+            resolving: 64,
+            places: 1024,
+            memory: Some(bytes),
+        }
+    }
 }
 
 /// A stack as it was copied.
@@ -74,6 +90,11 @@ impl Copies {
             order: VecDeque::new(),
             maps: HashMap::new(),
         }
+    }
+
+    /// Keeps so much from now on.
+    pub fn resize(&mut self, room: Room) {
+        self.room = room;
     }
 
     /// Remembers what a process has mapped now: it may be gone when the first
@@ -154,7 +175,7 @@ mod tests {
 
     #[test]
     fn pieces_of_two_threads_are_kept_apart() {
-        let mut copies = Copies::new(Room::SMALL);
+        let mut copies = Copies::new(Room::within(64 << 20));
         copies.take(&piece(1, 50, 0x1000), 60);
         copies.take(&piece(2, 50, 0x9000), 60);
         copies.take(&piece(1, 50, 0x2000), 60);
@@ -167,7 +188,7 @@ mod tests {
 
     #[test]
     fn no_more_are_kept_than_are_of_use() {
-        let mut copies = Copies::new(Room::SMALL);
+        let mut copies = Copies::new(Room::within(64 << 20));
         for time in 0..2000 {
             copies.take(&piece(1, time, 0), time);
         }

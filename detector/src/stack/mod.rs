@@ -15,8 +15,10 @@
 //! | `unwind.rs`    | from a frame to its caller's |
 //! | `calls.rs`     | whether an instruction before an address is a call |
 //! | `symbols.rs`   | names, files and lines |
+//! | `budget.rs`    | how much of programs may be read |
 //! | `resolver.rs`  | all of it, in a thread of its own |
 
+mod budget;
 mod calls;
 mod copies;
 mod maps;

@@ -10,10 +10,10 @@ use std::{
     rc::Rc,
 };
 
-use object::{Object as _, ObjectSection as _, ObjectSegment as _, ReadCache};
+use object::{Object as _, ObjectSection as _, ObjectSegment as _, ReadCache, ReadRef};
 use rustix::fs::{Mode, OFlags, major, minor};
 
-use super::maps::Mapping;
+use super::{budget::Budget, maps::Mapping};
 
 /// Most files that are kept open.
 const OPEN: usize = 128;
@@ -39,6 +39,9 @@ pub(super) enum ModuleError {
     /// It is no program.
     #[error("{0} is not ELF that can be read: {1}")]
     Malformed(String, object::Error),
+    /// Its tables are larger than the memory that is left.
+    #[error("{0} has larger tables than truncwatch has memory left for")]
+    Large(String),
 }
 
 /// A section's bytes, and the address they are meant for.
@@ -54,6 +57,11 @@ pub(super) struct Module {
     /// By the path that the process has it by.
     pub(super) path: String,
     pub(super) file: File,
+    pub(super) identity: Identity,
+    /// Bytes of its symbol tables.
+    pub(super) symbol_bytes: u64,
+    /// Bytes of its debug information.
+    pub(super) debug_bytes: u64,
     segments: Vec<Segment>,
     pub(super) text: u64,
     /// `.eh_frame`: what exceptions are unwound by.
@@ -73,7 +81,12 @@ struct Segment {
 }
 
 impl Module {
-    fn read(path: String, file: File) -> Result<Self, ModuleError> {
+    fn read(
+        path: String,
+        file: File,
+        identity: Identity,
+        budget: &Budget,
+    ) -> Result<Self, ModuleError> {
         let error = |error| ModuleError::Malformed(path.clone(), error);
         let cache = ReadCache::new(&file);
         let object = object::File::parse(&cache).map_err(error)?;
@@ -89,6 +102,10 @@ impl Module {
                 }
             })
             .collect();
+        let tables = [".eh_frame", ".eh_frame_hdr", ".debug_frame"];
+        if !budget.allows(bytes_of(&object, |name| tables.contains(&name))) {
+            return Err(ModuleError::Large(path));
+        }
         let section = |name| {
             let section = object.section_by_name(name)?;
             if section.size() > TABLE {
@@ -103,17 +120,30 @@ impl Module {
         let text = object
             .section_by_name(".text")
             .map_or(0, |text| text.address());
+        let symbols = [".symtab", ".strtab", ".dynsym", ".dynstr"];
+        let symbol_bytes = bytes_of(&object, |name| symbols.contains(&name));
+        let debug_bytes = bytes_of(&object, |name| name.starts_with(".debug_"));
         drop(object);
         drop(cache);
         Ok(Self {
             path,
             file,
+            identity,
+            symbol_bytes,
+            debug_bytes,
             segments,
             text,
             eh_frame,
             eh_frame_hdr,
             debug_frame,
         })
+    }
+
+    /// Bytes of its tables, as they are kept.
+    fn table_bytes(&self) -> usize {
+        let tables = [&self.eh_frame, &self.eh_frame_hdr, &self.debug_frame];
+        let tables = tables.into_iter().flatten();
+        tables.map(|section| section.bytes.len()).sum()
     }
 
     /// The address in the file, as its tables and `addr2line` have it, of a byte
@@ -140,6 +170,22 @@ impl Module {
     }
 }
 
+/// Bytes of these sections, as they are when they are read.
+fn bytes_of<'data, R: ReadRef<'data>>(
+    object: &object::File<'data, R>,
+    these: impl Fn(&str) -> bool,
+) -> u64 {
+    let these = object
+        .sections()
+        .filter(|section| section.name().is_ok_and(&these));
+    these
+        .map(|section| {
+            let range = section.compressed_file_range();
+            range.map_or_else(|_| section.size(), |range| range.uncompressed_size)
+        })
+        .fold(0, u64::saturating_add)
+}
+
 /// Where in the file it is.
 fn offset(mapping: &Mapping, address: u64) -> Option<u64> {
     mapping
@@ -153,11 +199,13 @@ pub(super) struct Modules {
     open: HashMap<Identity, Rc<Module>>,
     /// By what processes had mapped, all of it: to open the file anew for every
     /// frame would take most of the time.
-    mapped: HashMap<(u32, Mapping), (Identity, Rc<Module>)>,
+    mapped: HashMap<(u32, Mapping), Rc<Module>>,
+    /// Bytes of tables that are kept.
+    table_bytes: usize,
 }
 
 /// Device, inode, size and time of the last change.
-type Identity = (u64, u64, u64, i64, i64);
+pub(super) type Identity = (u64, u64, u64, i64, i64);
 
 fn identity(file: &File) -> io::Result<Identity> {
     let metadata = file.metadata()?;
@@ -172,28 +220,39 @@ fn identity(file: &File) -> io::Result<Identity> {
 
 impl Modules {
     /// The file of this mapping of this process.
-    pub(super) fn get(&mut self, pid: u32, mapping: &Mapping) -> Result<Rc<Module>, ModuleError> {
+    pub(super) fn get(
+        &mut self,
+        pid: u32,
+        mapping: &Mapping,
+        budget: &Budget,
+    ) -> Result<Rc<Module>, ModuleError> {
         let path = mapping.name();
         let unreadable = |error| ModuleError::Unreadable(path.to_owned(), error);
         let key = (pid, mapping.clone());
-        if let Some((then, module)) = self.mapped.get(&key)
+        if let Some(module) = self.mapped.get(&key)
             // Nobody wrote to it since.
-            && identity(&module.file).is_ok_and(|now| now == *then)
+            && identity(&module.file).is_ok_and(|now| now == module.identity)
         {
             return Ok(module.clone());
         }
         let file = open(pid, mapping)?;
         let identity = identity(&file).map_err(unreadable)?;
-        if self.open.len() >= OPEN || self.mapped.len() >= MAPPED {
-            self.open.clear();
-            self.mapped.clear();
+        if self.open.len() >= OPEN
+            || self.mapped.len() >= MAPPED
+            || self.table_bytes > budget.tables()
+        {
+            *self = Self::default();
         }
         let module = match self.open.get(&identity) {
             Some(module) => module.clone(),
-            None => Rc::new(Module::read(path.to_owned(), file)?),
+            None => {
+                let read = Module::read(path.to_owned(), file, identity, budget)?;
+                self.table_bytes += read.table_bytes();
+                Rc::new(read)
+            }
         };
         self.open.insert(identity, module.clone());
-        self.mapped.insert(key, (identity, module.clone()));
+        self.mapped.insert(key, module.clone());
         Ok(module)
     }
 }
@@ -254,12 +313,12 @@ mod tests {
     fn the_running_program_has_tables_and_addresses() -> Result<(), ModuleError> {
         let mapping = own().expect("this code is mapped");
         let mut modules = Modules::default();
-        let module = modules.get(std::process::id(), &mapping)?;
+        let module = modules.get(std::process::id(), &mapping, &Budget::AMPLE)?;
         assert!(module.eh_frame.is_some() && module.eh_frame_hdr.is_some());
         assert!(module.address_of(&mapping, mapping.start).is_some());
         assert_eq!(module.address_of(&mapping, mapping.start - 1), None);
         assert_eq!(module.code_before(&mapping, mapping.start + 64, 7).len(), 7);
-        let again = modules.get(std::process::id(), &mapping)?;
+        let again = modules.get(std::process::id(), &mapping, &Budget::AMPLE)?;
         assert!(Rc::ptr_eq(&module, &again));
         Ok(())
     }
@@ -268,7 +327,10 @@ mod tests {
     fn another_file_at_the_path_is_not_taken() {
         let mut mapping = own().expect("this code is mapped");
         // Of a process that is gone.
-        let get = |mapping: &Mapping| Modules::default().get(4_194_305, mapping).map(drop);
+        let get = |mapping: &Mapping| {
+            let mut modules = Modules::default();
+            modules.get(4_194_305, mapping, &Budget::AMPLE).map(drop)
+        };
         assert!(get(&mapping).is_ok(), "by its path");
         mapping.inode += 1;
         assert!(matches!(get(&mapping), Err(ModuleError::Replaced(_))));
@@ -280,9 +342,21 @@ mod tests {
     fn what_is_no_program_is_refused() {
         let file = File::open(file!()).or_else(|_| File::open(format!("../{}", file!())));
         let file = file.expect("this source is there");
+        let identity = identity(&file).expect("it has one");
         assert!(matches!(
-            Module::read("modules.rs".to_owned(), file),
+            Module::read("modules.rs".to_owned(), file, identity, &Budget::AMPLE),
             Err(ModuleError::Malformed(..))
         ));
+    }
+
+    #[test]
+    fn tables_for_which_there_is_no_memory_are_not_read() -> Result<(), ModuleError> {
+        let mapping = own().expect("this code is mapped");
+        let get = |budget: &Budget| Modules::default().get(std::process::id(), &mapping, budget);
+        let module = get(&Budget::AMPLE)?;
+        assert!(module.table_bytes() > 1000 && module.symbol_bytes > 1000);
+        assert!(module.debug_bytes > module.symbol_bytes, "it has lines");
+        assert!(matches!(get(&Budget::up_to(1)), Err(ModuleError::Large(_))));
+        Ok(())
     }
 }

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Copied, Stack, modules::Modules, symbols::Symbols, unwind::unwind};
+use super::{
+    Copied, Room, Stack, budget::Budget, modules::Modules, symbols::Symbols, unwind::unwind,
+};
 
 /// What the thread has to say.
 #[derive(Clone, Debug)]
@@ -22,7 +24,7 @@ pub enum Answer {
 /// The thread.
 #[derive(Debug)]
 pub struct Resolver {
-    jobs: Sender<(u64, Copied)>,
+    jobs: Sender<(u64, Copied, Room)>,
     done: Receiver<Answer>,
 }
 
@@ -33,19 +35,19 @@ impl Resolver {
     ///
     /// If the thread cannot be made.
     pub fn start() -> io::Result<Self> {
-        let (jobs, work) = channel::<(u64, Copied)>();
+        let (jobs, work) = channel::<(u64, Copied, Room)>();
         let (finished, done) = channel();
         thread::Builder::new()
             .name("stacks".to_owned())
             .spawn(move || {
                 let mut modules = Modules::default();
                 let mut symbols = Symbols::new();
-                for (number, copied) in work {
-                    let (places, why) = unwind(&mut modules, &copied);
-                    let frames = places
-                        .iter()
-                        .flat_map(|place| symbols.frames(place))
-                        .collect();
+                for (number, copied, room) in work {
+                    let budget = Budget::of(&room);
+                    let (places, why) = unwind(&mut modules, &copied, &budget);
+                    // Up to 64 KiB.
+                    drop(copied);
+                    let frames = symbols.frames(&places, room.places, &budget);
                     let incomplete = why.map(|why| why.to_string());
                     let stack = Stack { frames, incomplete };
                     if finished.send(Answer::Stack(number, stack)).is_err() {
@@ -56,10 +58,10 @@ impl Resolver {
         Ok(Self { jobs, done })
     }
 
-    /// Gives it a stack, under a number.
-    pub fn give(&self, number: u64, copied: Copied) {
+    /// Gives it a stack, under a number, and so much room.
+    pub fn give(&self, number: u64, copied: Copied, room: Room) {
         // If it is not there any more, the one who asks is told.
-        if self.jobs.send((number, copied)).is_err() {}
+        if self.jobs.send((number, copied, room)).is_err() {}
     }
 
     /// What it has to say by now.

@@ -14,6 +14,7 @@ use gimli::{
 };
 
 use super::{
+    budget::Budget,
     calls::{self, ends_with_call, ends_with_system_call},
     copies::Copied,
     maps::Maps,
@@ -113,7 +114,11 @@ pub(super) struct Place {
 
 /// Walks a copied stack. The places, the innermost first, and why they are not
 /// all.
-pub(super) fn unwind(modules: &mut Modules, copied: &Copied) -> (Vec<Place>, Option<Incomplete>) {
+pub(super) fn unwind(
+    modules: &mut Modules,
+    copied: &Copied,
+    budget: &Budget,
+) -> (Vec<Place>, Option<Incomplete>) {
     let mut places = Vec::new();
     let Some(maps) = copied.maps.as_deref() else {
         return (places, Some(Incomplete::ProcessGone));
@@ -122,6 +127,7 @@ pub(super) fn unwind(modules: &mut Modules, copied: &Copied) -> (Vec<Place>, Opt
     let mut walk = Walk {
         modules,
         copied,
+        budget,
         maps,
         registers,
         counter,
@@ -154,6 +160,7 @@ enum By {
 struct Walk<'a> {
     modules: &'a mut Modules,
     copied: &'a Copied,
+    budget: &'a Budget,
     maps: &'a Maps,
     registers: Registers,
     counter: u64,
@@ -179,7 +186,7 @@ impl Walk<'_> {
         if mapping.inode == 0 {
             return Err(Incomplete::NoFile(self.counter));
         }
-        let module = self.modules.get(self.copied.pid, mapping)?;
+        let module = self.modules.get(self.copied.pid, mapping, self.budget)?;
         let exact = module
             .address_of(mapping, self.counter)
             .ok_or(Incomplete::Unmapped(self.counter))?;

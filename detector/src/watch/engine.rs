@@ -36,6 +36,8 @@ pub(crate) struct Settings {
 pub(crate) struct Monitor {
     /// Most connections that are tracked.
     pub(crate) connections: usize,
+    /// Resident memory, bytes, within which programs are read to name stacks.
+    pub(crate) memory: u64,
 }
 
 /// Decides whether a finding is told; it knows where its process belongs.
@@ -72,10 +74,9 @@ impl Engine {
             judge,
             stacks: Stacks::new(
                 settings.live.stacks,
-                if settings.monitor.is_some() {
-                    Room::SMALL
-                } else {
-                    Room::AMPLE
+                match settings.monitor {
+                    Some(monitor) => Room::within(monitor.memory),
+                    None => Room::AMPLE,
                 },
             ),
             settings,
@@ -196,6 +197,9 @@ impl Engine {
             || !self.live.refilter(&old.live.filter, &new.live.filter)?
         {
             return Ok(false);
+        }
+        if let Some(monitor) = new.monitor {
+            self.stacks.resize(Room::within(monitor.memory));
         }
         self.settings = new.clone();
         Ok(true)

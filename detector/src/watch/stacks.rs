@@ -16,9 +16,6 @@ use crate::{
 /// after its ending, nanoseconds.
 const LATE_NS: u64 = 100_000_000;
 
-/// Most stacks that are being resolved at a time; each takes some 64 KiB.
-const RESOLVING: usize = 256;
-
 /// How long the resolver may have nothing to do, nanoseconds.
 const REST_NS: u64 = 30_000_000_000;
 
@@ -109,6 +106,12 @@ impl Stacks {
         self.shed = shed;
     }
 
+    /// Takes so much room from now on.
+    pub(super) fn resize(&mut self, room: Room) {
+        self.room = room;
+        self.copies.resize(room);
+    }
+
     /// Lets the resolver go, with all that it has read of programs, where it had
     /// nothing to do for long.
     pub(super) fn rest(&mut self, now_ns: u64) {
@@ -163,7 +166,7 @@ impl Stacks {
                 }
                 continue;
             };
-            if resolving >= RESOLVING {
+            if resolving >= self.room.resolving {
                 *state = State::Done(Stack::none("too many findings came at once"));
                 continue;
             }
@@ -177,7 +180,7 @@ impl Stacks {
                 }
             }
             if let Some(resolver) = &self.resolver {
-                resolver.give(self.next, copied);
+                resolver.give(self.next, copied, self.room);
                 self.asked_ns = now_ns;
                 *state = State::Resolving(self.next);
                 self.next += 1;
