@@ -1,15 +1,12 @@
 //! What every watch does, whoever is told what it finds: the command's printer
 //! or the daemon's sinks.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
 use detector_common::Hint;
 
-use super::{Stacks, monotonic_ns, programs::Programs};
+use super::{Stacks, monotonic_ns, programs::Programs, sweep::Sweep};
 use crate::{
     capture::live::{self, Live, cgroup::Cgroup, process},
     judge::{Finding, Tally},
@@ -56,10 +53,7 @@ pub(crate) struct Engine {
     pub(super) missed: u64,
     /// When connections that make no progress are looked for again.
     pub(super) stalls_due: u64,
-    /// When sockets that are gone are looked for again, and those that may be.
-    pub(super) sweep_due: u64,
-    pub(super) idle_sweep_due: u64,
-    pub(super) held: HashSet<u64>,
+    pub(super) sweep: Sweep,
 }
 
 impl Engine {
@@ -84,9 +78,7 @@ impl Engine {
             unknown_records: 0,
             missed: 0,
             stalls_due: 0,
-            sweep_due: 0,
-            idle_sweep_due: 0,
-            held: HashSet::new(),
+            sweep: Sweep::default(),
         })
     }
 

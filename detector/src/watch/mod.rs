@@ -7,6 +7,7 @@
 //! | `records.rs` | takes what the kernel side wrote |
 //! | `endings.rs` | what ended, what goes on, what makes no progress |
 //! | `gather.rs`, `stacks.rs` | findings on their way to be told, in order |
+//! | `sweep.rs` | sockets that are gone, unseen |
 //! | `programs.rs` | what is known of processes |
 //! | `start.rs` | how the command's watch begins |
 //! | `events.rs` | what it waits for, and when it is over |
@@ -25,6 +26,7 @@ mod record;
 mod records;
 mod stacks;
 mod start;
+mod sweep;
 mod words;
 
 use std::{
