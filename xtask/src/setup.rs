@@ -25,12 +25,13 @@ pub(crate) struct Arguments {
 }
 
 /// Programs that the tests use, and the Debian packages that have them.
-const TEST_PROGRAMS: [(&str, &str); 5] = [
+const TEST_PROGRAMS: [(&str, &str); 6] = [
     ("nginx", "nginx-light"),
     ("strace", "strace"),
     ("node", "nodejs"),
     ("python3", "python3"),
     ("prometheus", "prometheus"),
+    ("curl", "curl"),
 ];
 
 /// Services that packages start when they are installed, and where each says that

@@ -83,7 +83,14 @@ fn missing_servers(left_out: &mut Vec<String>) -> Vec<String> {
         }
     };
     if !root::has("nginx") {
-        skip("nginx", &["nginx", "soak::"], "it is not installed");
+        skip(
+            "nginx",
+            &["nginx", "soak::", "a_kill_leaves"],
+            "it is not installed",
+        );
+    }
+    if !root::has("curl") {
+        skip("curl", &["soak::", "a_kill_leaves"], "it is not installed");
     }
     if !root::has("prometheus") {
         skip(
@@ -115,7 +122,7 @@ fn missing_servers(left_out: &mut Vec<String>) -> Vec<String> {
             tests.extend(PYTHON_TOO);
         }
         if framework == Framework::Node {
-            tests.push("soak::");
+            tests.extend(["soak::", "a_kill_leaves"]);
         }
         skip(name, &tests, &error);
     }

@@ -10,12 +10,14 @@
 //! | [`healthy`] | traffic in which nothing is cut short |
 //! | [`client`] | an HTTP/1.1 client that says how each response ended, and the triggers of the hyper bug |
 //! | [`soak`] | mixed load in which truncations are injected at random |
+//! | [`bpf`] | what a process holds of BPF, and whether the kernel still has it |
 //! | [`watcher`] | runs truncwatch itself |
 //! | [`cpu`] | keeps a thread, and what it spawns, on one CPU |
 //!
 //! Everything is blocking `std` I/O: a test client must not share the asynchronous machinery of
 //! what it tests. Whatever is started here is stopped when its handle is dropped.
 
+pub mod bpf;
 pub mod c_server;
 pub mod calls;
 pub mod client;

@@ -33,6 +33,13 @@ pub fn children_of(parent: u32) -> io::Result<Vec<u32>> {
     Ok(children)
 }
 
+/// Whether a process is gone, or has closed all that it had open and waits to be reaped.
+pub(crate) fn is_dead(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').map(|(_, after_name)| after_name);
+    state.is_none_or(|state| state.trim_start().starts_with(['Z', 'X']))
+}
+
 /// The fourth field of `/proc/PID/stat` (proc(5)); the second is a name that may contain anything.
 fn parent_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -2,24 +2,28 @@
 //! it is known again: what is reported can be compared one by one.
 //!
 //! hyper, Node and nginx serve healthy traffic and are killed and started anew; hyper and Node
-//! promise more than they send now and then, servers are killed in the midst of a response, and
-//! this process cuts uploads short.
+//! promise more than they send now and then, servers are killed in the midst of a response, clients
+//! in the midst of an upload, and this process cuts uploads short.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::client::{Conn, Request, RequestBody};
+use crate::client::{Addr, Conn, Request, RequestBody};
 use crate::framework::Framework;
 use crate::healthy::{self, Exchange};
 use crate::nginx::{self, Nginx};
 use crate::server::{self, HyperVersion, Listen, Server};
+use crate::temp::TempDir;
 
 /// Lengths of this and above are those of injected truncations.
 const FIRST: u64 = 3_000_000_000;
@@ -104,7 +108,10 @@ type Part = fn(&Soak, &mut Dice) -> Result<()>;
 /// The load.
 #[derive(Debug)]
 pub struct Soak {
-    until: Instant,
+    /// It ends then, or when it is stopped.
+    until: Option<Instant>,
+    stopped: Arc<AtomicBool>,
+    seed: u64,
     next: AtomicU64,
     truth: Mutex<Truth>,
     /// Held while a server is started, and while an upload is cut short: between fork and exec
@@ -118,12 +125,40 @@ impl Soak {
     /// # Errors
     /// If a server does not start, or an answer is not what it must be.
     pub fn run(length: Duration, seed: u64) -> Result<Truth> {
-        let soak = Self {
-            until: Instant::now() + length,
+        let mut soak = Self::new(seed);
+        soak.until = Some(Instant::now() + length);
+        soak.go()
+    }
+
+    /// Goes on in a thread of its own until it is stopped.
+    ///
+    /// # Errors
+    /// If there is no thread for it.
+    pub fn start(seed: u64) -> io::Result<Running> {
+        let soak = Self::new(seed);
+        let stopped = soak.stopped.clone();
+        let load = thread::Builder::new().spawn(move || soak.go())?;
+        Ok(Running { stopped, load })
+    }
+
+    fn new(seed: u64) -> Self {
+        Self {
+            until: None,
+            stopped: Arc::default(),
+            seed,
             next: AtomicU64::new(FIRST),
             truth: Mutex::default(),
             forks: Mutex::default(),
-        };
+        }
+    }
+
+    fn over(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+            || self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    fn go(self) -> Result<Truth> {
+        let soak = self;
         soak.with(|truth| truth.pids.insert(std::process::id()));
         thread::scope(|scope| {
             let parts: [(&str, Part); 4] = [
@@ -135,11 +170,11 @@ impl Soak {
             let soak = &soak;
             let threads: Vec<_> = parts
                 .into_iter()
-                .zip(seed + 1..)
+                .zip(soak.seed + 1..)
                 .map(|((name, part), seed)| {
-                    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+                    let mut dice = Dice::new(seed);
                     scope.spawn(move || {
-                        while Instant::now() < soak.until {
+                        while !soak.over() {
                             part(soak, &mut dice).context(name)?;
                         }
                         Ok::<_, anyhow::Error>(())
@@ -209,7 +244,7 @@ impl Soak {
     ) -> Result<()> {
         self.with(|truth| truth.pids.insert(server.pid()));
         for _ in 0..20 + dice.below(60) {
-            if Instant::now() >= self.until {
+            if self.over() {
                 break;
             }
             if dice.below(4) == 0 {
@@ -249,7 +284,7 @@ impl Soak {
             workers: 2,
             ..nginx::Options::default()
         };
-        let nginx = self.alone(|| Nginx::start(&options))?;
+        let mut nginx = self.alone(|| Nginx::start(&options))?;
         let exchanges = healthy::nginx(&nginx)?;
         let workers = nginx.worker_pids()?;
         self.with(|truth| {
@@ -258,12 +293,26 @@ impl Soak {
                 .extend(workers.iter().chain([&nginx.master_pid()]))
         });
         for _ in 0..20 + dice.below(60) {
-            if Instant::now() >= self.until {
+            if self.over() {
                 break;
             }
             let messages = 1 + dice.below(50);
             healthy::keep_alive(&nginx.tcp(), &exchanges, messages)?;
             self.with(|truth| truth.healthy += messages);
+        }
+        // Else it is asked to end.
+        if dice.below(2) == 0 {
+            let promised = self.inject("nginx killed", "process-exit");
+            let name = promised.to_string();
+            nginx.put_hole(&name, promised)?;
+            let mut connection = Conn::connect(&nginx.tcp())?;
+            connection.send(&Request::get(&format!("/{name}")).message())?;
+            if !connection.wait_readable(Duration::from_secs(10))? {
+                bail!("nginx does not answer");
+            }
+            thread::sleep(Duration::from_millis(dice.below(200)));
+            nginx.kill()?;
+            self.with(|truth| truth.kills += 1);
         }
         Ok(())
     }
@@ -274,13 +323,56 @@ impl Soak {
             self.alone(|| Server::start(HyperVersion::V1_12_0, &server::Options::tcp()))?;
         self.with(|truth| truth.pids.insert(server.pid()));
         for _ in 0..20 + dice.below(60) {
-            if Instant::now() >= self.until {
+            if self.over() {
                 break;
             }
             let cut = dice.below(3) == 0;
             let kept = usize::try_from(dice.below(30_000))?;
             self.alone(|| self.upload(&server, cut.then_some(kept)))?;
             thread::sleep(Duration::from_millis(dice.below(20)));
+        }
+        self.killed_upload(&server, dice)
+    }
+
+    /// A client, curl, that is killed in the midst of its upload.
+    fn killed_upload(&self, server: &Server, dice: &mut Dice) -> Result<()> {
+        let Addr::Tcp(address) = server.addr() else {
+            bail!("the server has no port");
+        };
+        let promised = self.inject("curl killed", "process-exit");
+        let folder = TempDir::new()?;
+        let file = folder.path().join("upload");
+        File::create(&file)?.set_len(promised)?;
+        let mut curl = Command::new("curl");
+        // It says what it has sent of the head.
+        curl.args([
+            "--silent",
+            "--verbose",
+            "--noproxy",
+            "*",
+            "--limit-rate",
+            "1M",
+        ])
+        .args(["--request", "POST", "--header", "Expect:", "--upload-file"])
+        .arg(&file)
+        .arg(format!("http://{address}/bytes/10"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+        let mut curl = self.alone(|| curl.spawn()).context("cannot run curl")?;
+        self.with(|truth| truth.pids.insert(curl.id()));
+        let said = BufReader::new(curl.stderr.take().context("no standard error")?);
+        let sent = format!("> Content-Length: {promised}");
+        let began = said
+            .lines()
+            .map_while(io::Result::ok)
+            .any(|line| line.trim_end() == sent);
+        thread::sleep(Duration::from_millis(dice.below(200)));
+        curl.kill()?;
+        let status = curl.wait()?;
+        self.with(|truth| truth.kills += 1);
+        if !began || status.code().is_some() {
+            bail!("curl did not upload: {status}");
         }
         Ok(())
     }
@@ -308,11 +400,44 @@ impl Soak {
     }
 }
 
+/// A load that goes on.
+#[derive(Debug)]
+pub struct Running {
+    stopped: Arc<AtomicBool>,
+    load: JoinHandle<Result<Truth>>,
+}
+
+impl Running {
+    /// Whether something failed.
+    pub fn failed(&self) -> bool {
+        self.load.is_finished()
+    }
+
+    /// Stops it.
+    ///
+    /// # Errors
+    /// As [`Soak::run`].
+    pub fn stop(self) -> Result<Truth> {
+        self.stopped.store(true, Ordering::Relaxed);
+        match self.load.join() {
+            Ok(truth) => truth,
+            Err(_) => bail!("the load panicked"),
+        }
+    }
+}
+
 /// Chance, the same each time (xorshift64).
-struct Dice(u64);
+#[derive(Debug)]
+pub struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, most: u64) -> u64 {
+    /// From a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below this.
+    pub fn below(&mut self, most: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -9,8 +9,9 @@ use std::{
 use anyhow::{Result, bail};
 use testbed::{
     Signal, TempDir,
-    client::{Conn, Request},
+    bpf::Held,
     server::HyperVersion,
+    soak::{Dice, Soak},
 };
 
 use super::{Daemon, cut_short};
@@ -101,30 +102,34 @@ fn the_watchdog_hears_of_progress_and_of_nothing_else() -> Result<()> {
     Ok(())
 }
 
-/// Killed while connections go on: the server does not notice, and the next
-/// daemon begins as the first did.
+/// Killed at random moments under load, also while it begins: clients and servers
+/// notice nothing, the kernel has nothing of it any more, and the next one begins as
+/// the first did. `cargo xtask soak --kills 100` is the same for longer.
 #[test]
 fn a_kill_leaves_nothing_behind() -> Result<()> {
-    let server = hyper(HyperVersion::V1_12_0)?;
-    let mut connection = Conn::connect(server.addr())?;
-    for round in 0..5 {
-        let mut daemon = Daemon::start("[findings]\noutput = \"stdout\"")?;
-        let programs = programs_of(daemon.pid())?;
-        assert!(programs.len() > 10, "{programs:?}");
-        for _ in 0..20 + round * 10 {
-            assert!(connection.request(&Request::get("/bytes/3000")).complete());
-        }
+    const CONFIG: &str = "[findings]\noutput = \"stdout\"";
+    let load = Soak::start(7)?;
+    let mut dice = Dice::new(7);
+    for round in 0..10 {
+        let early = round % 5 == 4;
+        let mut daemon = if early {
+            Daemon::spawn(CONFIG, |_| {})?
+        } else {
+            Daemon::start(CONFIG)?
+        };
+        let life = dice.below(if early { 200 } else { 1000 });
+        std::thread::sleep(Duration::from_millis(life));
+        let held = Held::by(daemon.pid())?;
+        assert!(early || held.programs.len() > 10, "{held:?}");
         daemon.signal(Signal::KILL)?;
         daemon.wait()?;
-        assert!(connection.request(&Request::get("/bytes/3000")).complete());
-        // The kernel lets go of programs a moment later.
-        let until = Instant::now() + Duration::from_secs(10);
-        while still_loaded(&programs) > 0 && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        assert_eq!(still_loaded(&programs), 0, "{programs:?}");
+        assert_eq!(held.left_in_the_end()?, Held::default());
+        assert!(!load.failed(), "a client got what it should not");
     }
-    let mut daemon = Daemon::start("[findings]\noutput = \"stdout\"")?;
+    let truth = load.stop()?;
+    assert!(truth.healthy > 100, "{truth:?}");
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let mut daemon = Daemon::start(CONFIG)?;
     cut_short(&server, 5000, 3000)?;
     daemon.findings(server.pid(), 1)?;
     Ok(())
@@ -186,25 +191,4 @@ fn what_the_unit_gives_it_is_enough() -> Result<()> {
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&prom)?.permissions());
     assert_eq!(mode & 0o777, 0o644);
     Ok(())
-}
-
-/// The numbers of the BPF programs that a process holds.
-fn programs_of(pid: u32) -> Result<Vec<u32>> {
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
-        let text = std::fs::read_to_string(entry?.path()).unwrap_or_default();
-        let number = text.lines().find_map(|line| line.strip_prefix("prog_id:"));
-        numbers.extend(number.and_then(|number| number.trim().parse::<u32>().ok()));
-    }
-    numbers.sort_unstable();
-    numbers.dedup();
-    Ok(numbers)
-}
-
-/// How many of these the kernel still has.
-fn still_loaded(numbers: &[u32]) -> usize {
-    aya::programs::loaded_programs()
-        .filter_map(Result::ok)
-        .filter(|program| numbers.contains(&program.id()))
-        .count()
 }

@@ -54,7 +54,7 @@ fn every_truncation_is_told_once_and_none_is_invented() -> Result<()> {
         after.1 < before.1 + 16,
         "{before:?} descriptors, then {after:?}"
     );
-    assert!(resident < 96 << 10, "{resident} KiB");
+    assert!(resident < 64 << 10, "{resident} KiB");
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 pub use self::options::Options;
 use self::options::configuration;
 use crate::client::Addr;
-use crate::processes::{children_of, signal};
+use crate::processes::{children_of, is_dead, signal};
 use crate::temp::TempDir;
 
 /// Where Debian puts it.
@@ -79,6 +79,14 @@ impl Nginx {
         fs::write(self.root().join(name), content)
     }
 
+    /// The same of a file of this length that takes no room.
+    ///
+    /// # Errors
+    /// Those of writing a file.
+    pub fn put_hole(&self, name: &str, length: u64) -> io::Result<()> {
+        fs::File::create(self.root().join(name))?.set_len(length)
+    }
+
     /// Cuts a file below [`Nginx::root`] to this length, under a worker that may be sending it.
     ///
     /// # Errors
@@ -101,6 +109,27 @@ impl Nginx {
     /// If `/proc` cannot be read.
     pub fn worker_pids(&self) -> io::Result<Vec<u32>> {
         children_of(self.master.id())
+    }
+
+    /// Kills the master and all workers, as the kernel does where memory is short, and waits
+    /// until they are dead.
+    ///
+    /// # Errors
+    /// If they are gone already.
+    pub fn kill(&mut self) -> io::Result<()> {
+        let workers = self.worker_pids()?;
+        // The master first: it would start new workers.
+        self.master.kill()?;
+        for worker in &workers {
+            signal(*worker, Signal::KILL)?;
+        }
+        self.master.wait()?;
+        // A process dies when it gets its turn, and nobody here waits for a worker.
+        let deadline = Instant::now() + PATIENCE;
+        while !workers.iter().all(|worker| is_dead(*worker)) && Instant::now() < deadline {
+            thread::sleep(TICK);
+        }
+        Ok(())
     }
 
     fn start_on(port: u16, options: &Options) -> Result<Self> {
