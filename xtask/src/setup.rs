@@ -34,6 +34,14 @@ const TEST_PROGRAMS: [(&str, &str); 6] = [
     ("curl", "curl"),
 ];
 
+/// The same of `cargo xtask bench`.
+const BENCH_PROGRAMS: [(&str, &str); 4] = [
+    ("nginx", "nginx-light"),
+    ("wrk", "wrk"),
+    ("strace", "strace"),
+    ("bpftrace", "bpftrace"),
+];
+
 /// Services that packages start when they are installed, and where each says that
 /// it runs.
 const SERVICES: [(&str, &str); 2] = [
@@ -87,24 +95,41 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Programs that the tests use.
 pub(crate) fn test_programs() -> Result<()> {
     let shell = root::shell()?;
-    let absent = absent_programs(&shell);
-    if absent.is_empty() {
+    let absent = || {
+        let mut absent = absent_programs(&TEST_PROGRAMS);
+        if !has_venv(&shell) {
+            absent.push(("python3 -m venv", VENV_PACKAGE));
+        }
+        absent
+    };
+    programs(&shell, absent)
+}
+
+/// Programs that measurements use, beside truncwatch.
+pub(crate) fn bench_programs() -> Result<()> {
+    programs(&root::shell()?, || absent_programs(&BENCH_PROGRAMS))
+}
+
+/// Installs what is absent, as far as it is.
+fn programs(shell: &Shell, absent: impl Fn() -> Vec<(&'static str, &'static str)>) -> Result<()> {
+    let missing = absent();
+    if missing.is_empty() {
         return Ok(());
     }
-    let packages: Vec<_> = absent.iter().map(|(_, package)| *package).collect();
-    apt_install(&shell, &packages)?;
+    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    apt_install(shell, &packages)?;
     for (service, pid_file) in SERVICES {
-        let installed = absent.iter().any(|(program, _)| service == *program);
+        let installed = missing.iter().any(|(program, _)| service == *program);
         if installed && root::has("systemctl") {
-            stop_service(&shell, service, pid_file);
+            stop_service(shell, service, pid_file);
         }
     }
-    let absent: Vec<_> = absent_programs(&shell)
+    let missing: Vec<_> = absent()
         .iter()
         .map(|(program, package)| format!("{program} (Debian: {package})"))
         .collect();
-    if !absent.is_empty() {
-        bail!("still not there, install it: {}", absent.join(", "));
+    if !missing.is_empty() {
+        bail!("still not there, install it: {}", missing.join(", "));
     }
     Ok(())
 }
@@ -132,15 +157,11 @@ pub(crate) fn cpp_compiler() -> Result<()> {
 }
 
 /// What is not there of them, each with its package.
-fn absent_programs(shell: &Shell) -> Vec<(&'static str, &'static str)> {
-    let mut absent: Vec<_> = TEST_PROGRAMS
-        .into_iter()
+fn absent_programs(of: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    of.iter()
         .filter(|(program, _)| !root::has(program))
-        .collect();
-    if !has_venv(shell) {
-        absent.push(("python3 -m venv", VENV_PACKAGE));
-    }
-    absent
+        .copied()
+        .collect()
 }
 
 /// Whether Python can make an environment with pip in it: Debian packs the

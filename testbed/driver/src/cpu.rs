@@ -3,6 +3,7 @@
 use std::io;
 use std::thread;
 
+use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Keeps the calling thread, and the threads and processes that it starts from now on, on the CPU
@@ -17,6 +18,21 @@ pub fn pin_to_cpu(cpu: usize) -> io::Result<()> {
     let mut only = CpuSet::new();
     only.set(cpu);
     Ok(sched_setaffinity(None, &only)?)
+}
+
+/// The same of the main thread of another process, one that has no others.
+///
+/// # Errors
+/// As [`pin_to_cpu`]; `ESRCH` if there is no such process.
+pub fn pin_process(pid: u32, cpu: usize) -> io::Result<()> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    if cpu >= CpuSet::MAX_CPU {
+        return Err(invalid());
+    }
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let mut only = CpuSet::new();
+    only.set(cpu);
+    Ok(sched_setaffinity(Some(pid.ok_or_else(invalid)?), &only)?)
 }
 
 /// Runs `work` in a thread of its own that is kept on `cpu`, and returns what it returned.

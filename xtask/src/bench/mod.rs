@@ -9,8 +9,10 @@
 //! | `startup.rs` | milliseconds until a watch begins |
 //! | `healthy.rs` | what is found among healthy messages: nothing |
 //! | `analyze.rs` | how fast a log of strace is judged, and with how much memory |
-//! | `observer.rs` | starts and ends truncwatch and strace |
+//! | `server.rs` | what a watch costs nginx under load |
+//! | `observer.rs` | starts and ends truncwatch, strace and bpftrace |
 //! | `worker.rs` | the process whose calls are timed |
+//! | `wrk.rs` | runs wrk, and reads what it says |
 //! | `lines.rs` | waits for a line, but not forever |
 //! | `statistics.rs` | medians and their like |
 
@@ -20,9 +22,11 @@ mod lines;
 mod observer;
 mod per_call;
 mod probe_effect;
+mod server;
 mod startup;
 mod statistics;
 mod worker;
+mod wrk;
 
 use std::fmt::Display;
 
@@ -47,7 +51,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
 
-    /// Rounds of per-call and analyze, runs of startup
+    /// Rounds of per-call, server and analyze, runs of startup
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 
@@ -60,7 +64,7 @@ pub(crate) struct Arguments {
     megabytes: u64,
 
     /// Leave out strace, which takes most of the time of per-call and
-    /// probe-effect; its numbers are then missing (null)
+    /// probe-effect; its numbers are then missing
     #[arg(long)]
     no_strace: bool,
 
@@ -77,6 +81,8 @@ enum Name {
     ProbeEffect,
     /// Milliseconds until a watch begins
     Startup,
+    /// CPU per request and requests per second of nginx
+    Server,
     /// Findings among healthy messages
     Healthy,
     /// Seconds to judge a log of strace, against grep
@@ -110,6 +116,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if wanted(Name::Startup) {
         let result = startup::measure(&truncwatch, arguments.rounds)?;
         print(arguments, "startup", result)?;
+    }
+    if wanted(Name::Server) {
+        let result = server::measure(&truncwatch, arguments.rounds, !arguments.no_strace)?;
+        print(arguments, "server", result)?;
     }
     if wanted(Name::Analyze) {
         let result = analyze::measure(&truncwatch, arguments.rounds, arguments.megabytes)?;

@@ -1,6 +1,7 @@
-//! Starts and ends what observes: truncwatch and strace.
+//! Starts and ends what observes: truncwatch, strace, bpftrace.
 
 use std::{
+    fs,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -18,10 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is asked whether it has ended.
 const TICK: Duration = Duration::from_millis(1);
 
-/// What to run, and the words on standard error that say it is attached.
+/// What to run, and the words that say it is attached, on standard error or output.
 pub(super) struct Plan {
     command: Command,
     attached: &'static str,
+    on_output: bool,
 }
 
 /// truncwatch, watching one process.
@@ -31,6 +33,29 @@ pub(super) fn truncwatch(program: &Path, pid: u32) -> Plan {
     Plan {
         command,
         attached: "truncwatch: watching",
+        on_output: false,
+    }
+}
+
+/// The daemon, with this configuration.
+pub(super) fn daemon(program: &Path, config: &Path) -> Plan {
+    let mut command = Command::new(program);
+    command.args(["daemon", "--config"]).arg(config);
+    Plan {
+        command,
+        attached: "truncwatch: watching",
+        on_output: false,
+    }
+}
+
+/// bpftrace with a script that prints `attached` when it is.
+pub(super) fn bpftrace(script: &str) -> Plan {
+    let mut command = Command::new("bpftrace");
+    command.args(["-B", "line", "-e", script]);
+    Plan {
+        command,
+        attached: "attached",
+        on_output: true,
     }
 }
 
@@ -43,7 +68,34 @@ pub(super) fn strace(pid: u32) -> Plan {
     Plan {
         command,
         attached: "attached",
+        on_output: false,
     }
+}
+
+/// CPU time that the threads of a process had so far, nanoseconds
+/// (`/proc/PID/task/TID/schedstat`).
+pub(super) fn cpu_ns(pid: u32) -> Result<f64> {
+    let mut sum = 0.0;
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread that has just ended has none any more.
+        let text = fs::read_to_string(entry?.path().join("schedstat")).unwrap_or_default();
+        let time = text.split_whitespace().next();
+        sum += time.map_or(Ok(0.0), str::parse::<f64>)?;
+    }
+    Ok(sum)
+}
+
+/// Whether a truncwatch runs that is not ours. Its hooks are on the calls of
+/// every process: "nothing attached" would not be nothing.
+pub(super) fn another_truncwatch() -> Result<bool> {
+    for entry in fs::read_dir("/proc")? {
+        // No process, or one that has just ended, has no such file.
+        let name = fs::read_to_string(entry?.path().join("comm"));
+        if name.is_ok_and(|name| name.trim_end() == "truncwatch") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Plan {
@@ -66,16 +118,23 @@ impl Plan {
         let mut child = self
             .command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stdout(match self.on_output {
+                true => Stdio::piped(),
+                false => Stdio::null(),
+            })
+            .stderr(match self.on_output {
+                true => Stdio::inherit(),
+                false => Stdio::piped(),
+            })
             .spawn()
             .with_context(|| format!("cannot run {name}"))?;
-        let stderr = child.stderr.take();
+        let output = child.stdout.take().map(Lines::of);
+        let errors = child.stderr.take().map(Lines::of);
         let mut observer = Observer {
             child,
             took: Duration::ZERO,
         };
-        let lines = Lines::of(stderr.context("standard error was not asked for")?);
+        let lines = output.or(errors).context("neither was asked for")?;
         let mut said = String::new();
         loop {
             let line = lines
@@ -98,6 +157,11 @@ pub(super) struct Observer {
 }
 
 impl Observer {
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it with SIGINT, as a user would.
     pub(super) fn stop(mut self) -> Result<ExitStatus> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);

@@ -3,7 +3,7 @@
 //! Observers take turns, so that whatever else the machine does meets all of
 //! them alike; what is compared is always within one round.
 
-use std::{fmt, fs, path::Path};
+use std::{fmt, path::Path};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -133,7 +133,7 @@ pub(super) fn measure(truncwatch: &Path, rounds: u32, strace: bool) -> Result<Pe
     let mut times: [Vec<Times>; VARIANTS.len()] = Default::default();
     let mut disturbed_rounds = 0;
     for round in 0..rounds {
-        let before = another_truncwatch()?;
+        let before = observer::another_truncwatch()?;
         for step in 0..VARIANTS.len() {
             let turn = (step + round as usize) % VARIANTS.len();
             if VARIANTS[turn].is_strace() && !strace {
@@ -141,23 +141,10 @@ pub(super) fn measure(truncwatch: &Path, rounds: u32, strace: bool) -> Result<Pe
             }
             times[turn].push(workers.run(truncwatch, VARIANTS[turn])?);
         }
-        disturbed_rounds += u32::from(before || another_truncwatch()?);
+        disturbed_rounds += u32::from(before || observer::another_truncwatch()?);
         eprintln!("per-call: round {} of {rounds}", round + 1);
     }
     Ok(PerCall::new(rounds, disturbed_rounds, &times))
-}
-
-/// Whether a truncwatch runs that is not ours. Its hooks are on the calls of
-/// every process: "nothing attached" would not be nothing.
-fn another_truncwatch() -> Result<bool> {
-    for entry in fs::read_dir("/proc")? {
-        // No process, or one that has just ended, has no such file.
-        let name = fs::read_to_string(entry?.path().join("comm"));
-        if name.is_ok_and(|name| name.trim_end() == "truncwatch") {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 struct Workers {

@@ -108,7 +108,13 @@ impl Nginx {
     /// # Errors
     /// If `/proc` cannot be read.
     pub fn worker_pids(&self) -> io::Result<Vec<u32>> {
-        children_of(self.master.id())
+        let mut workers = children_of(self.master.id())?;
+        // What it was started under may have had children of its own.
+        workers.retain(|pid| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+            name.is_ok_and(|name| name.trim_end() == "nginx")
+        });
+        Ok(workers)
     }
 
     /// Kills the master and all workers, as the kernel does where memory is short, and waits
@@ -140,7 +146,15 @@ impl Nginx {
         fs::write(&conf, configuration(folder.path(), port, options))?;
         let log = folder.path().join("error.log");
 
-        let master = Command::new(BINARY)
+        let mut command = match &options.under[..] {
+            [] => Command::new(BINARY),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(BINARY);
+                command
+            }
+        };
+        let master = command
             .arg("-p")
             .arg(folder.path())
             .arg("-c")

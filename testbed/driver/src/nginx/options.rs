@@ -13,6 +13,8 @@ pub struct Options {
     pub server: String,
     /// More directives for the `http` block: an `upstream`, for one.
     pub http: String,
+    /// A command that becomes nginx, with its arguments: `strace -D …`.
+    pub under: Vec<String>,
 }
 
 impl Default for Options {
@@ -21,6 +23,7 @@ impl Default for Options {
             workers: 1,
             server: String::new(),
             http: String::new(),
+            under: Vec::new(),
         }
     }
 }
@@ -54,6 +57,7 @@ pub(super) fn configuration(folder: &Path, port: u16, options: &Options) -> Stri
         workers,
         server,
         http,
+        ..
     } = options;
     // The workers must be able to read a folder with mode 0700, hence the same user.
     format!(
