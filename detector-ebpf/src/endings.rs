@@ -8,9 +8,9 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     helpers::{bpf_get_current_comm, bpf_ktime_get_ns, generated::bpf_for_each_map_elem},
-    macros::{btf_tracepoint, map, tracepoint},
+    macros::{btf_tracepoint, fentry, map, tracepoint},
     maps::Array,
-    programs::{BtfTracePointContext, TracePointContext},
+    programs::{BtfTracePointContext, FEntryContext, TracePointContext},
 };
 pub(crate) use detector_common::BY_URING;
 use detector_common::{Connection, End, EndKind, Kind, SocketInfo, StackCopy, Stat, family, flag};
@@ -201,6 +201,19 @@ fn replaced(context: &TracePointContext) -> u32 {
 /// Checked: 6.18.
 #[btf_tracepoint(function = "sched_prepare_exec")]
 fn prepare_exec(_context: BtfTracePointContext) -> i32 {
+    execs()
+}
+
+/// `void do_close_on_exec(struct files_struct *files)`, the function that closes
+/// them: for kernels without that tracepoint. The table is then the process's own
+/// in any case. Checked: 6.1.
+#[fentry(function = "do_close_on_exec")]
+fn close_on_exec(_context: FEntryContext) -> i32 {
+    execs()
+}
+
+#[inline(always)]
+fn execs() -> i32 {
     let (tgid, _) = current();
     // A table that another process shares is left to it: the exec gets a copy.
     if watched(tgid) && !table_shared_outside() {

@@ -8,6 +8,7 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `traffic.rs` | counts sends and receives |
+//! | `functions.rs` | the same on kernels without tracepoints for it |
 //! | `opening.rs` | takes up a connection when it is first used |
 //! | `sampling.rs` | which bytes are shown to the judge |
 //! | `endings.rs` | shutdown, close, process exit |
@@ -40,6 +41,7 @@ mod connections;
 mod endings;
 mod family;
 mod filter;
+mod functions;
 mod kernel;
 mod maps;
 mod memory;

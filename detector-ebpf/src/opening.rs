@@ -1,10 +1,7 @@
 //! Takes up connections: an entry when a watched process first uses one, and
 //! the record that says which it is when it first sends.
 
-use aya_ebpf::{
-    helpers::{bpf_get_current_comm, bpf_get_socket_cookie},
-    programs::BtfTracePointContext,
-};
+use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_socket_cookie};
 use detector_common::{Connection, Kind, Open, Stat, family, flag};
 
 use crate::{
@@ -19,14 +16,11 @@ use crate::{
     ring::{Moment, current, header, wake},
 };
 
-/// The entry of the socket that the tracepoint names, made if the process is
-/// watched and the socket may carry HTTP. A socket that is tracked is counted
-/// whoever uses it: bytes that an unwatched process sends on it are its too.
+/// The entry of the socket that the hook names, made if the process is watched
+/// and the socket may carry HTTP. A socket that is tracked is counted whoever
+/// uses it: bytes that an unwatched process sends on it are its too.
 #[inline(always)]
-pub(crate) fn connection_of(
-    context: &BtfTracePointContext,
-) -> Option<(u64, Socket, *mut Connection)> {
-    let sk: *const u8 = context.arg(0);
+pub(crate) fn connection_of(sk: *const u8) -> Option<(u64, Socket, *mut Connection)> {
     let socket = Socket(Address(sk as u64));
     let cookie_at = config!(fields.sock_cookie);
     // Read directly, which costs a tenth of asking the helper.
@@ -47,7 +41,7 @@ pub(crate) fn connection_of(
     if !taken {
         return None;
     }
-    let found = take_up(context, &mut cookie);
+    let found = take_up(sk, &mut cookie);
     (!found.is_null()).then_some((cookie, socket, found))
 }
 
@@ -100,18 +94,17 @@ impl Stream {
 /// of ours. A function of its own, as whatever is rare: the way that every call
 /// goes through is then short, and more often in the CPU's caches.
 #[inline(never)]
-fn take_up(context: &BtfTracePointContext, found_cookie: &mut u64) -> *mut Connection {
+fn take_up(sk: *const u8, found_cookie: &mut u64) -> *mut Connection {
     let nothing = core::ptr::null_mut();
-    let sk: *mut core::ffi::c_void = context.arg(0);
-    let Some(stream) = Stream::of(sk.cast()) else {
+    let Some(stream) = Stream::of(sk) else {
         return nothing;
     };
     if is_compat() {
         count(Stat::Compat);
         return nothing;
     }
-    // SAFETY: the tracepoint's argument is a live socket.
-    let cookie = unsafe { bpf_get_socket_cookie(sk) };
+    // SAFETY: the hook's argument is a live socket.
+    let cookie = unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) };
     *found_cookie = cookie;
     let fresh = take_birth(Socket(Address(sk as u64)), stream.inode);
     let Some((found, made)) = make(cookie) else {

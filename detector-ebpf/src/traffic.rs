@@ -5,7 +5,8 @@
 //! they name the socket itself. A descriptor looked up at the end of a call
 //! may by then be another's (closed and reused by another thread while the
 //! call was blocked); the socket cannot be mistaken. They cost nothing on
-//! calls that are no socket's.
+//! calls that are no socket's. Where the kernel has no such tracepoints, the same
+//! is done at the end of the functions that they are behind (`functions.rs`).
 //!
 //! The key is the socket's cookie: never reused, so a socket whose end was not
 //! seen leaves an idle entry, not one that a later socket would inherit.
@@ -46,8 +47,13 @@ const ETIMEDOUT: i32 = 110;
 /// `sendfile` and `splice` pass here from 6.5. Checked: 6.18.
 #[btf_tracepoint(function = "sock_send_length")]
 fn send_length(context: BtfTracePointContext) -> i32 {
-    let result: i32 = context.arg(1);
-    let Some((cookie, sk, connection)) = connection_of(&context) else {
+    sent(context.arg(0), context.arg(1))
+}
+
+/// A socket has sent, or failed to: `sk` is a pointer whose type the verifier knows.
+#[inline(always)]
+pub(crate) fn sent(sk: *const u8, result: i32) -> i32 {
+    let Some((cookie, sk, connection)) = connection_of(sk) else {
         return 0;
     };
     // SAFETY: a live map value; other CPUs may write it at the same time,
@@ -106,16 +112,20 @@ fn send_length(context: BtfTracePointContext) -> i32 {
 /// later. Checked: 6.18.
 #[btf_tracepoint(function = "sock_recv_length")]
 fn recv_length(context: BtfTracePointContext) -> i32 {
-    let result: i32 = context.arg(1);
-    let flags: i32 = context.arg(2);
+    received(context.arg(0), context.arg(1), context.arg(2))
+}
+
+/// A socket has received, or failed to; `sk` as in [`sent`].
+#[inline(always)]
+pub(crate) fn received(sk: *const u8, result: i32, flags: i32) -> i32 {
     // EAGAIN is how every non-blocking reader ends; not worth an entry.
     if flags & (PEEK | ERRQUEUE) != 0 || (result < 0 && !gone(result)) {
         return 0;
     }
-    let Some((cookie, sk, connection)) = connection_of(&context) else {
+    let Some((cookie, sk, connection)) = connection_of(sk) else {
         return 0;
     };
-    // SAFETY: as in send_length.
+    // SAFETY: as in sent.
     let connection = unsafe { &mut *connection };
     let (call, moment) = SystemCall::of(sk, false);
     let (room, first) = call.offered();
@@ -162,7 +172,7 @@ fn exit_sendfile(context: TracePointContext) -> u32 {
     let Some(connection) = tracked_of(&call) else {
         return 0;
     };
-    // SAFETY: as in send_length.
+    // SAFETY: as in sent.
     let connection = unsafe { &mut *connection };
     enter_send(
         connection,
@@ -180,7 +190,7 @@ fn exit_sendfile(context: TracePointContext) -> u32 {
 fn exit_sendmmsg(_context: TracePointContext) -> u32 {
     // Whoever makes it: a tracked socket is counted for all.
     if let Some(connection) = tracked_of(&SystemCall::ending()) {
-        // SAFETY: as in send_length.
+        // SAFETY: as in sent.
         unsafe { (*connection).mmsg_sent = 0 };
     }
     0

@@ -43,11 +43,22 @@ const BUFFER_SELECT: u64 = 32;
 /// from the ring and before it is issued. Linux 6.3 and later. Checked: 6.18.
 #[btf_tracepoint(function = "io_uring_submit_req")]
 fn uring_submit(context: BtfTracePointContext) -> i32 {
+    submitted(Address(context.arg::<u64>(0)))
+}
+
+/// `io_uring_submit_sqe`: `(struct io_kiocb *req, bool force_nonblock)`, its name
+/// before 6.3; with these arguments since 6.0. Checked: 6.1.
+#[btf_tracepoint(function = "io_uring_submit_sqe")]
+fn uring_submit_sqe(context: BtfTracePointContext) -> i32 {
+    submitted(Address(context.arg::<u64>(0)))
+}
+
+#[inline(always)]
+fn submitted(request: Address) -> i32 {
     let (tgid, tid) = current();
     if !has!(fields.req_file) || !passes(tgid) {
         return 0;
     }
-    let request = Address(context.arg::<u64>(0));
     let Some(code) = request.read::<u8>(config!(fields.req_opcode)) else {
         return 0;
     };

@@ -72,6 +72,11 @@ impl<'a> Watch<'a> {
         }
         watch.summary.not_seen = watch.engine.live.reduced().to_vec();
         if cli.verbose {
+            if watch.engine.live.traces_functions() {
+                note(format_args!(
+                    "counting at the ends of functions: this kernel lacks tracepoints for it"
+                ));
+            }
             let verified = watch.engine.live.verified_instructions();
             note(format_args!("instructions verified: {verified:?}"));
         }

@@ -461,7 +461,10 @@ fn what_is_stranded_is_told() -> Result<()> {
     let watcher = watch(launcher.pid(), &["--follow"])?;
     let outcome = launcher.run(false, &path)?.outcome;
     let report = watcher.stop()?;
-    let finding = report.findings.first().context("no finding")?;
+    let finding = report
+        .findings
+        .first()
+        .with_context(|| report.summary.to_string())?;
     let number = |name: &str| finding.get(name).and_then(Value::as_u64);
     assert_eq!(number("sent_bytes"), Some(outcome.received));
     assert_eq!(number("stranded_bytes"), Some(PROMISED - outcome.received));

@@ -2,7 +2,7 @@
 //! Tracepoints are looked for under a name that no kernel has (`--hide`), fields
 //! are taken for missing.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use anyhow::Result;
 use testbed::{
@@ -49,7 +49,9 @@ fn hooks_that_can_be_done_without_are_named() -> Result<()> {
         "io_uring_submit_req",
         "io_uring_queue_async_work",
     ];
-    let report = without(&hooks)?;
+    // What stands in for some of them on older kernels.
+    let others = ["do_close_on_exec", "io_uring_submit_sqe"];
+    let report = without(&[&hooks[..], &others].concat())?;
     let named = not_seen(&report);
     for hook in hooks {
         assert!(named.iter().any(|text| text.contains(hook)), "{named:?}");
@@ -80,23 +82,56 @@ fn fields_that_can_be_done_without_are_named() -> Result<()> {
     Ok(())
 }
 
+/// Is refused without these, in one line that says so.
+fn refused(hidden: &[&str], said: &str) -> Result<()> {
+    let options = hidden.iter().flat_map(|name| ["--hide", *name]);
+    let output = Command::new(truncwatch())
+        .args(options)
+        .args(["--duration", "1"])
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{hidden:?}: {text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains(said), "{text}");
+    assert!(output.stdout.is_empty());
+    Ok(())
+}
+
 #[test]
 fn hooks_and_fields_that_counting_needs_are_asked_for() -> Result<()> {
     for needed in [
-        "sock_send_length",
         "sys_enter_shutdown",
         "sys_exit_accept4",
         "sched_process_exit",
         "sock_common.skc_cookie.counter",
     ] {
-        let output = Command::new(truncwatch())
-            .args(["--hide", needed, "--duration", "1"])
-            .output()?;
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{needed}: {text}");
-        assert_eq!(text.lines().count(), 1, "{text}");
-        assert!(text.contains(needed), "{text}");
-        assert!(output.stdout.is_empty());
+        refused(&[needed], needed)?;
     }
+    refused(&["sock_send_length", "inet_sendmsg"], "sock_send_length")
+}
+
+/// Without tracepoints that count, the functions are traced that they are behind,
+/// if this kernel lets them be.
+#[test]
+fn functions_are_traced_where_tracepoints_are_missing() -> Result<()> {
+    let hidden = ["sock_send_length"];
+    let traceable = fs::read_to_string("/sys/kernel/tracing/available_filter_functions");
+    if !traceable.is_ok_and(|functions| functions.lines().any(|name| name == "inet_sendmsg")) {
+        return refused(&hidden, "refuses to trace the function");
+    }
+    let report = without(&hidden)?;
+    let without_any = without(&[])?;
+    assert_eq!(not_seen(&report), not_seen(&without_any));
+    let output = Command::new(truncwatch())
+        .args(["--hide", "sock_send_length", "--verbose"])
+        .args(["--pid", "1", "--duration", "0.1"])
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("counting at the ends of functions"), "{text}");
+    // Whatever the kernel has: what counts nothing is not left out in silence.
+    let report = without(&["sock_send_length", "inet6_sendmsg"])?;
+    let named = not_seen(&report);
+    let unseen = |text: &&str| text.contains("inet6_sendmsg");
+    assert!(named.iter().any(unseen), "{named:?}");
     Ok(())
 }

@@ -9,13 +9,12 @@ use super::{boot::Boot, fetch::Kernel};
 pub(super) const SERIES: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "newest"];
 
 /// The oldest kernel that truncwatch does not refuse.
-const FLOOR: [u64; 2] = [6, 5];
+const FLOOR: [u64; 2] = [5, 15];
 
 /// What truncwatch says on standard error that it does not see, and from which
 /// kernel on it does.
-const REDUCED: [(&str, [u64; 2]); 3] = [
-    ("sched_prepare_exec", [6, 10]),
-    ("io_uring_submit_req", [6, 3]),
+const REDUCED: [(&str, [u64; 2]); 2] = [
+    ("io_uring_submit_req", [6, 0]),
     ("io_uring_queue_async_work", [6, 0]),
 ];
 

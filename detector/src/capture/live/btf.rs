@@ -37,8 +37,11 @@ pub enum BtfError {
 }
 
 const MAGIC: u16 = 0xeb9f;
+const KIND_POINTER: u32 = 2;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_TYPEDEF: u32 = 8;
+const KIND_PROTOTYPE: u32 = 13;
 /// Types that only name or qualify another: const, volatile, typedef, tag.
 const KINDS_TRANSPARENT: [u32; 5] = [8, 9, 10, 11, 18];
 
@@ -161,6 +164,44 @@ impl Btf {
             bits += offset;
         }
         (bits % 8 == 0).then_some(bits / 8).ok_or_else(missing)
+    }
+
+    /// The tracepoints whose first argument is a pointer to this structure: each is
+    /// the type `btf_trace_NAME`, a pointer to a function whose own first argument
+    /// is the program's (include/trace/bpf_probe.h).
+    pub fn tracepoints_of(&self, structure: &str) -> Vec<String> {
+        let Some(wanted) = self.structs.get(structure.as_bytes()) else {
+            return Vec::new();
+        };
+        let named = self.types.iter().filter_map(|at| {
+            let at = *at as usize;
+            let info = word(&self.data, at + 4)?;
+            let name = word(&self.data, at).filter(|_| kind_of(info) == KIND_TYPEDEF)?;
+            let name = string(&self.data, self.strings, name).strip_prefix(b"btf_trace_")?;
+            (self.second_parameter(at) == Some(*wanted)).then_some(name)
+        });
+        named
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect()
+    }
+
+    /// What the second parameter points to, of the function that a type definition
+    /// points to.
+    fn second_parameter(&self, definition: usize) -> Option<u32> {
+        let pointer = self.resolve(word(&self.data, definition + 8)?)?;
+        let prototype = self.resolve(self.pointed_to(pointer)?)?;
+        let info = word(&self.data, prototype + 4)?;
+        if kind_of(info) != KIND_PROTOTYPE || info & 0xffff < 2 {
+            return None;
+        }
+        // Two words each, the second its type.
+        let parameter = word(&self.data, prototype + 12 + 8 + 4)?;
+        self.pointed_to(self.resolve(parameter)?)
+    }
+
+    fn pointed_to(&self, pointer: usize) -> Option<u32> {
+        let info = word(&self.data, pointer + 4)?;
+        (kind_of(info) == KIND_POINTER).then(|| word(&self.data, pointer + 8))?
     }
 
     /// The type of a member and its offset in bits; looks into unnamed members

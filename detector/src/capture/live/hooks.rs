@@ -2,54 +2,84 @@
 
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, Program, ProgramError, TracePoint},
+    programs::{BtfTracePoint, FEntry, FExit, Program, ProgramError, TracePoint},
 };
 use aya_obj::btf::BtfKind;
 
-use super::CaptureError;
+use super::{CaptureError, functions, refusal};
 
 /// Where a program is attached.
-enum Hook {
+pub(super) enum Hook {
     /// A tracepoint by its typed arguments.
     Typed(&'static str),
+    /// The beginning of a function of the kernel's, by its typed arguments.
+    Start(Function),
+    /// The end of one.
+    End(Function),
     /// A system call's tracepoint, in `events/syscalls`.
     Syscall(&'static str),
 }
 
+/// What is traced where a tracepoint is missing.
+#[derive(Clone, Copy)]
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    /// The tracepoint.
+    pub(super) instead_of: &'static str,
+}
+
 /// One program.
-struct Row {
+pub(super) struct Row {
     program: &'static str,
-    hook: Hook,
+    pub(super) hook: Hook,
     /// What it is for, as the rest of a sentence.
-    purpose: &'static str,
-    /// The kernel that first has it.
+    pub(super) purpose: &'static str,
+    /// The kernel that first has it; of a function, that has the tracepoint.
     since: &'static str,
     need: Need,
+    /// What is tried where the kernel lacks this one.
+    instead: Option<&'static Row>,
 }
 
 /// What to do without a hook.
 #[derive(Clone, Copy, PartialEq)]
-enum Need {
+pub(super) enum Need {
     /// Refuse to watch.
     Required,
     /// Watch, and say what is not seen.
     Optional,
+    /// Where the kernel has it, refuse to watch without it.
+    IfThere,
     /// This architecture never has it.
     Absent,
 }
 
-const fn row(program: &'static str, hook: Hook, purpose: &'static str, since: &'static str) -> Row {
+pub(super) const fn row(
+    program: &'static str,
+    hook: Hook,
+    purpose: &'static str,
+    since: &'static str,
+) -> Row {
     Row {
         program,
         hook,
         purpose,
         since,
         need: Need::Required,
+        instead: None,
     }
 }
 
 impl Row {
     fn missing(&self) -> CaptureError {
+        if let Hook::Start(function) | Hook::End(function) = self.hook {
+            return CaptureError::NoFunction {
+                tracepoint: function.instead_of,
+                function: function.name,
+                purpose: self.purpose,
+                since: self.since,
+            };
+        }
         CaptureError::NoHook {
             hook: self.hook.name(),
             purpose: self.purpose,
@@ -57,9 +87,36 @@ impl Row {
         }
     }
 
-    const fn optional(mut self) -> Self {
+    pub(super) const fn optional(mut self) -> Self {
         self.need = Need::Optional;
         self
+    }
+
+    const fn or(mut self, other: &'static Self) -> Self {
+        self.instead = Some(other);
+        self
+    }
+
+    pub(super) const fn if_there(mut self) -> Self {
+        self.need = Need::IfThere;
+        self
+    }
+
+    /// This one, or the one that this kernel has instead.
+    fn on(&'static self, kernel: Kernel<'_>) -> &'static Self {
+        match self.instead {
+            Some(other) if !self.hook.may_exist(kernel) && other.hook.may_exist(kernel) => other,
+            _ => self,
+        }
+    }
+
+    /// Whether it is to be tried on this kernel.
+    fn is_wanted(&self, kernel: Kernel<'_>) -> bool {
+        match self.need {
+            Need::Required | Need::Optional => true,
+            Need::IfThere => self.hook.exists(kernel),
+            Need::Absent => false,
+        }
     }
 
     /// arm64 has only the calls of the generic table.
@@ -72,6 +129,29 @@ impl Row {
 }
 
 const BEGINNINGS: &str = "shows where connections begin";
+const EXEC: &str = "shows sockets that an exec closes";
+const SUBMISSION: &str = "shows where io_uring's bytes are, and its close";
+
+/// Where `sched_prepare_exec` is missing, if functions can be traced.
+const CLOSE_ON_EXEC: Row = row(
+    "close_on_exec",
+    Hook::Start(Function {
+        name: "do_close_on_exec",
+        instead_of: "sched_prepare_exec",
+    }),
+    EXEC,
+    "6.10",
+)
+.optional();
+
+/// What `io_uring_submit_req` was called before.
+const SUBMIT_SQE: Row = row(
+    "uring_submit_sqe",
+    Hook::Typed("io_uring_submit_sqe"),
+    SUBMISSION,
+    "6.0",
+)
+.optional();
 
 /// Those that show how connections end. They are attached before
 /// [`COUNTING`]: a socket is counted only from when its end would be seen.
@@ -110,10 +190,11 @@ const FRAMING: &[Row] = &[
     row(
         "prepare_exec",
         Hook::Typed("sched_prepare_exec"),
-        "shows sockets that an exec closes",
+        EXEC,
         "6.10",
     )
-    .optional(),
+    .optional()
+    .or(&CLOSE_ON_EXEC),
     row(
         "process_exit",
         Hook::Typed("sched_process_exit"),
@@ -129,10 +210,11 @@ const FRAMING: &[Row] = &[
     row(
         "uring_submit",
         Hook::Typed("io_uring_submit_req"),
-        "shows where io_uring's bytes are, and its close",
+        SUBMISSION,
         "6.3",
     )
-    .optional(),
+    .optional()
+    .or(&SUBMIT_SQE),
     row(
         "uring_queue",
         Hook::Typed("io_uring_queue_async_work"),
@@ -155,7 +237,8 @@ const FRAMING: &[Row] = &[
 ];
 
 /// Those that count. `sendfile` and `splice` pass the second only from 6.5 on
-/// (it is older itself), so that is what is asked for.
+/// (it is older itself), so that is what is asked for; before, and where it is
+/// missing, [`functions::COUNTING`] take their place.
 const COUNTING: &[Row] = &[
     row(
         "recv_length",
@@ -200,10 +283,24 @@ const BIRTHS: &[Row] = &[
     ),
 ];
 
+/// Tracepoints that older kernels have with other arguments: these gave the ring
+/// first, and are then as good as missing.
+const OF_REQUESTS: [&str; 2] = ["io_uring_submit_sqe", "io_uring_queue_async_work"];
+
+/// Those that do not name a request first on this kernel.
+pub(super) fn other_arguments(btf: &super::btf::Btf) -> Vec<String> {
+    let of_request = btf.tracepoints_of("io_kiocb");
+    let others = OF_REQUESTS.into_iter();
+    others
+        .filter(|name| !of_request.iter().any(|found| found == name))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// What the running kernel has.
 #[derive(Clone, Copy)]
-struct Kernel<'a> {
-    btf: &'a Btf,
+pub(super) struct Kernel<'a> {
+    pub(super) btf: &'a Btf,
     /// Tracepoints that are taken for missing: they are looked for under a name
     /// that no kernel has.
     hidden: &'a [String],
@@ -215,6 +312,21 @@ impl Kernel<'_> {
             return format!("{tracepoint}_renamed");
         }
         tracepoint.to_owned()
+    }
+
+    /// Whether the kernel's types know a function of this name.
+    pub(super) fn has_function(self, name: &str) -> bool {
+        self.btf.id_by_type_name_kind(name, BtfKind::Func).is_ok()
+    }
+
+    /// The hooks that count here.
+    fn counting(self) -> Result<&'static [Row], CaptureError> {
+        let tracepoints = COUNTING.iter().all(|row| row.hook.may_exist(self));
+        if tracepoints && !functions::send_pages(self) {
+            return Ok(COUNTING);
+        }
+        functions::check(self)?;
+        Ok(functions::COUNTING)
     }
 }
 
@@ -228,13 +340,14 @@ pub(super) fn attach(
     let kernel = Kernel { btf, hidden };
     // Before anything is loaded: a kernel that is too old may refuse a program
     // for other reasons, which say less.
-    for row in COUNTING.iter().chain(FRAMING) {
+    let counting = kernel.counting()?;
+    for row in counting.iter().chain(FRAMING) {
         if row.need == Need::Required && !row.hook.may_exist(kernel) {
             return Err(row.missing());
         }
     }
     let mut reduced = attach_all(FRAMING, programs, kernel)?;
-    reduced.append(&mut attach_all(COUNTING, programs, kernel)?);
+    reduced.append(&mut attach_all(counting, programs, kernel)?);
     reduced.append(&mut attach_all(BIRTHS, programs, kernel)?);
     Ok(reduced)
 }
@@ -251,12 +364,15 @@ pub(super) struct Tried {
 
 /// Loads and attaches every program, one after the other, whatever becomes of
 /// the others.
-pub(super) fn try_each(programs: &mut Ebpf, btf: &Btf) -> Vec<Tried> {
-    let kernel = Kernel { btf, hidden: &[] };
-    [FRAMING, COUNTING, BIRTHS]
+pub(super) fn try_each(programs: &mut Ebpf, btf: &Btf, hidden: &[String]) -> Vec<Tried> {
+    let kernel = Kernel { btf, hidden };
+    // A kernel that is too old has none; the tracepoints then say so.
+    let counting = kernel.counting().unwrap_or(COUNTING);
+    [FRAMING, counting, BIRTHS]
         .into_iter()
         .flatten()
-        .filter(|row| row.need != Need::Absent)
+        .map(|row| row.on(kernel))
+        .filter(|row| row.is_wanted(kernel))
         .map(|row| Tried {
             hook: row.hook.name(),
             purpose: row.purpose,
@@ -275,10 +391,11 @@ pub(super) fn try_each(programs: &mut Ebpf, btf: &Btf) -> Vec<Tried> {
 /// Each in a thread of its own: verifying takes time, and so does waiting, in
 /// each attachment, until no CPU is in the tracepoint.
 fn attach_all(
-    rows: &[Row],
+    rows: &'static [Row],
     programs: &mut Ebpf,
     kernel: Kernel<'_>,
 ) -> Result<Vec<String>, CaptureError> {
+    let rows: Vec<_> = rows.iter().map(|row| row.on(kernel)).collect();
     if let Some(row) = rows
         .iter()
         .find(|row| programs.program(row.program).is_none())
@@ -290,7 +407,7 @@ fn attach_all(
             .programs_mut()
             .filter_map(|(name, program)| {
                 let row = rows.iter().find(|row| row.program == name)?;
-                (row.need != Need::Absent)
+                row.is_wanted(kernel)
                     .then(|| (row, scope.spawn(move || row.hook.attach(program, kernel))))
             })
             .collect();
@@ -301,7 +418,7 @@ fn attach_all(
                 Err(panic) => std::panic::resume_unwind(panic),
             };
             match result {
-                Err(error @ CaptureError::NoHook { .. }) if row.need == Need::Optional => {
+                Err(error) if error.is_absence() && row.need == Need::Optional => {
                     reduced.push(error.to_string());
                 }
                 result => result?,
@@ -313,10 +430,17 @@ fn attach_all(
 
 impl Row {
     fn refused(&self, error: ProgramError) -> CaptureError {
-        match error {
-            // The kernel has no such tracepoint.
-            ProgramError::Btf(_) | ProgramError::TracePointError(_) => self.missing(),
-            source => CaptureError::Program {
+        match (&self.hook, error) {
+            // The kernel has no such tracepoint or function.
+            (_, ProgramError::Btf(_) | ProgramError::TracePointError(_)) => self.missing(),
+            (Hook::Start(function) | Hook::End(function), source) => CaptureError::Untraceable {
+                tracepoint: function.instead_of,
+                function: function.name,
+                purpose: self.purpose,
+                since: self.since,
+                reason: refusal(&source),
+            },
+            (_, source) => CaptureError::Program {
                 program: self.program,
                 source,
             },
@@ -325,9 +449,18 @@ impl Row {
 }
 
 impl Hook {
+    /// Whether the kernel has it, by whatever name it is looked for.
+    fn exists(&self, kernel: Kernel<'_>) -> bool {
+        let hidden = &[];
+        self.may_exist(Kernel { hidden, ..kernel })
+    }
+
     /// Whether the kernel's types speak of it; `true` where they cannot tell.
     fn may_exist(&self, kernel: Kernel<'_>) -> bool {
         match self {
+            Self::Start(function) | Self::End(function) => {
+                kernel.has_function(&kernel.name_of(function.name))
+            }
             Self::Typed(name) => {
                 let name = format!("btf_trace_{}", kernel.name_of(name));
                 kernel
@@ -346,6 +479,16 @@ impl Hook {
                 program.load(&kernel.name_of(tracepoint), kernel.btf)?;
                 program.attach()?;
             }
+            Self::Start(function) => {
+                let program: &mut FEntry = program.try_into()?;
+                program.load(&kernel.name_of(function.name), kernel.btf)?;
+                program.attach()?;
+            }
+            Self::End(function) => {
+                let program: &mut FExit = program.try_into()?;
+                program.load(&kernel.name_of(function.name), kernel.btf)?;
+                program.attach()?;
+            }
             Self::Syscall(tracepoint) => {
                 let program: &mut TracePoint = program.try_into()?;
                 program.load()?;
@@ -358,6 +501,7 @@ impl Hook {
     fn name(&self) -> &'static str {
         match self {
             Self::Typed(name) | Self::Syscall(name) => name,
+            Self::Start(function) | Self::End(function) => function.name,
         }
     }
 }

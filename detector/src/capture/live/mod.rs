@@ -7,6 +7,7 @@ mod constants;
 mod environment;
 mod fields;
 mod filter;
+mod functions;
 mod hints;
 mod hooks;
 pub mod probe;
@@ -23,7 +24,7 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
-    programs::ProgramError,
+    programs::{Program, ProgramError},
 };
 use detector_common::{Config, Connection, Hint, Plain, SLOTS, StackPiece, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
@@ -98,6 +99,48 @@ pub enum CaptureError {
         /// The first kernel that has it.
         since: &'static str,
     },
+    /// Neither a tracepoint nor the function that could be traced instead.
+    #[error(
+        "this kernel has neither the tracepoint {tracepoint} nor the function {function}, which {purpose}: the first is in Linux {since} and later"
+    )]
+    NoFunction {
+        /// The tracepoint.
+        tracepoint: &'static str,
+        /// The function.
+        function: &'static str,
+        /// What it is for.
+        purpose: &'static str,
+        /// The first kernel that has the tracepoint.
+        since: &'static str,
+    },
+    /// A tracepoint is missing, and functions cannot be traced.
+    #[error(
+        "this kernel has no tracepoint {tracepoint}, which {purpose}, and refuses to trace the function {function} instead ({reason}): the tracepoint is in Linux {since} and later"
+    )]
+    Untraceable {
+        /// The tracepoint.
+        tracepoint: &'static str,
+        /// The function.
+        function: &'static str,
+        /// What it is for.
+        purpose: &'static str,
+        /// The first kernel that has the tracepoint.
+        since: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Programs cannot call what they need.
+    #[error(
+        "this kernel has no function {helper}, which {purpose}: it is in Linux {since} and later"
+    )]
+    NoHelper {
+        /// The function.
+        helper: &'static str,
+        /// What it is for.
+        purpose: &'static str,
+        /// The first kernel that has it.
+        since: &'static str,
+    },
     /// A map could not be used.
     #[error("a BPF map cannot be used: {}", chain(.0))]
     Map(#[from] MapError),
@@ -110,6 +153,16 @@ pub enum CaptureError {
     /// The object does not hold what this program expects.
     #[error("the embedded BPF object has no {0}: rebuild it with cargo xtask ebpf")]
     Object(&'static str),
+}
+
+impl CaptureError {
+    /// The kernel lacks a hook; it refused none that it has.
+    fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::NoHook { .. } | Self::NoFunction { .. } | Self::Untraceable { .. }
+        )
+    }
 }
 
 /// An error and what caused it, on one line.
@@ -143,6 +196,9 @@ fn refusal(error: &ProgramError) -> String {
     let log = verifier_log.to_string();
     let words: Vec<_> = log.split_whitespace().collect();
     let log = words.join(" ");
+    if log.is_empty() {
+        return io_error.to_string();
+    }
     let start = log.len().saturating_sub(LOG_END);
     let end = log.get(start..).unwrap_or(&log);
     format!("{io_error}; the verifier's log ends: {end}")
@@ -274,6 +330,8 @@ impl Live {
         fields.hide(&options.hidden);
         let lacking = fields::lacking(&fields);
         let config = fields::config(&fields, options.scope())?;
+        let mut hidden = options.hidden.clone();
+        hidden.extend(hooks::other_arguments(&fields));
         drop(fields);
         let mut programs = load(options, &config)?;
         let map = |programs: &mut Ebpf, name: &'static str| {
@@ -295,7 +353,7 @@ impl Live {
             Ok(types) => types.map_err(|error| CaptureError::Load(error.into()))?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        let mut reduced = hooks::attach(&mut programs, &typed, &options.hidden)?;
+        let mut reduced = hooks::attach(&mut programs, &typed, &hidden)?;
         reduced.extend(lacking);
         // SAFETY: the ring buffer owns its descriptor, keeps it open and gives
         // the same one as long as it lives, which is inside the AsyncFd.
@@ -319,6 +377,15 @@ impl Live {
     #[must_use]
     pub fn reduced(&self) -> &[String] {
         &self.reduced
+    }
+
+    /// Whether functions of the kernel's are traced, because it lacks tracepoints
+    /// that count. What is judged is the same.
+    #[must_use]
+    pub fn traces_functions(&self) -> bool {
+        self.programs
+            .programs()
+            .any(|(_, program)| matches!(program, Program::FExit(_)) && program.fd().is_ok())
     }
 
     /// Instructions that the verifier walked for each program (Linux 5.16 and

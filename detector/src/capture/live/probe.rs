@@ -203,7 +203,7 @@ fn kernel(types: &Btf, checks: &mut Vec<Check>) {
     let (Ok(mut programs), Ok(typed)) = (loaded, typed) else {
         return;
     };
-    let hooks = hooks::try_each(&mut programs, &typed);
+    let hooks = hooks::try_each(&mut programs, &typed, &hooks::other_arguments(types));
     let uring_hooks = hooks
         .iter()
         .filter(|tried| tried.hook.starts_with("io_uring"))
@@ -228,7 +228,7 @@ fn kernel(types: &Btf, checks: &mut Vec<Check>) {
 fn hook(tried: hooks::Tried) -> Check {
     match tried.result {
         Ok(()) => Check::works(tried.hook, tried.purpose),
-        Err(error @ CaptureError::NoHook { .. }) => {
+        Err(error) if error.is_absence() => {
             let state = if tried.optional {
                 State::Degraded
             } else {
