@@ -41,6 +41,10 @@ pub(crate) struct Arguments {
     /// Only tests whose names contain this
     #[arg(long, default_value = "")]
     test: String,
+
+    /// Run each test so many times
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    repeat: usize,
 }
 
 /// Boots every kernel; fails if one does something that is not declared.
@@ -53,7 +57,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let tests = if arguments.verifier {
         Vec::new()
     } else {
-        built.tests(&arguments.test)?
+        let tests = built.tests(&arguments.test)?.into_iter();
+        tests
+            .flat_map(|test| std::iter::repeat_n(test, arguments.repeat))
+            .collect()
     };
     let image = image::pack(&fetched.busybox, &built, &tests)?;
     let mut boots = Vec::new();
