@@ -94,6 +94,55 @@ fn kernel_types_that_cannot_be_read() -> Result<()> {
     Ok(())
 }
 
+/// From here on bpf(2) fails with `EPERM`, as in containers whose seccomp filter
+/// refuses it (seccomp(2)).
+fn refuse_bpf() -> std::io::Result<()> {
+    let statement = |code: u32, k: u32, jf: u8| libc::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf,
+        k,
+    };
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let mut filter = [
+        // The number comes first in struct seccomp_data.
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        statement(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            libc::SYS_bpf as u32,
+            1,
+        ),
+        statement(libc::BPF_RET | libc::BPF_K, refuse, 0),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the kernel copies the program and the filter, which outlive the call.
+    let failed = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    if failed != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+#[test]
+fn bpf_that_a_seccomp_filter_refuses() -> Result<()> {
+    let mut command = Command::new(truncwatch());
+    command.args(["--pid", "1", "--duration", "0.1"]);
+    // SAFETY: makes a system call and allocates nothing.
+    unsafe { command.pre_exec(refuse_bpf) };
+    assert!(refused(&command.output()?).contains("seccomp"));
+    Ok(())
+}
+
 #[test]
 fn a_report_that_cannot_be_written() -> Result<()> {
     let output = Command::new(truncwatch())

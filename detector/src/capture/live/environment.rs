@@ -16,12 +16,17 @@ const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 /// include/linux/proc_ns.h).
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
+/// Where a kernel says how far it is locked down (kernel_lockdown(7)).
+pub(super) const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+
 /// Checks privileges and namespaces; mounts tracefs if it is missing.
 pub(super) fn check() -> Result<(), CaptureError> {
     if !has(CapabilitySet::BPF) || !has(CapabilitySet::PERFMON) {
         return Err(CaptureError::Privilege);
     }
     pid_namespace()?;
+    lockdown()?;
+    bpf()?;
     tracefs()
 }
 
@@ -41,6 +46,28 @@ pub(super) fn pid_namespace() -> Result<(), CaptureError> {
         Ok(namespace) if namespace != Path::new(FIRST_PID_NAMESPACE) => {
             Err(CaptureError::PidNamespace)
         }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that bpf(2) may be called, by calling it for a command that there is not:
+/// with the capabilities that is `EINVAL`.
+fn bpf() -> Result<(), CaptureError> {
+    // SAFETY: of an attribute of no bytes, nothing is read.
+    let refused = unsafe { libc::syscall(libc::SYS_bpf, -1, std::ptr::null::<u8>(), 0) };
+    let error = io::Error::last_os_error();
+    if refused != 0 && error.kind() == io::ErrorKind::PermissionDenied {
+        return Err(CaptureError::Filtered);
+    }
+    Ok(())
+}
+
+/// Checks that programs may read the kernel's structures: locked down to
+/// confidentiality it refuses `bpf_probe_read_kernel`, and tracefs. Not known where
+/// securityfs is not mounted.
+pub(super) fn lockdown() -> Result<(), CaptureError> {
+    match std::fs::read_to_string(LOCKDOWN) {
+        Ok(text) if text.contains("[confidentiality]") => Err(CaptureError::Lockdown),
         _ => Ok(()),
     }
 }

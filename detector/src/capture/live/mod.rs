@@ -65,6 +65,16 @@ pub enum CaptureError {
         "tracefs (/sys/kernel/tracing) cannot be read: run it with sudo, or with CAP_DAC_READ_SEARCH besides CAP_BPF and CAP_PERFMON"
     )]
     TracefsUnreadable,
+    /// The system call is filtered.
+    #[error(
+        "bpf() is refused to this process, whatever its capabilities, by a seccomp filter or a security module: for a container, start it with --privileged or --security-opt seccomp=unconfined"
+    )]
+    Filtered,
+    /// The kernel keeps its secrets.
+    #[error(
+        "the kernel is locked down to confidentiality, where programs may not read its structures: boot with lockdown=integrity"
+    )]
+    Lockdown,
     /// Process numbers would not be the kernel's.
     #[error(
         "truncwatch runs in a process namespace of its own, where process numbers are not the kernel's: start it in the host's (for a container: --pid=host --privileged)"

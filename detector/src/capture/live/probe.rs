@@ -6,9 +6,6 @@ use rustix::thread::CapabilitySet;
 
 use super::{CaptureError, Options, btf::Btf, cgroup::Hierarchy, environment, fields, hooks, load};
 
-/// Where a kernel says how far it is locked down (kernel_lockdown(7)).
-const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
-
 /// How well something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -165,17 +162,11 @@ pub fn probe() -> Vec<Check> {
 }
 
 fn lockdown() -> Check {
-    const FEATURE: &str = "lockdown";
-    match fs::read_to_string(LOCKDOWN) {
-        // bpf_probe_read_kernel is refused then.
-        Ok(text) if text.contains("[confidentiality]") => Check::fails(
-            FEATURE,
-            State::Missing,
-            "confidentiality: programs may not read kernel structures: boot with lockdown=integrity",
-        ),
-        Ok(text) => Check::works(FEATURE, text.trim()),
-        Err(_) => Check::works(FEATURE, "none, or securityfs is not mounted"),
-    }
+    let state = fs::read_to_string(environment::LOCKDOWN);
+    let state = state
+        .as_deref()
+        .map_or("none, or securityfs is not mounted", str::trim);
+    Check::of("lockdown", state, State::Missing, environment::lockdown())
 }
 
 /// What depends on the kernel's types.
