@@ -2,9 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     io::{BufRead as _, BufReader, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
@@ -35,6 +35,8 @@ pub(super) struct Boot {
     pub(super) warnings: Vec<String>,
     /// The script came to its end.
     pub(super) complete: bool,
+    /// Whether it was as declared when something was taken away.
+    pub(super) degraded: Vec<bool>,
 }
 
 /// One thing that ran.
@@ -71,21 +73,39 @@ impl Boot {
     }
 }
 
-/// Boots it and waits for its end. What it said stays in a file.
-pub(super) fn run(qemu: &Qemu, kernel: &Kernel, image: &Path) -> Result<Boot> {
-    println!("Linux {}", kernel.version);
+/// Removes what it said before.
+pub(super) fn forget(kernel: &Kernel) -> Result<()> {
+    let log = log(kernel);
+    if log.exists() {
+        fs::remove_file(log)?;
+    }
+    Ok(())
+}
+
+fn log(kernel: &Kernel) -> PathBuf {
+    folder().join(format!("linux-{}.log", kernel.version))
+}
+
+/// Boots it, with this behind its command line, and waits for its end. What it said
+/// stays in a file.
+pub(super) fn run(qemu: &Qemu, kernel: &Kernel, image: &Path, more: &str) -> Result<Boot> {
+    println!("Linux {} {more}", kernel.version);
     let mut child = command(qemu)
         .arg("-kernel")
         .arg(&kernel.image)
         .arg("-initrd")
         .arg(image)
-        .args(["-append", COMMAND_LINE])
+        .args(["-append", &format!("{COMMAND_LINE} {more}")])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start QEMU")?;
     let output = child.stdout.take().context("no standard output")?;
-    let mut log = File::create(folder().join(format!("linux-{}.log", kernel.version)))?;
+    let mut log = File::options()
+        .create(true)
+        .append(true)
+        .open(log(kernel))?;
+    writeln!(log, "## {COMMAND_LINE} {more}")?;
     let mut reader = Reader::default();
     for line in BufReader::new(output).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).trim_end().to_owned();

@@ -26,8 +26,8 @@ pub(super) struct Built {
 }
 
 impl Built {
-    /// The names of the tests to run.
-    pub(super) fn tests(&self, part: &str) -> Result<Vec<String>> {
+    /// The names of the tests to run: that contain one of these, if there are any.
+    pub(super) fn tests(&self, parts: &[String]) -> Result<Vec<String>> {
         let live = self.live.as_ref().context("no tests were built")?;
         let shell = Shell::new()?;
         let list = cmd!(shell, "{live} --list").quiet().ignore_stderr();
@@ -35,7 +35,7 @@ impl Built {
             .read()?
             .lines()
             .filter_map(|line| line.strip_suffix(": test"))
-            .filter(|test| test.contains(part))
+            .filter(|test| parts.is_empty() || parts.iter().any(|part| test.contains(part)))
             .filter(|test| !LEFT_OUT.iter().any(|(left_out, _)| test.contains(left_out)))
             .map(str::to_owned)
             .collect();

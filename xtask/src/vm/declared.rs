@@ -18,11 +18,61 @@ const REDUCED: [(&str, [u64; 2]); 2] = [
     ("io_uring_queue_async_work", [6, 0]),
 ];
 
+/// Something that is taken away from a machine on purpose.
+pub(super) struct Degraded {
+    /// What it adds to the kernel's command line: for the kernel, or for `init.sh`.
+    pub(super) command_line: &'static str,
+    /// What truncwatch's one line has in it when it is refused with status 2, or
+    /// `None` where it watches.
+    refused: Option<&'static str>,
+}
+
+/// Tried on every kernel that is not refused.
+pub(super) const DEGRADED: [Degraded; 4] = [
+    Degraded {
+        command_line: "lockdown=confidentiality sysctl.kernel.io_uring_disabled=2",
+        refused: Some("lockdown=integrity"),
+    },
+    // It mounts it itself.
+    Degraded {
+        command_line: "TRACEFS=no",
+        refused: None,
+    },
+    Degraded {
+        command_line: "CGROUP=v1",
+        refused: None,
+    },
+    Degraded {
+        command_line: "CGROUP=v1 OPTION=--unit=x.service",
+        refused: Some("control groups"),
+    },
+];
+
+impl Degraded {
+    /// How this boot differs from that.
+    pub(super) fn difference(&self, boot: &Boot) -> Option<String> {
+        let lines = &boot.load.lines;
+        let as_declared = match self.refused {
+            Some(part) => {
+                let clear = matches!(&lines[..], [line] if line.contains(part));
+                boot.load.status == 2 && clear
+            }
+            None => boot.loads() && boot.unseen().is_empty(),
+        };
+        let as_declared = as_declared && boot.complete && boot.warnings.is_empty();
+        (!as_declared).then(|| format!("with {}: {lines:?}", self.command_line))
+    }
+}
+
 /// A quarter of the instructions that the verifier walks before it gives up.
 pub(super) const INSTRUCTIONS: u64 = 250_000;
 
 /// Tests that need what an emulated machine has not.
-pub(super) const LEFT_OUT: [(&str, &str); 13] = [
+pub(super) const LEFT_OUT: [(&str, &str); 14] = [
+    (
+        "daemon::",
+        "the same kernel side, and time: the host's tests run it",
+    ),
     ("frameworks::", "servers that are not static binaries"),
     ("uploads::", "Python"),
     ("nginx", "nginx"),

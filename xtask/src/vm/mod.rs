@@ -38,9 +38,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     verifier: bool,
 
-    /// Only tests whose names contain this
-    #[arg(long, default_value = "")]
-    test: String,
+    /// Only tests whose names contain this, or another that is given
+    #[arg(long)]
+    test: Vec<String>,
 
     /// Run each test so many times
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -66,8 +66,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut boots = Vec::new();
     let mut differences = Vec::new();
     for kernel in &fetched.kernels {
-        let boot = boot::run(&fetched.qemu, kernel, &image)?;
-        for difference in declared::differences(kernel, &boot, tests.len()) {
+        boot::forget(kernel)?;
+        let mut boot = boot::run(&fetched.qemu, kernel, &image, "")?;
+        let mut differ = declared::differences(kernel, &boot, tests.len());
+        if boot.loads() && !arguments.verifier {
+            for degraded in &declared::DEGRADED {
+                let command_line = format!("TESTS=no {}", degraded.command_line);
+                let without = boot::run(&fetched.qemu, kernel, &image, &command_line)?;
+                let difference = degraded.difference(&without);
+                boot.degraded.push(difference.is_none());
+                differ.extend(difference);
+            }
+        }
+        for difference in differ {
             println!("{}: {difference}", kernel.version);
             differences.push(difference);
         }

@@ -22,11 +22,12 @@ pub(super) fn of_results(boots: &[(&Kernel, Boot)]) -> String {
     let mut table = markdown();
     let mut header = vec!["kernel", "loads, attaches"];
     header.extend(COLUMNS.map(|(name, _)| name));
-    header.push("not seen");
+    header.extend(["degraded", "not seen"]);
     table.set_header(header);
     for (kernel, boot) in boots {
         let mut row = vec![kernel.version.clone(), loaded(boot)];
         row.extend((0..COLUMNS.len()).map(|column| passed(boot, column)));
+        row.push(of(boot.degraded.iter().copied()));
         let unseen = boot.unseen();
         row.push(if unseen.is_empty() {
             "-".to_owned()
@@ -87,8 +88,14 @@ fn passed(boot: &Boot, column: usize) -> String {
     let tests: Vec<_> = tests
         .filter(|test| belongs(&test.name) == Some(column))
         .collect();
-    let passed = tests.iter().filter(|test| test.status == 0).count();
-    match (passed, tests.len()) {
+    of(tests.iter().map(|test| test.status == 0))
+}
+
+/// How many are true, of how many.
+fn of(results: impl Iterator<Item = bool>) -> String {
+    let results: Vec<_> = results.collect();
+    let passed = results.iter().filter(|passed| **passed).count();
+    match (passed, results.len()) {
         (_, 0) => "-".to_owned(),
         (passed, all) => format!("{passed} of {all}"),
     }
