@@ -80,7 +80,14 @@ fn over_tcp_what_the_kernel_accepted_is_reported() -> Result<()> {
     let watcher = watch(server.pid(), &[])?;
     // Only this one ends without a reset, which throws away what the kernel
     // had accepted: the client then counts less than the kernel.
-    let outcome = trigger(server.addr(), Trigger::Graceful)?;
+    // It is a race, which a machine under load may win.
+    let mut outcome = trigger(server.addr(), Trigger::Graceful)?;
+    for _ in 0..20 {
+        if outcome.truncated() {
+            break;
+        }
+        outcome = trigger(server.addr(), Trigger::Graceful)?;
+    }
     let report = watcher.stop()?;
     assert_eq!(report.sizes(), vec![(BIG_BODY, outcome.received)]);
     assert_eq!(text(&report.findings[0], "/socket/family"), Some("inet"));
