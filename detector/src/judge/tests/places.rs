@@ -148,11 +148,18 @@ fn a_response_within_a_body_needs_a_request() {
     wire.send(&ok(5), 5);
     assert_eq!(wire.counters.seq, records, "no request: not looked at");
     wire.receive(GET).send(&ok(5), 5);
-    assert!(wire.counters.seq > records + 1, "it may answer that request");
+    assert!(
+        wire.counters.seq > records + 1,
+        "it may answer that request"
+    );
     let finding = wire.close().one();
     assert_eq!(
         (finding.cause, finding.promised, finding.sent),
-        (Cause::Desync, Some(1000), Some(100 + ok(5).len() as u64 + 5))
+        (
+            Cause::Desync,
+            Some(1000),
+            Some(100 + ok(5).len() as u64 + 5)
+        )
     );
 }
 
