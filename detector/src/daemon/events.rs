@@ -21,6 +21,9 @@ const TRIM: Duration = Duration::from_secs(30);
 /// How long stacks are let go at least.
 const SHED: Duration = Duration::from_secs(5);
 
+/// A round that takes longer has much to read, or too little of the CPU.
+const MUCH: Duration = Duration::from_millis(2);
+
 /// Rounds in a row for which the kernel asked, from which on stacks are let go.
 const PRESSED: u32 = 16;
 
@@ -63,7 +66,11 @@ impl Daemon {
             }
             self.nice.relax();
             self.shed(pressed > PRESSED);
+            let began = Instant::now();
             self.turn();
+            if began.elapsed() > MUCH {
+                self.nice.hurry();
+            }
             self.look_for_missing_units();
             self.listen().await;
             if self.textfile.as_mut().is_some_and(|file| file.due()) {

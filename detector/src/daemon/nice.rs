@@ -1,5 +1,10 @@
-//! Others first, as long as nothing is lost by that: while the ring buffer fills,
-//! the daemon asks for its share of the CPU, and then steps back again.
+//! Others first, as long as nothing is lost by that: while there is much to read, the
+//! daemon asks for its share of the CPU, and then steps back again.
+//!
+//! Measured on two CPUs with 12 busy threads, Linux 6.18: a thread that is nice 10 gets
+//! its turn 85 to 230 ms after it wakes up, and 20 ms of work take it two seconds; with
+//! short slices it is 14 ms. A thread that is not nice, with short slices: 1.5 ms, and a
+//! quarter of a second.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +12,12 @@ use rustix::process::setpriority_process;
 
 use crate::report::note;
 
-/// How long it hurries after the kernel asked.
+/// How long it hurries after it had to.
 const HURRY: Duration = Duration::from_secs(1);
+
+/// The share of the CPU comes in pieces of this length, nanoseconds: short ones come
+/// soon after a wake-up (Linux 6.12 and later; earlier ones ignore it).
+const SLICE: u64 = 300_000;
 
 /// How nice the daemon is (nice(2)).
 #[derive(Debug)]
@@ -30,6 +39,7 @@ impl Nice {
             refused: false,
         };
         nice.be(usual);
+        short_slices(usual);
         nice
     }
 
@@ -42,7 +52,7 @@ impl Nice {
         }
     }
 
-    /// The ring buffer fills.
+    /// There is much to read.
     pub(super) fn hurry(&mut self) {
         if self.usual <= 0 || self.refused {
             return;
@@ -69,5 +79,26 @@ impl Nice {
         if let Err(error) = setpriority_process(None, nice) {
             note(format_args!("cannot be nice {nice}: {error}"));
         }
+    }
+}
+
+/// Asks for short slices. The threads that this one starts have them too. Where it may
+/// not, a wake-up takes longer.
+fn short_slices(nice: i32) {
+    // Not to leave a policy that the service manager has set (linux/sched.h).
+    const KEEP_POLICY: u64 = 8;
+    let attributes = libc::sched_attr {
+        size: u32::try_from(size_of::<libc::sched_attr>()).unwrap_or(0),
+        sched_policy: 0,
+        sched_flags: KEEP_POLICY,
+        sched_nice: nice,
+        sched_priority: 0,
+        sched_runtime: SLICE,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: the structure is whole and says its size; the kernel only reads it.
+    unsafe {
+        libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
     }
 }

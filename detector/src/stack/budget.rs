@@ -4,7 +4,7 @@ use super::Room;
 use crate::memory;
 
 /// What is left free for all else, bytes.
-const MARGIN: u64 = 3 << 20;
+const MARGIN: u64 = 6 << 20;
 
 /// Bytes of unwind tables that are kept where memory is bounded.
 const TABLES: usize = 4 << 20;
