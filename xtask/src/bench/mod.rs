@@ -9,6 +9,7 @@
 //! | `startup.rs` | milliseconds until a watch begins |
 //! | `healthy.rs` | what is found among healthy messages: nothing |
 //! | `analyze.rs` | how fast a log of strace is judged, and with how much memory |
+//! | `burst.rs` | how much the daemon can take |
 //! | `server.rs` | what a watch costs nginx under load |
 //! | `observer.rs` | starts and ends truncwatch, strace and bpftrace |
 //! | `worker.rs` | the process whose calls are timed |
@@ -17,6 +18,7 @@
 //! | `statistics.rs` | medians and their like |
 
 mod analyze;
+mod burst;
 mod healthy;
 mod lines;
 mod observer;
@@ -83,6 +85,8 @@ enum Name {
     Startup,
     /// CPU per request and requests per second of nginx
     Server,
+    /// Responses per second that the daemon can take, its CPU and memory
+    Burst,
     /// Findings among healthy messages
     Healthy,
     /// Seconds to judge a log of strace, against grep
@@ -120,6 +124,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if wanted(Name::Server) {
         let result = server::measure(&truncwatch, arguments.rounds, !arguments.no_strace)?;
         print(arguments, "server", result)?;
+    }
+    if wanted(Name::Burst) {
+        print(arguments, "burst", burst::measure(&truncwatch)?)?;
     }
     if wanted(Name::Analyze) {
         let result = analyze::measure(&truncwatch, arguments.rounds, arguments.megabytes)?;

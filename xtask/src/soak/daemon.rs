@@ -16,15 +16,16 @@ use serde_json::Value;
 const NUMBERS: &str = "truncwatch.prom";
 
 /// A daemon in a folder of its own, killed with its handle.
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     numbers: PathBuf,
     told: PathBuf,
 }
 
 impl Daemon {
-    /// Starts it; it does not watch yet. What it said goes to standard error.
-    pub(super) fn spawn(truncwatch: &Path, folder: &Path) -> Result<Self> {
+    /// Starts it, with a configuration in which every finding is told in full, and
+    /// with this in it; it does not watch yet.
+    pub(crate) fn spawn(truncwatch: &Path, folder: &Path, more: &str) -> Result<Self> {
         let config = folder.join("c.toml");
         let numbers = folder.join(NUMBERS);
         let told = folder.join("told");
@@ -32,7 +33,7 @@ impl Daemon {
             &config,
             format!(
                 "[findings]\noutput = \"stdout\"\nin_full = 100000000\nin_full_all = 100000000\n\
-                 [metrics]\ntextfile = {numbers:?}\ntextfile_seconds = 1\n",
+                 [metrics]\ntextfile = {numbers:?}\ntextfile_seconds = 1\n{more}",
             ),
         )?;
         let child = Command::new(truncwatch)
@@ -49,8 +50,8 @@ impl Daemon {
         })
     }
 
-    /// Waits until it watches.
-    pub(super) fn watches(&mut self) -> Result<()> {
+    /// Waits until it watches. What it says goes to standard error.
+    pub(crate) fn watches(&mut self) -> Result<()> {
         let errors = self.child.stderr.take().context("no standard error")?;
         let mut lines = BufReader::new(errors).lines();
         loop {
@@ -68,17 +69,25 @@ impl Daemon {
         Ok(())
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its counters, as it wrote them last.
-    pub(super) fn numbers(&self) -> Result<String> {
+    /// Its counters, as it wrote them last: every second.
+    pub(crate) fn numbers(&self) -> Result<String> {
         Ok(fs::read_to_string(&self.numbers)?)
     }
 
+    /// One of them, by its whole name with labels.
+    pub(crate) fn number(&self, series: &str) -> Result<f64> {
+        let page = self.numbers()?;
+        let line = page.lines().find_map(|line| line.strip_prefix(series));
+        let number = line.and_then(|number| number.trim().parse().ok());
+        number.with_context(|| format!("no {series}"))
+    }
+
     /// Ends it as a service manager does.
-    pub(super) fn end(&mut self) -> Result<()> {
+    pub(crate) fn end(&mut self) -> Result<()> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.context("no process number")?, Signal::TERM)?;
         let status = self.child.wait()?;
@@ -89,7 +98,7 @@ impl Daemon {
     }
 
     /// Kills it; an error if it had ended by itself.
-    pub(super) fn kill(&mut self) -> Result<()> {
+    pub(crate) fn kill(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!("the daemon ended by itself: {status}");
         }
@@ -99,7 +108,7 @@ impl Daemon {
     }
 
     /// What it told.
-    pub(super) fn findings(&self) -> Result<Vec<Value>> {
+    pub(crate) fn findings(&self) -> Result<Vec<Value>> {
         findings(&self.told)
     }
 }
@@ -113,7 +122,7 @@ impl Drop for Daemon {
 
 /// What was told in this file, without stacks and timelines: an hour makes
 /// gigabytes of them. A line may have been cut by a kill.
-pub(super) fn findings(told: &Path) -> Result<Vec<Value>> {
+pub(crate) fn findings(told: &Path) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for line in BufReader::new(fs::File::open(told)?).split(b'\n') {
         if let Ok(Value::Object(mut object)) = serde_json::from_slice(&line?) {
@@ -126,17 +135,17 @@ pub(super) fn findings(told: &Path) -> Result<Vec<Value>> {
 
 /// What the daemon takes at a moment.
 #[derive(Clone, Copy)]
-pub(super) struct Sample {
-    pub(super) resident_kib: u64,
+pub(crate) struct Sample {
+    pub(crate) resident_kib: u64,
     /// The most so far, also between samples.
-    pub(super) peak_kib: u64,
-    pub(super) descriptors: usize,
+    pub(crate) peak_kib: u64,
+    pub(crate) descriptors: usize,
     /// Programs, maps and links among them.
-    pub(super) bpf: usize,
+    pub(crate) bpf: usize,
 }
 
 impl Sample {
-    pub(super) fn of(pid: u32) -> Result<Self> {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))
             .context("the daemon does not run any more")?;
         let number = |name: &str| {

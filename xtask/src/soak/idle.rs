@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Processes that hold so many connections together: each has a limit of
 /// descriptors. They end when their input does.
-pub(super) fn start(connections: u64) -> Result<Vec<Holder>> {
+pub(crate) fn start(connections: u64) -> Result<Vec<Holder>> {
     let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(4096);
     // Both ends of a pair are connections, and each has a descriptor.
     let pairs = limit.saturating_sub(100) / 2;
@@ -32,7 +32,7 @@ pub(super) fn start(connections: u64) -> Result<Vec<Holder>> {
 }
 
 /// A process that holds connections.
-pub(super) struct Holder(Child);
+pub(crate) struct Holder(Child);
 
 impl Drop for Holder {
     fn drop(&mut self) {
@@ -43,7 +43,7 @@ impl Drop for Holder {
 }
 
 /// So many connections on which a request was answered.
-pub(super) fn hold(pairs: usize) -> Result<()> {
+pub(crate) fn hold(pairs: usize) -> Result<()> {
     let limit = getrlimit(Resource::Nofile).maximum;
     setrlimit(
         Resource::Nofile,

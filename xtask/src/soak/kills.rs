@@ -61,7 +61,7 @@ pub(super) fn run(truncwatch: &Path, kills: u64, seed: u64) -> Result<()> {
 
 /// One daemon's life; whether it watched before it was killed.
 fn one(truncwatch: &Path, folder: &Path, dice: &mut Dice) -> Result<bool> {
-    let mut daemon = Daemon::spawn(truncwatch, folder)?;
+    let mut daemon = Daemon::spawn(truncwatch, folder, "")?;
     let life = Duration::from_millis(dice.below(LIFE));
     let began = Instant::now();
     // In the midst of its beginning, too.

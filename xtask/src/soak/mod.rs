@@ -2,8 +2,8 @@
 //! once, none is invented, and its memory stays flat. Part of the time very many
 //! connections are open beside.
 
-mod daemon;
-mod idle;
+pub(crate) mod daemon;
+pub(crate) mod idle;
 mod kills;
 
 use std::{
@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return kills::run(&truncwatch, kills, arguments.seed);
     }
     let folder = TempDir::new()?;
-    let mut daemon = Daemon::spawn(&truncwatch, folder.path())?;
+    let mut daemon = Daemon::spawn(&truncwatch, folder.path(), "")?;
     daemon.watches()?;
     let length = Duration::from_secs(arguments.minutes * 60);
     let (stop, stopped) = channel::<()>();
