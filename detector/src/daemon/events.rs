@@ -25,7 +25,7 @@ const SHED: Duration = Duration::from_secs(5);
 const MUCH: Duration = Duration::from_millis(2);
 
 /// Rounds in a row for which the kernel asked, from which on stacks are let go.
-const PRESSED: u32 = 16;
+const PRESSED: u32 = 8;
 
 impl Daemon {
     /// Goes on until a signal ends it.

@@ -86,6 +86,7 @@ pub(super) fn settings(config: &Config, filter: Filter) -> Settings {
             watch_all: true,
             filter,
             ring_bytes: RING_BYTES,
+            stack_bytes: Some(STACK_BYTES),
             stacks: !config.watch.no_stacks,
             ..live::Options::default()
         },
@@ -98,9 +99,11 @@ pub(super) fn settings(config: &Config, filter: Filter) -> Settings {
     }
 }
 
-/// Bytes of the ring buffer: less than a watch by hand has, for these pages are
-/// in memory for months, and count twice: they are mapped twice.
-const RING_BYTES: u32 = 4 << 20;
+/// Bytes of the ring buffers: less than a watch by hand has, for these pages are in
+/// memory for months, and count twice: they are mapped twice. A third of a second of
+/// 20,000 messages a second; a stack that is lost costs less than a record.
+const RING_BYTES: u32 = 8 << 20;
+const STACK_BYTES: u32 = 1 << 20;
 
 /// What is watched, in words.
 pub(super) fn words(config: &Config) -> String {

@@ -37,6 +37,7 @@ impl<'a> Watch<'a> {
                     filter,
                     follow: cli.follow || command.is_some(),
                     ring_bytes: cli.ring_bytes,
+                    stack_bytes: None,
                     max_connections: cli.max_connections,
                     stacks: !cli.no_stack,
                     hidden: cli.hide.clone(),

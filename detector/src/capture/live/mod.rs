@@ -226,6 +226,8 @@ pub struct Options {
     /// Size of the ring buffer in bytes; rounded up to a power of two of
     /// pages.
     pub ring_bytes: u32,
+    /// The same of the ring buffer for stacks; `None` for the default.
+    pub stack_bytes: Option<u32>,
     /// Most connections at once, at least 2; `None` for the default.
     pub max_connections: Option<u32>,
     /// Copy the stacks of threads that end connections too early.
@@ -245,6 +247,7 @@ impl Default for Options {
             filter: Filter::default(),
             follow: false,
             ring_bytes: RING_BYTES,
+            stack_bytes: None,
             max_connections: None,
             stacks: true,
             hidden: Vec::new(),
@@ -285,12 +288,10 @@ impl Options {
 /// yet.
 fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
     let mut loader = EbpfLoader::new();
+    let ring = |bytes: u32| bytes.clamp(4096, 1 << 30).next_power_of_two();
     loader
         .override_global("CONFIG", config.bytes(), true)
-        .map_max_entries(
-            "RECORDS",
-            options.ring_bytes.clamp(4096, 1 << 30).next_power_of_two(),
-        );
+        .map_max_entries("RECORDS", ring(options.ring_bytes));
     loader.map_max_entries("SLOTS", options.slots());
     if let Some(entries) = options.max_connections {
         loader.map_max_entries(
@@ -300,6 +301,8 @@ fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
     }
     if !options.stacks {
         loader.map_max_entries("STACKS", 4096);
+    } else if let Some(bytes) = options.stack_bytes {
+        loader.map_max_entries("STACKS", ring(bytes));
     }
     let object = options.object.as_deref().unwrap_or(OBJECT);
     let object = constants::put(object, config).map_err(CaptureError::NoObject)?;
