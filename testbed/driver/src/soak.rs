@@ -112,6 +112,8 @@ pub struct Soak {
     until: Option<Instant>,
     stopped: Arc<AtomicBool>,
     seed: u64,
+    /// Most milliseconds that a client rests now and then.
+    rest: u64,
     next: AtomicU64,
     truth: Mutex<Truth>,
     /// Held while a server is started, and while an upload is cut short: between fork and exec
@@ -125,17 +127,28 @@ impl Soak {
     /// # Errors
     /// If a server does not start, or an answer is not what it must be.
     pub fn run(length: Duration, seed: u64) -> Result<Truth> {
+        Self::run_with_rests(length, seed, 0)
+    }
+
+    /// The same with clients that rest so many milliseconds at most after some messages: without,
+    /// the load takes all CPUs.
+    ///
+    /// # Errors
+    /// As [`Soak::run`].
+    pub fn run_with_rests(length: Duration, seed: u64, rest: u64) -> Result<Truth> {
         let mut soak = Self::new(seed);
+        soak.rest = rest;
         soak.until = Some(Instant::now() + length);
         soak.go()
     }
 
-    /// Goes on in a thread of its own until it is stopped.
+    /// Goes on in a thread of its own until it is stopped; with rests as above.
     ///
     /// # Errors
     /// If there is no thread for it.
-    pub fn start(seed: u64) -> io::Result<Running> {
-        let soak = Self::new(seed);
+    pub fn start(seed: u64, rest: u64) -> io::Result<Running> {
+        let mut soak = Self::new(seed);
+        soak.rest = rest;
         let stopped = soak.stopped.clone();
         let load = thread::Builder::new().spawn(move || soak.go())?;
         Ok(Running { stopped, load })
@@ -146,9 +159,16 @@ impl Soak {
             until: None,
             stopped: Arc::default(),
             seed,
+            rest: 0,
             next: AtomicU64::new(FIRST),
             truth: Mutex::default(),
             forks: Mutex::default(),
+        }
+    }
+
+    fn rest(&self, dice: &mut Dice) {
+        if self.rest > 0 {
+            thread::sleep(Duration::from_millis(dice.below(self.rest)));
         }
     }
 
@@ -247,6 +267,7 @@ impl Soak {
             if self.over() {
                 break;
             }
+            self.rest(dice);
             if dice.below(4) == 0 {
                 let promised = self.inject("a lie", lie);
                 let path = format!("/lie/{promised}/{}", dice.below(90_000));
@@ -296,6 +317,7 @@ impl Soak {
             if self.over() {
                 break;
             }
+            self.rest(dice);
             let messages = 1 + dice.below(50);
             healthy::keep_alive(&nginx.tcp(), &exchanges, messages)?;
             self.with(|truth| truth.healthy += messages);
@@ -326,6 +348,7 @@ impl Soak {
             if self.over() {
                 break;
             }
+            self.rest(dice);
             let cut = dice.below(3) == 0;
             let kept = usize::try_from(dice.below(30_000))?;
             self.alone(|| self.upload(&server, cut.then_some(kept)))?;

@@ -20,10 +20,10 @@ use super::daemon::{self, Daemon};
 const LIFE: u64 = 3000;
 
 /// Kills so many, while the load goes on.
-pub(super) fn run(truncwatch: &Path, kills: u64, seed: u64) -> Result<()> {
+pub(super) fn run(truncwatch: &Path, kills: u64, seed: u64, rest: u64) -> Result<()> {
     let folder = TempDir::new()?;
     // It ends when all are killed.
-    let load = Soak::start(seed)?;
+    let load = Soak::start(seed, rest)?;
     let mut dice = Dice::new(seed);
     let mut early = 0;
     let mut result = Ok(());

@@ -37,6 +37,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
+    /// Clients rest so many milliseconds at most now and then; without, the load takes
+    /// all CPUs
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    rest: u64,
+
     /// Kill the daemon so many times instead, at random moments, and look for what is
     /// left of it
     #[arg(long, value_name = "N", conflicts_with_all = ["minutes", "idle"])]
@@ -57,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let truncwatch = root::build_truncwatch()?;
     if let Some(kills) = arguments.kills {
-        return kills::run(&truncwatch, kills, arguments.seed);
+        return kills::run(&truncwatch, kills, arguments.seed, arguments.rest);
     }
     let folder = TempDir::new()?;
     let mut daemon = Daemon::spawn(&truncwatch, folder.path(), "")?;
@@ -81,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         Ok::<_, anyhow::Error>(samples)
     });
-    let truth = Soak::run(length, arguments.seed)?;
+    let truth = Soak::run_with_rests(length, arguments.seed, arguments.rest)?;
     // What the last settles.
     thread::sleep(Duration::from_secs(3));
     drop(stop);

@@ -108,7 +108,7 @@ fn the_watchdog_hears_of_progress_and_of_nothing_else() -> Result<()> {
 #[test]
 fn a_kill_leaves_nothing_behind() -> Result<()> {
     const CONFIG: &str = "[findings]\noutput = \"stdout\"";
-    let load = Soak::start(7)?;
+    let load = Soak::start(7, 0)?;
     let mut dice = Dice::new(7);
     for round in 0..10 {
         let early = round % 5 == 4;
