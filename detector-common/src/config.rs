@@ -242,7 +242,7 @@ pub struct Config {
     /// Bytes in the ring buffer at which the reader is woken at once; below
     /// that it comes by itself.
     pub wake_at: u32,
-    /// 1: stacks are copied.
+    /// 0: no stacks are copied; 1: so many as [`crate::STACK_BURST`] says; 2: all.
     pub stacks: u32,
     /// Slots for connections ([`crate::SLOTS`], or fewer), less one.
     pub slot_mask: u32,

@@ -38,7 +38,10 @@ pub use hint::{HINT_SLOTS, Hint, HintValue, hint_slot};
 pub use open::Open;
 pub use process::{PROCESS_LIMIT, PROCESS_WORDS, process_bit};
 pub use sample::{EDGE_END, EDGE_START, SAMPLE_LEN, Sample};
-pub use stack::{REGISTER_WORDS, STACK_BYTES, STACK_PIECE, STACK_PIECES, StackCopy, StackPiece};
+pub use stack::{
+    REGISTER_WORDS, STACK_BURST, STACK_BYTES, STACK_EVERY_NS, STACK_PIECE, STACK_PIECES, StackCopy,
+    StackPiece,
+};
 pub use stats::Stat;
 
 /// A type whose every bit pattern is a value and that has no padding, so that

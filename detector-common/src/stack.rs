@@ -18,6 +18,15 @@ pub const STACK_PIECES: u32 = 17;
 /// sp, pc, pstate); x86-64 has 21.
 pub const REGISTER_WORDS: usize = 34;
 
+/// So many stacks of a process's endings are copied at once, and then one each
+/// [`STACK_EVERY_NS`]: who calls it the first times calls it the hundredth time
+/// too, and each copy costs the process as much as all else that is done at an
+/// ending.
+pub const STACK_BURST: u64 = 8;
+
+/// Nanoseconds, see [`STACK_BURST`].
+pub const STACK_EVERY_NS: u64 = 1_000_000_000;
+
 /// Whether a stack was copied at an ending ([`crate::End::stack`]).
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +39,16 @@ pub enum StackCopy {
     Unsuspected = 2,
     /// Little did, and many stacks are waiting to be read already.
     Crowded = 3,
+    /// It is one of many: see [`STACK_BURST`].
+    Enough = 4,
 }
 
 impl StackCopy {
     /// The one with this number.
     #[must_use]
     pub fn from_number(number: u32) -> Self {
-        [Self::Taken, Self::Unsuspected, Self::Crowded]
-            .into_iter()
+        let all = [Self::Taken, Self::Unsuspected, Self::Crowded, Self::Enough];
+        all.into_iter()
             .find(|copy| *copy as u32 == number)
             .unwrap_or(Self::None)
     }

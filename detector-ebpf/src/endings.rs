@@ -497,7 +497,7 @@ impl Ending {
             socket.describe(&mut (*end).socket, !described);
         }
         // SAFETY: described above.
-        let (stack, amount) = self.stack(cookie, connection, unsafe { &(*end).socket });
+        let (stack, amount) = self.stack(cookie, connection, unsafe { &(*end).socket }, moment);
         // SAFETY: as above.
         unsafe {
             (*end).stack = stack as u32;
@@ -517,6 +517,7 @@ impl Ending {
         cookie: u64,
         connection: &Connection,
         socket: &SocketInfo,
+        moment: Moment,
     ) -> (StackCopy, Amount) {
         let shutdown = matches!(self.kind, EndKind::Shutdown);
         if !self.by_call || (!shutdown && self.references > 1) {
@@ -527,6 +528,6 @@ impl Ending {
             shutdown,
             resets: discards && !shutdown && socket.family != family::UNIX,
         };
-        wanted(cookie, connection, &circumstances)
+        wanted(cookie, connection, &circumstances, moment)
     }
 }

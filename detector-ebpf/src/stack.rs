@@ -18,8 +18,8 @@ use aya_ebpf::{
     maps::Array,
 };
 use detector_common::{
-    Connection, Hint, REGISTER_WORDS, STACK_BYTES, STACK_PIECE, STACK_PIECES, StackCopy,
-    StackPiece, Stat, flag,
+    Connection, Hint, REGISTER_WORDS, STACK_BURST, STACK_BYTES, STACK_EVERY_NS, STACK_PIECE,
+    STACK_PIECES, StackCopy, StackPiece, Stat, flag,
 };
 
 use crate::{
@@ -68,6 +68,33 @@ impl Amount {
 #[map]
 static PAGES: Array<u32> = Array::with_max_entries(STACK_PIECES, 0);
 
+/// Entries of [`NEXT`]; a power of two.
+const NEXT_SLOTS: u32 = 1024;
+
+/// Per process, by the lower bits of its number: when its next stack would be due
+/// if they came at an even pace, nanoseconds as `bpf_ktime_get_ns`. A burst runs
+/// ahead of that (the generic cell rate algorithm, ITU-T I.371). Processes that
+/// share an entry share what they may.
+#[map]
+static NEXT: Array<u64> = Array::with_max_entries(NEXT_SLOTS, 0);
+
+/// Takes one of the stacks that a process's endings may have, if one is left. Two
+/// threads at once may take the same one.
+#[inline(always)]
+fn spare(moment: Moment) -> bool {
+    let Some(next) = NEXT.get_ptr_mut(moment.tgid & (NEXT_SLOTS - 1)) else {
+        return false;
+    };
+    // SAFETY: a live map value, eight bytes that are read and written at once.
+    let due = unsafe { next.read_volatile() }.max(moment.time_ns);
+    if due > moment.time_ns + (STACK_BURST - 1) * STACK_EVERY_NS {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { next.write_volatile(due + STACK_EVERY_NS) };
+    true
+}
+
 /// What an ending is, as far as it matters here.
 pub(crate) struct Circumstances {
     /// A shutdown, not a close.
@@ -86,11 +113,14 @@ pub(crate) struct Circumstances {
 /// | the ending makes the kernel send a reset | yes |
 /// | the last send took less than it was offered, or failed | yes |
 /// | nothing yet: the judge has not read the head (it reads twenty times a second) | some of it, if few stacks wait |
+///
+/// "Yes" as long as the process has some left ([`spare`]).
 #[inline(always)]
 pub(crate) fn wanted(
     cookie: u64,
     connection: &Connection,
     circumstances: &Circumstances,
+    moment: Moment,
 ) -> (StackCopy, Amount) {
     if config!(stacks) == 0 {
         return (StackCopy::None, Amount::NOTHING);
@@ -99,7 +129,7 @@ pub(crate) fn wanted(
         return (StackCopy::Unsuspected, Amount::NOTHING);
     }
     if circumstances.resets {
-        return (StackCopy::Taken, Amount::ALL);
+        return suspected(moment);
     }
     if !circumstances.shutdown && connection.end_flags & flag::SHUT_WR != 0 {
         // That was its end.
@@ -112,12 +142,21 @@ pub(crate) fn wanted(
     let known = connection.last_offered != u64::MAX;
     let stranded = known && i64::from(connection.last_result) < connection.last_offered as i64;
     if next >= connection.sent || stranded {
-        return (StackCopy::Taken, Amount::ALL);
+        return suspected(moment);
     }
     if STACKS.query(AVAILABLE) < GUESSES {
         (StackCopy::Taken, Amount::GUESS)
     } else {
         (StackCopy::Crowded, Amount::NOTHING)
+    }
+}
+
+#[inline(always)]
+fn suspected(moment: Moment) -> (StackCopy, Amount) {
+    if config!(stacks) > 1 || spare(moment) {
+        (StackCopy::Taken, Amount::ALL)
+    } else {
+        (StackCopy::Enough, Amount::NOTHING)
     }
 }
 

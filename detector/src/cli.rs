@@ -139,6 +139,11 @@ pub struct Watching {
     #[arg(long)]
     pub no_stack: bool,
 
+    /// Copy the stack of each finding; else, of a process's findings, of eight at
+    /// once and then of one a second
+    #[arg(long, conflicts_with = "no_stack")]
+    pub all_stacks: bool,
+
     /// Say on standard error what is watched, and the kernel side's counters
     #[arg(short, long)]
     pub verbose: bool,

@@ -87,7 +87,10 @@ pub(super) fn settings(config: &Config, filter: Filter) -> Settings {
             filter,
             ring_bytes: RING_BYTES,
             stack_bytes: Some(STACK_BYTES),
-            stacks: !config.watch.no_stacks,
+            stacks: match config.watch.no_stacks {
+                true => live::Stacks::None,
+                false => live::Stacks::Some,
+            },
             ..live::Options::default()
         },
         stall: config.watch.stall_seconds,

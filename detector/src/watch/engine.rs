@@ -67,7 +67,7 @@ impl Engine {
             live: Live::start(&settings.live)?,
             judge,
             stacks: Stacks::new(
-                settings.live.stacks,
+                settings.live.stacks != live::Stacks::None,
                 match settings.monitor {
                     Some(monitor) => Room::within(monitor.memory),
                     None => Room::AMPLE,

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use detector_common::{StackCopy, StackPiece};
+use detector_common::{STACK_BURST, STACK_EVERY_NS, StackCopy, StackPiece};
 use jiff::Timestamp;
 
 use crate::{
@@ -21,6 +21,13 @@ const REST_NS: u64 = 30_000_000_000;
 
 /// Why there is none where they are let go.
 const SHED: &str = "truncwatch was short of memory or time, and let it go";
+
+/// Why there is none of one of many endings.
+const ENOUGH: &str = "it was not copied: of a process's stacks eight at once are, then one a \
+     second (--all-stacks: each)";
+
+/// `ENOUGH` says so.
+const _: () = assert!(STACK_BURST == 8 && STACK_EVERY_NS == 1_000_000_000);
 
 /// How long the end of a watch waits for a stack.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -142,6 +149,7 @@ impl Stacks {
             (_, StackCopy::Crowded) => State::Done(Stack::none(
                 "it was not copied: too many new connections ended at once",
             )),
+            (_, StackCopy::Enough) => State::Done(Stack::none(ENOUGH)),
             (_, StackCopy::None) => State::Done(Stack::none(without(ending.kind, ending.by_uring))),
         };
         self.queue.push_back((waiting, state));

@@ -39,7 +39,11 @@ impl<'a> Watch<'a> {
                     ring_bytes: cli.ring_bytes,
                     stack_bytes: None,
                     max_connections: cli.max_connections,
-                    stacks: !cli.no_stack,
+                    stacks: match (cli.no_stack, cli.all_stacks) {
+                        (true, _) => live::Stacks::None,
+                        (false, false) => live::Stacks::Some,
+                        (false, true) => live::Stacks::All,
+                    },
                     hidden: cli.hide.clone(),
                     object,
                 },

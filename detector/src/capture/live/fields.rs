@@ -5,7 +5,10 @@ use detector_common::{
     OPERATIONS, RECEIVES, Registers, SYSCALL_LIMIT,
 };
 
-use super::btf::{Btf, BtfError};
+use super::{
+    Stacks,
+    btf::{Btf, BtfError},
+};
 
 /// What is read of io_uring's requests (io_uring/{net,rw,openclose}.h and
 /// include/linux/io_uring_types.h; checked: 6.18).
@@ -284,7 +287,7 @@ pub(super) struct Scope {
     pub(super) comms: [Comm; COMMS],
     pub(super) slots: u32,
     pub(super) wake_at: u32,
-    pub(super) stacks: bool,
+    pub(super) stacks: Stacks,
 }
 
 /// The whole configuration.
@@ -301,7 +304,7 @@ pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
         comms: scope.comms,
         own_tgid: std::process::id(),
         wake_at: scope.wake_at,
-        stacks: u32::from(scope.stacks),
+        stacks: scope.stacks as u32,
         slot_mask: scope.slots - 1,
         arguments: arguments(),
         operations: operations(),

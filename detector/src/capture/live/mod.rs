@@ -230,13 +230,26 @@ pub struct Options {
     pub stack_bytes: Option<u32>,
     /// Most connections at once, at least 2; `None` for the default.
     pub max_connections: Option<u32>,
-    /// Copy the stacks of threads that end connections too early.
-    pub stacks: bool,
+    /// Whether the stacks of threads that end connections too early are copied.
+    pub stacks: Stacks,
     /// Tracepoints, and fields as `structure.path`, that are taken for missing.
     pub hidden: Vec<String>,
     /// The kernel side to load instead of the embedded one: an object with the
     /// same maps and programs.
     pub object: Option<Vec<u8>>,
+}
+
+/// Which stacks are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stacks {
+    /// None.
+    None = 0,
+    /// Of a process [`STACK_BURST`](detector_common::STACK_BURST) at once, then one
+    /// a second.
+    Some = 1,
+    /// All.
+    All = 2,
 }
 
 impl Default for Options {
@@ -249,7 +262,7 @@ impl Default for Options {
             ring_bytes: RING_BYTES,
             stack_bytes: None,
             max_connections: None,
-            stacks: true,
+            stacks: Stacks::Some,
             hidden: Vec::new(),
             object: None,
         }
@@ -299,7 +312,7 @@ fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
             entries.saturating_sub(options.slots()).max(1),
         );
     }
-    if !options.stacks {
+    if options.stacks == Stacks::None {
         loader.map_max_entries("STACKS", 4096);
     } else if let Some(bytes) = options.stack_bytes {
         loader.map_max_entries("STACKS", ring(bytes));

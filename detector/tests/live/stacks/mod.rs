@@ -76,6 +76,33 @@ fn the_stack_of_hypers_bug_shows_its_way_to_shutdown() -> Result<()> {
 }
 
 #[test]
+fn of_many_findings_some_have_stacks_unless_all_are_asked_for() -> Result<()> {
+    let server = hyper(HyperVersion::V1_8_1)?;
+    for all in [false, true] {
+        let watcher = watch(server.pid(), if all { &["--all-stacks"] } else { &[] })?;
+        for _ in 0..40 {
+            assert!(trigger(server.addr(), Trigger::Graceful)?.truncated());
+        }
+        let report = watcher.stop()?;
+        assert_eq!(report.findings.len(), 40);
+        let (with, without): (Vec<_>, Vec<_>) = report
+            .findings
+            .iter()
+            .partition(|finding| !frames(finding).is_empty());
+        assert_eq!(without.is_empty(), all, "{} have stacks", with.len());
+        // One more for each second that it takes.
+        assert!(with.len() >= 8, "{}", with.len());
+        for finding in without {
+            assert!(
+                incomplete(finding).is_some_and(|why| why.contains("eight at once")),
+                "{finding}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn no_stack_is_copied_if_none_is_wanted() -> Result<()> {
     let server = hyper(HyperVersion::V1_8_1)?;
     let watcher = watch(server.pid(), &["--no-stack", "--verbose"])?;
@@ -90,7 +117,7 @@ fn no_stack_is_copied_if_none_is_wanted() -> Result<()> {
 #[test]
 fn many_stacks_at_once_are_each_findings_own() -> Result<()> {
     let server = hyper(HyperVersion::V1_12_0)?;
-    let watcher = watch(server.pid(), &[])?;
+    let watcher = watch(server.pid(), &["--all-stacks"])?;
     for number in 0..40 {
         let path = format!("/lie/{}/3000", 5000 + number);
         Conn::connect(server.addr())?.request(&Request::get(&path));
