@@ -6,7 +6,7 @@ use super::config::Config;
 use crate::{
     capture::live::{
         self, Filter,
-        cgroup::{Cgroup, CgroupError, Hierarchy},
+        cgroup::{Cgroup, Hierarchy},
     },
     report::note,
     watch::engine::{Monitor, Settings},
@@ -36,14 +36,12 @@ impl Watching {
         if !watch.units.is_empty() || !watch.cgroups.is_empty() {
             let hierarchy = Hierarchy::find()?;
             for unit in &watch.units {
-                match hierarchy.unit(unit) {
-                    Ok(mut found) => cgroups.append(&mut found),
-                    Err(CgroupError::NoUnit(_) | CgroupError::NotRunning(_)) => {
-                        cgroups.extend(SERVICE_LEVELS.map(nobody));
-                        missing.push(unit.clone());
-                    }
-                    Err(error) => return Err(error.into()),
+                let mut found = hierarchy.running(unit)?;
+                if found.is_empty() {
+                    found.extend(SERVICE_LEVELS.map(nobody));
+                    missing.push(unit.clone());
                 }
+                cgroups.append(&mut found);
             }
             for path in &watch.cgroups {
                 cgroups.push(hierarchy.group(path)?);

@@ -162,19 +162,25 @@ impl Hierarchy {
     ///
     /// If there is none.
     pub fn unit(&self, name: &str) -> Result<Vec<Cgroup>, CgroupError> {
-        let name = if KINDS.iter().any(|kind| name.ends_with(kind)) {
-            name.to_owned()
-        } else {
-            format!("{name}{SERVICE}")
-        };
-        let mut found = Vec::new();
-        folders_named(&self.mount, &name, UNIT_DEPTH, &mut found);
+        let found = self.running(name)?;
         if found.is_empty() {
+            let name = with_kind(name);
             return Err(match is_known(&name) {
                 Some(false) => CgroupError::NoUnit(name),
                 Some(true) | None => CgroupError::NotRunning(name),
             });
         }
+        Ok(found)
+    }
+
+    /// The same; none of a unit that does not run. systemd is not asked.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be read, or is too deep.
+    pub fn running(&self, name: &str) -> Result<Vec<Cgroup>, CgroupError> {
+        let mut found = Vec::new();
+        folders_named(&self.mount, &with_kind(name), UNIT_DEPTH, &mut found);
         found.into_iter().map(|folder| self.at(folder)).collect()
     }
 }
@@ -196,6 +202,15 @@ fn mounted(table: &str) -> Option<(PathBuf, PathBuf)> {
         let (root, place) = (fields.next()?, fields.next()?);
         (kind.split(' ').next() == Some("cgroup2")).then(|| (root.into(), place.into()))
     })
+}
+
+/// A unit's whole name.
+fn with_kind(name: &str) -> String {
+    if KINDS.iter().any(|kind| name.ends_with(kind)) {
+        name.to_owned()
+    } else {
+        format!("{name}{SERVICE}")
+    }
 }
 
 fn depth(path: &Path) -> u32 {
