@@ -20,9 +20,16 @@ impl Daemon {
     /// stays.
     pub(super) async fn reload(&mut self) {
         self.notify.reloading();
+        let listened = self.config.metrics.listen;
         match self.try_reload() {
             Ok(()) => {
                 self.reloads += 1;
+                if self.config.metrics.listen != listened {
+                    self.server_failing = false;
+                    if let Some(server) = self.server.take() {
+                        server.stop().await;
+                    }
+                }
                 self.server_due = Instant::now();
                 self.listen().await;
                 note(format_args!("reloaded: watching {}", self.words()));
@@ -53,10 +60,6 @@ impl Daemon {
             let failures = self.sink.failures;
             self.sink = Sink::new(findings.output);
             self.sink.failures = failures;
-        }
-        if config.metrics.listen != old.metrics.listen {
-            self.server = None;
-            self.server_failing = false;
         }
         if config.metrics.textfile != old.metrics.textfile
             || config.metrics.textfile_seconds != old.metrics.textfile_seconds

@@ -52,6 +52,13 @@ impl Server {
         Ok(Self { address, task })
     }
 
+    /// Ends, and gives the address back: another server may take it at once.
+    pub(in crate::daemon) async fn stop(mut self) {
+        self.task.abort();
+        // It was ended, which is an error to whoever waits for it.
+        if (&mut self.task).await.is_err() {}
+    }
+
     /// Where it listens.
     pub(in crate::daemon) fn address(&self) -> SocketAddr {
         self.address

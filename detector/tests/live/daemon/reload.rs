@@ -60,6 +60,26 @@ fn other_filters_are_attached_and_counters_go_on() -> Result<()> {
     Ok(())
 }
 
+/// Its own listener, which it lets go, is not in the way.
+#[test]
+fn metrics_move_to_another_address_at_once() -> Result<()> {
+    let port = free_port()?;
+    let config = |address: &str| {
+        format!("[findings]\noutput = \"stdout\"\n[metrics]\nlisten = \"{address}:{port}\"")
+    };
+    let mut daemon = Daemon::start(&config("127.0.0.1"))?;
+    assert!(ask(port, "/metrics", "*/*")?.0.starts_with("HTTP/1.1 200"));
+    for address in ["0.0.0.0", "127.0.0.1"] {
+        daemon.reload(&config(address))?;
+        daemon.wait_for(&format!(
+            "reloaded: watching every process on this host; findings go to standard output, \
+             metrics are at http://{address}:{port}/metrics"
+        ))?;
+        assert!(ask(port, "/metrics", "*/*")?.0.starts_with("HTTP/1.1 200"));
+    }
+    Ok(())
+}
+
 #[test]
 fn what_is_wrong_is_told_and_the_old_one_stays() -> Result<()> {
     let server = hyper(HyperVersion::V1_12_0)?;
