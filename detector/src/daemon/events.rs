@@ -147,9 +147,14 @@ impl Daemon {
         }
     }
 
-    /// What goes wrong and leaves the rest as it is.
+    /// What goes wrong and leaves the rest as it is; said once, however often it is
+    /// tried again.
     pub(super) fn trouble(&mut self, error: &anyhow::Error) {
-        note(format_args!("{error:#}"));
+        let error = format!("{error:#}");
+        if self.trouble.as_ref() != Some(&error) {
+            note(format_args!("{error}"));
+            self.trouble = Some(error);
+        }
     }
 
     /// The end: what is open is judged, what was held back is told.

@@ -116,6 +116,8 @@ struct Daemon {
     trim_due: Instant,
     /// Until when stacks are let go.
     shed_until: Option<Instant>,
+    /// What went wrong last.
+    trouble: Option<String>,
     started: SystemTime,
 }
 
@@ -162,6 +164,7 @@ impl Daemon {
             own_due: now,
             trim_due: now,
             shed_until: None,
+            trouble: None,
             started: SystemTime::now(),
             config,
         };
