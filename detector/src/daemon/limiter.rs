@@ -9,8 +9,8 @@ use std::{
 
 use crate::judge::Finding;
 
-/// Most pairs of cause and process that are remembered; of more, those that
-/// come first are told of as one.
+/// Most pairs of cause and process that are remembered; those beyond have the
+/// limit of all together only, and what is held back of them is told as one number.
 const MOST: usize = 1024;
 
 /// Limits how much is told.
@@ -22,7 +22,7 @@ pub(super) struct Limiter {
     /// When the period of all began, and how many were told in it.
     all: Option<(Instant, u32)>,
     kinds: HashMap<Kind, Period>,
-    /// Of those that were pushed out, by cause.
+    /// Of those that are not remembered, by cause.
     others: BTreeMap<&'static str, u64>,
 }
 
@@ -75,14 +75,19 @@ impl Limiter {
             cause: finding.cause.name(),
             pid: finding.pid,
         };
-        if !self.kinds.contains_key(&kind) && self.kinds.len() >= MOST {
-            *self.others.entry(kind.cause).or_default() += 1;
-            return false;
-        }
         let (_, told_of_all) = match &mut self.all {
             Some(all) if now.saturating_duration_since(all.0) < self.period => all,
             all => all.insert((now, 0)),
         };
+        if !self.kinds.contains_key(&kind) && self.kinds.len() >= MOST {
+            let takes = *told_of_all < self.in_full_all;
+            if takes {
+                *told_of_all += 1;
+            } else {
+                *self.others.entry(kind.cause).or_default() += 1;
+            }
+            return takes;
+        }
         let entry = self.kinds.entry(kind).or_insert_with(|| Period {
             began: now,
             told: 0,
@@ -185,15 +190,16 @@ mod tests {
 
     #[test]
     fn its_memory_has_a_limit_and_nothing_is_lost_by_that() {
-        let mut limiter = Limiter::new(1, u32::MAX, MINUTE);
+        let most = u32::try_from(MOST).unwrap();
+        let mut limiter = Limiter::new(1, most + 10, MINUTE);
         let start = Instant::now();
-        let many = u32::try_from(MOST).unwrap() + 10;
-        let told = (0..many)
+        // The first of each process is told, also of one that is not remembered.
+        let told = (0..most + 15)
             .filter(|pid| limiter.takes(&of(*pid), start))
             .count();
-        assert_eq!((told, limiter.kinds.len()), (MOST, MOST));
+        assert_eq!((told, limiter.kinds.len()), (MOST + 10, MOST));
         let over = limiter.over(start + MINUTE, false);
         assert_eq!(over.len(), 1);
-        assert_eq!((over[0].count, &over[0].process), (10, &None));
+        assert_eq!((over[0].count, &over[0].process), (5, &None));
     }
 }

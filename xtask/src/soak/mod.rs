@@ -115,6 +115,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             "truncwatch_unjudged",
             "truncwatch_events_lost",
             "truncwatch_shedding",
+            "truncwatch_findings_held_back",
+            "truncwatch_sink_failures",
             "process_cpu",
         ];
         if counted && why.iter().any(|name| line.starts_with(name)) {
