@@ -115,6 +115,7 @@ pub struct Metrics {
     /// Address and port of `/metrics`, such as `127.0.0.1:9849`; nothing listens
     /// without it. There is no password: keep it on a loopback address, or
     /// behind a firewall.
+    #[serde(deserialize_with = "listen")]
     pub listen: Option<SocketAddr>,
     /// A file `….prom` for node_exporter's textfile collector; none is written
     /// without it.
@@ -174,7 +175,7 @@ impl Default for Metrics {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 20_000,
+            connections: 16_000,
             memory_mib: 64,
             nice: 10,
             tick_ms: 250,
@@ -226,6 +227,10 @@ fn place(text: &str, at: usize) -> (usize, Option<String>) {
     let line = before.matches('\n').count() + 1;
     // A list may begin on an earlier line.
     let lines: Vec<_> = text.lines().take(line).collect();
+    // A table's head belongs to no key.
+    if lines.last().is_some_and(|line| line.starts_with('[')) {
+        return (line, None);
+    }
     let key = lines.into_iter().rev().find_map(|line| {
         let (key, _) = line.split_once('=')?;
         let key = key.trim().trim_matches('"');
@@ -288,6 +293,16 @@ fn prom<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error>
         ));
     }
     Ok(Some(path))
+}
+
+fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(from)?;
+    let address = text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "{text:?}: give an address and a port, such as 127.0.0.1:9849 or [::1]:9849"
+        ))
+    })?;
+    Ok(Some(address))
 }
 
 fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
@@ -424,7 +439,8 @@ mod tests {
         insta::assert_snapshot!(error("[watch]\nunit = [\"x\"]"), @"/etc/x.toml, line 2, unit: unknown field `unit`, expected one of `units`, `cgroups`, `comms`, `ports`, `stall_seconds`, `show_peer`, `show_query`, `no_stacks`");
         insta::assert_snapshot!(error("[watch]\nports = [\n  80,\n  70000,\n]"), @"/etc/x.toml, line 4, ports: invalid value: integer `70000`, expected u16");
         insta::assert_snapshot!(error("[watch]\nports = [0]"), @"/etc/x.toml, line 2, ports: no port has the number 0");
-        insta::assert_snapshot!(error("[metrics]\n\nlisten = \"9849\""), @"/etc/x.toml, line 3, listen: invalid socket address syntax");
+        insta::assert_snapshot!(error("[metrics]\n\nlisten = \"9849\""), @r#"/etc/x.toml, line 3, listen: "9849": give an address and a port, such as 127.0.0.1:9849 or [::1]:9849"#);
+        insta::assert_snapshot!(error("[watch]\nports = [80]\n[wach]\nports = [1]"), @"/etc/x.toml, line 3: unknown field `wach`, expected one of `watch`, `exclude`, `findings`, `metrics`, `limits`");
         insta::assert_snapshot!(error("[metrics]\ntextfile = \"/x/y\""), @"/etc/x.toml, line 2, textfile: give the whole path of a file that ends in .prom: node_exporter reads no other");
         insta::assert_snapshot!(error("[limits]\nnice = -3"), @"/etc/x.toml, line 2, nice: -3 is not from 0 to 19");
         insta::assert_snapshot!(error("[findings]\nperiod_seconds = \"soon\""), @"/etc/x.toml, line 2, period_seconds: give a number of seconds, such as 30");
