@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::proof::Lacks;
 use crate::{
     capture::strace::Counts,
     judge::{Tally, Unjudged},
@@ -40,7 +41,9 @@ impl Advice {
             "run instead:"
         });
         for command in &self.commands {
-            aside(format_args!("  {command}"));
+            for line in command.lines() {
+                aside(format_args!("  {line}"));
+            }
         }
     }
 
@@ -50,7 +53,9 @@ impl Advice {
 }
 
 fn command(bytes: u32) -> String {
-    format!("strace -f -tt -yy -s {bytes} -e trace=%net,%desc,%process -o trace.log -p PID")
+    format!(
+        "strace -f -tt -yy -s {bytes} -o trace.log \\\n    -e trace=%net,%desc,%process,close_range -p PID"
+    )
 }
 
 fn counted(count: u64, one: &str, more: &str) -> String {
@@ -65,21 +70,6 @@ pub(super) fn make_one() -> String {
     )
 }
 
-/// Calls of which the log has no line, where messages seemed short for it.
-#[derive(Clone, Copy)]
-pub(super) struct Untraced {
-    /// `write` and `writev`.
-    pub(super) writes: bool,
-    /// `close`.
-    pub(super) closes: bool,
-}
-
-impl Untraced {
-    pub(super) fn any(self) -> bool {
-        self.writes || self.closes
-    }
-}
-
 /// How a log was read.
 #[derive(Clone, Copy, Default)]
 pub(super) struct How<'a> {
@@ -87,10 +77,14 @@ pub(super) struct How<'a> {
     pub(super) cut: Option<&'a str>,
     /// It is one file of several of strace -ff, whose names begin so.
     pub(super) stem: Option<&'a str>,
+    /// What strace may not have been asked for, where messages seemed short.
+    pub(super) lacks: Lacks,
+    /// A finding rests on calls that are in no line.
+    pub(super) assumed: bool,
 }
 
 /// What the log did not show, each with what to do about it.
-pub(super) fn advice(counts: &Counts, tally: &Tally, untraced: Untraced, how: How<'_>) -> Advice {
+pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     let mut advice = Advice::default();
     // Bytes of each call that strace has to show.
     let mut again = None;
@@ -111,7 +105,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, untraced: Untraced, how: Ho
         advice.reason("the log says that lines were left out: sums over them prove nothing; analyze the log as strace wrote it");
     }
     if counts.cut + counts.by_hand > 0
-        && let Some((what, bytes)) = shown_too_little(&missed, untraced)
+        && let Some((what, bytes)) = shown_too_little(&missed, how.lacks)
     {
         advice.reason(format!(
             "the log shows too little of each call to tell {what}: strace has to show more (-s)"
@@ -148,19 +142,17 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, untraced: Untraced, how: Ho
         advice.reason("the log has io_uring or asynchronous calls, whose bytes strace does not see, and a watch does");
         advice.commands.push("sudo truncwatch --pid PID".to_owned());
     }
-    let calls = match untraced {
-        Untraced {
-            closes: true,
-            writes: false,
-        } => Some("close: what seems to end with the process may have ended before"),
-        Untraced { writes: true, .. } => {
-            Some("write or writev: what seems short may have been sent by those")
-        }
-        Untraced { .. } => None,
-    };
-    if let Some(calls) = calls {
-        advice.reason(format!("the log has no line of {calls} (-e trace=)"));
+    if how.lacks.sends {
+        advice.reason("messages seem short, and nothing in the log shows that strace was asked for all calls that may have sent the rest: write, writev, splice, sendfile, sendto, sendmsg and sendmmsg, of each child too");
+    } else if how.lacks.holders {
+        advice.reason("messages seem short, and nothing in the log shows that strace was asked for all calls that may have kept their connections: dup, dup2, dup3, fcntl, and fork, vfork, clone and clone3");
+    }
+    if how.lacks.any() {
+        advice.reason("if it was asked for all that the command below has, say so: --all-traced");
         again = again.max(Some(HEADS));
+    }
+    if how.assumed {
+        advice.reason("findings rest on calls that strace was most likely asked for; the log has no line of them (see \"assumes\" in each): --all-traced says that it was");
     }
     if counts.interrupted > 0 {
         advice.reason("sends were in progress when their process or the log ended: how much of them was accepted is not known");
@@ -174,14 +166,14 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, untraced: Untraced, how: Ho
 /// What the log showed too few bytes of each call for, and how many show it.
 fn shown_too_little(
     missed: &impl Fn(&[Unjudged]) -> bool,
-    untraced: Untraced,
+    lacks: Lacks,
 ) -> Option<(&'static str, u32)> {
     let heads = ("the heads of messages", HEADS);
     if missed(&[Unjudged::HeadCut]) {
         return Some(heads);
     }
     // Where calls are missing, the rest follows from that.
-    if untraced.writes {
+    if lacks.sends {
         return None;
     }
     if missed(&[Unjudged::Chunked, Unjudged::Unaccounted]) {
@@ -207,11 +199,6 @@ pub(crate) fn quoted(path: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    const TRACED: Untraced = Untraced {
-        writes: false,
-        closes: false,
-    };
-
     fn tally(reasons: &[Unjudged]) -> Tally {
         let mut tally = Tally::default();
         for reason in reasons {
@@ -223,7 +210,7 @@ mod tests {
     #[test]
     fn commands_fit_80_columns() {
         for bytes in [HEADS, BODIES] {
-            assert!(command(bytes).len() + 2 <= 80);
+            assert!(command(bytes).lines().all(|line| line.len() + 2 <= 80));
         }
     }
 
@@ -233,25 +220,30 @@ mod tests {
             cut: 1,
             ..Counts::default()
         };
-        let asked = |counts: &Counts, missed: &[Unjudged], untraced| {
-            advice(counts, &tally(missed), untraced, How::default())
+        let asked = |counts: &Counts, missed: &[Unjudged], lacks| {
+            let how = How {
+                lacks,
+                ..How::default()
+            };
+            advice(counts, &tally(missed), how)
         };
+        let traced = Lacks::default();
         // A command for all of them, with as many bytes as the most needs.
-        let heads = asked(&cut, &[Unjudged::HeadCut], TRACED);
+        let heads = asked(&cut, &[Unjudged::HeadCut], traced);
         assert_eq!(heads.commands, [command(HEADS)]);
         assert!(heads.reasons.concat().contains("heads of messages"));
-        let several = asked(&Counts { untraced: 2, ..cut }, &[Unjudged::Chunked], TRACED);
+        let several = asked(&Counts { untraced: 2, ..cut }, &[Unjudged::Chunked], traced);
         assert_eq!(several.reasons.len(), 2);
         assert_eq!(several.commands, [command(BODIES)]);
         // Calls that were not traced are no matter of bytes.
-        let untraced = Untraced {
-            writes: true,
-            ..TRACED
+        let lacks = Lacks {
+            sends: true,
+            ..traced
         };
-        let calls = asked(&cut, &[Unjudged::Unaccounted], untraced);
+        let calls = asked(&cut, &[Unjudged::Unaccounted], lacks);
         assert_eq!(calls.commands, [command(HEADS)]);
         assert!(!calls.reasons.concat().contains("-s"), "{calls:?}");
-        assert_eq!(asked(&cut, &[], TRACED), Advice::default());
+        assert_eq!(asked(&cut, &[], traced), Advice::default());
     }
 
     #[test]
@@ -265,7 +257,7 @@ mod tests {
             ..How::default()
         };
         assert_eq!(
-            advice(&counts, &Tally::default(), TRACED, how).commands,
+            advice(&counts, &Tally::default(), how).commands,
             ["strace-log-merge 'my traces/ff' | truncwatch analyze -"]
         );
         assert_eq!(quoted("it's"), r"'it'\''s'");

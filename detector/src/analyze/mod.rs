@@ -6,6 +6,7 @@
 //! | `options.rs` | the command line |
 //! | `input.rs`   | opens the log, compressed or not |
 //! | `joined.rs`  | connections that were open before the log began |
+//! | `proof.rs`   | whether what the log shows is proof |
 //! | `recorded.rs` | judges a recording instead |
 //! | `advice.rs`  | what to run when the log shows too little |
 
@@ -13,6 +14,7 @@ mod advice;
 mod input;
 mod joined;
 mod options;
+mod proof;
 mod recorded;
 
 use std::{
@@ -27,13 +29,14 @@ use jiff::Timestamp;
 pub(crate) use self::advice::quoted;
 pub use self::{advice::Advice, options::Options};
 use self::{
-    advice::{How, Untraced},
+    advice::How,
     input::Input,
     joined::Joined,
+    proof::{Lacks, Proof, proof},
     recorded::Recorded,
 };
 use crate::{
-    capture::strace::{Counts, Lines, Meaning, Replay, Step},
+    capture::strace::{Evidence, Lines, Meaning, Replay, Step},
     cli::ColorChoice,
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
@@ -115,11 +118,19 @@ pub fn judge<'a>(
         summary: Summary::default(),
         held: Vec::new(),
         let_go: 0,
-        shown: (false, false),
+        lacks: Lacks::default(),
+        shown: Evidence::default(),
         cut: None,
+        untraced: 0,
+        not_judged: 0,
+        not_by_peers: 0,
+        assumed: false,
         stem: None,
         closed: false,
     };
+    if options.all_traced {
+        analysis.replay.is_all_traced();
+    }
     // strace -ff adds a thread's number to the name.
     let path = options.log.to_str().unwrap_or_default();
     if let Some((stem, number)) = path.rsplit_once('.')
@@ -156,17 +167,32 @@ struct Analysis<'a> {
     printer: Printer<'a>,
     summary: Summary,
     /// Findings that are none if strace was not asked for all calls that matter.
-    held: Vec<Finding>,
+    held: Vec<Held>,
     /// Those that were let go, since there were too many.
     let_go: u64,
-    /// Whether the log had shown writes and closes when they were looked through.
-    shown: (bool, bool),
+    /// What strace was not asked for, of those that were none.
+    lacks: Lacks,
+    /// What the log had shown when they were looked through.
+    shown: Evidence,
     /// What is to be said of the rest, where the log could not be read to its end.
     cut: Option<String>,
+    /// Findings that were none: messages in all, those that count as judged, and
+    /// those that count as the peer's.
+    untraced: u64,
+    not_judged: u64,
+    not_by_peers: u64,
+    /// A finding rests on calls that are in no line.
+    assumed: bool,
     /// How the names of the files of strace -ff begin, if it is one of those.
     stem: Option<&'a str>,
     /// Nobody reads the report any more.
     closed: bool,
+}
+
+/// A finding that is not yet known to be one, and the program of its process then.
+struct Held {
+    finding: Finding,
+    exe: Option<String>,
 }
 
 /// Most findings that are held; a log that shows a call shows it early.
@@ -251,45 +277,81 @@ impl Analysis<'_> {
     }
 
     fn report(&mut self) -> Result<()> {
-        let counts = *self.replay.counts();
         // Looked through only when there is something new to go by: there may be many.
-        let shown = (counts.shows_writes, counts.shows_closes);
+        let shown = self.replay.evidence();
         if std::mem::replace(&mut self.shown, shown) != shown {
-            for finding in std::mem::take(&mut self.held) {
-                self.tell_or_hold(finding, &counts)?;
+            for held in std::mem::take(&mut self.held) {
+                self.tell_or_hold(held)?;
             }
         }
         for finding in self.judge.take_findings() {
-            self.tell_or_hold(finding, &counts)?;
+            let exe = self.replay.program(finding.pid).map(str::to_owned);
+            self.tell_or_hold(Held { finding, exe })?;
         }
         Ok(())
     }
 
-    fn tell_or_hold(&mut self, finding: Finding, counts: &Counts) -> Result<()> {
-        if !rests_on(&finding, counts).any() {
-            return self.tell(&finding);
+    fn tell_or_hold(&mut self, held: Held) -> Result<()> {
+        let proof = proof(&held.finding, &self.replay);
+        if proof == Proof::Proven {
+            return self.tell(&held, &[]);
         }
         if self.held.len() < HELD {
-            self.held.push(finding);
+            self.held.push(held);
         } else {
             self.let_go += 1;
+            if let Proof::No(lacks) = proof {
+                self.lacks = self.lacks.and(lacks);
+            }
         }
         Ok(())
     }
 
-    fn tell(&mut self, finding: &Finding) -> Result<()> {
+    /// The log is over, and those that are held are findings now, or none.
+    fn release(&mut self) -> Result<()> {
+        for held in std::mem::take(&mut self.held) {
+            match proof(&held.finding, &self.replay) {
+                Proof::Proven => self.tell(&held, &[])?,
+                Proof::If(calls) => self.tell(&held, &calls)?,
+                Proof::No(lacks) => {
+                    self.lacks = self.lacks.and(lacks);
+                    self.take_back(&held.finding);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// It is no finding, and was counted as one.
+    fn take_back(&mut self, finding: &Finding) {
+        self.untraced += 1;
+        match finding.cause {
+            // Counted when they were whole, and they are.
+            Cause::Overrun | Cause::DeliveryAtRisk => {}
+            Cause::PeerClosed => {
+                self.not_judged += 1;
+                self.not_by_peers += 1;
+            }
+            _ => self.not_judged += 1,
+        }
+    }
+
+    fn tell(&mut self, held: &Held, assumes: &[&'static str]) -> Result<()> {
+        let finding = &held.finding;
         if finding.cause == Cause::PeerClosed && !self.options.reporting.show_peer {
             return Ok(());
         }
+        self.assumed |= !assumes.is_empty();
         self.summary.count(finding);
         let reported = Reported {
             finding,
             time: when(finding, self.replay.meaning()),
-            exe: self.replay.program(finding.pid),
+            exe: held.exe.as_deref(),
             unit: None,
             container: None,
             stack: &Stack::default(),
             show_query: self.options.reporting.show_query,
+            assumes,
         };
         let written = self.printer.finding(&reported);
         self.written(written)
@@ -310,22 +372,20 @@ impl Analysis<'_> {
         self.joined.finish(|seen| self.judge.take(seen.record));
         self.judge.finish(open);
         self.report()?;
+        self.release()?;
         self.summarize();
         if !self.closed {
             let written = self.printer.summary(&self.summary);
             self.written(written)?;
         }
         let counts = self.replay.counts();
-        let held = || self.held.iter().map(|it| rests_on(it, counts));
-        let untraced = Untraced {
-            writes: held().any(|it| it.writes),
-            closes: held().any(|it| it.closes),
-        };
         let how = How {
             cut: self.cut.as_deref(),
             stem: self.stem,
+            lacks: self.lacks,
+            assumed: self.assumed,
         };
-        let advice = advice::advice(counts, self.judge.tally(), untraced, how);
+        let advice = advice::advice(counts, self.judge.tally(), how);
         Ok((self.summary, advice))
     }
 
@@ -338,8 +398,10 @@ impl Analysis<'_> {
         let tally = self.judge.tally();
         let summary = &mut self.summary;
         summary.take(tally, &kernel);
-        let untraced = self.held.len() as u64 + self.let_go;
-        summary.messages_judged = summary.messages_judged.saturating_sub(untraced);
+        let untraced = self.untraced + self.let_go;
+        let not_judged = self.not_judged + self.let_go;
+        summary.messages_judged = summary.messages_judged.saturating_sub(not_judged);
+        summary.peer_endings = summary.peer_endings.saturating_sub(self.not_by_peers);
         summary.seconds = Duration::from_nanos(self.replay.covered()).as_secs_f64();
         for (name, count) in LOG_REASONS.into_iter().zip([
             counts.unreadable,
@@ -383,21 +445,6 @@ pub(crate) const LOG_REASONS: [&str; 8] = [
     "untraced-calls",
     "interrupted-calls",
 ];
-
-/// Which calls a finding rests on that strace may not have been asked for: what
-/// else was sent by `write`, or closed long before the process ended. A last send
-/// that took less than it was offered is what it is; one that a log shortened by
-/// hand does not tell, too.
-fn rests_on(finding: &Finding, counts: &Counts) -> Untraced {
-    let short = !matches!(
-        finding.cause,
-        Cause::Overrun | Cause::DeliveryAtRisk | Cause::PeerClosed
-    );
-    Untraced {
-        writes: short && !counts.shows_writes && finding.stranded == Some(0),
-        closes: finding.cause == Cause::ProcessExit && !counts.shows_closes,
-    }
-}
 
 /// What is not judged where a log shows too few of the bytes.
 const CUT: [Unjudged; 6] = [

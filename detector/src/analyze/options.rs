@@ -18,6 +18,11 @@ pub struct Options {
     #[arg(value_name = "FILE")]
     pub log: PathBuf,
 
+    /// strace was asked for every call that matters (%net, %desc, %process and
+    /// close_range), although the log does not show it
+    #[arg(long)]
+    pub all_traced: bool,
+
     /// How to report it.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -33,7 +38,8 @@ impl Deref for Options {
 
 const EXAMPLES: &str = "\
 Examples:
-  strace -f -tt -yy -s 8192 -e trace=%net,%desc,%process -o trace.log ./server
+  strace -f -tt -yy -s 8192 -o trace.log \\
+    -e trace=%net,%desc,%process,close_range ./server
   truncwatch analyze trace.log
       Run a server under strace; judge what it did.
   zcat trace.log.gz | truncwatch analyze --json -

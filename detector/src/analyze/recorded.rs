@@ -211,6 +211,7 @@ impl<'a> Recorded<'a> {
             container: told.and_then(|told| told.container.as_deref()),
             stack: &stack,
             show_query: self.options.show_query,
+            assumes: &[],
         };
         let written = self.printer.finding(&reported);
         self.written(written)

@@ -237,6 +237,8 @@ pub struct Finding {
     pub cause: Cause,
     /// Whose doing.
     pub fault: Fault,
+    /// The connection, by its cookie.
+    pub connection: u64,
     /// The process that ended it.
     pub pid: u32,
     /// The thread of it.

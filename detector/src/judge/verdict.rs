@@ -87,6 +87,7 @@ pub(super) fn verdict(flawed: &Flawed, end: &End, counters: &Counters) -> Verdic
         timeline: timeline(counters, end.header.tid, &ending, peer),
         ..unplaced(flawed, &end.socket, counters, cause, fault, ending)
     };
+    finding.connection = end.header.cookie;
     (finding.pid, finding.tid) = (end.header.tgid, end.header.tid);
     finding.comm = text(&end.comm);
     if cause == Cause::PeerClosed {
@@ -138,6 +139,7 @@ pub(super) fn noted(flawed: &Flawed, open: &Open, counters: &Counters, now_ns: u
     };
     let last = counters.calls_in_order().last().map(|call| call.tid);
     Finding {
+        connection: open.header.cookie,
         pid: flawed.by.map_or(open.header.tgid, |by| by.pid),
         tid: flawed
             .by
@@ -271,6 +273,7 @@ fn unplaced(
     Finding {
         cause,
         fault,
+        connection: 0,
         pid: 0,
         tid: 0,
         comm: String::new(),

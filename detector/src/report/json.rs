@@ -61,6 +61,10 @@ struct FindingObject<'a> {
     /// Why `stack` does not reach the thread's first function, or is null; null
     /// where it does.
     stack_incomplete: Option<&'a str>,
+    /// Calls of which a log has no line: it holds if strace was asked for them.
+    /// Absent where it rests on none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    assumes_traced: &'a [&'static str],
 }
 
 /// The process that ended it. Null where a log does not tell.
@@ -277,6 +281,7 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
         stack: (!reported.stack.frames.is_empty())
             .then(|| reported.stack.frames.iter().map(frame).collect()),
         stack_incomplete: reported.stack.incomplete.as_deref(),
+        assumes_traced: reported.assumes,
     };
     Ok(serde_json::to_string(&object)?)
 }

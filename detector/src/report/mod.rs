@@ -60,6 +60,9 @@ pub struct Reported<'a> {
     pub stack: &'a Stack,
     /// Print the whole target, not only what is before the first `?`.
     pub show_query: bool,
+    /// Calls of which a log has no line, and that it holds only if they were
+    /// traced.
+    pub assumes: &'a [&'static str],
 }
 
 impl Reported<'_> {

@@ -43,6 +43,7 @@ pub(crate) fn finding() -> Finding {
     Finding {
         cause: Cause::PrematureShutdown,
         fault: Fault::Local,
+        connection: 1,
         pid: 7599,
         tid: 7600,
         comm: "images".to_owned(),
@@ -127,6 +128,7 @@ fn reported<'a>(finding: &'a Finding, stack: &'a Stack) -> Reported<'a> {
         unit: Some("images.service"),
         container: None,
         show_query: false,
+        assumes: &[],
     }
 }
 
@@ -231,6 +233,7 @@ fn what_scripts_read_is_documented() -> std::io::Result<()> {
     let stack = stack();
     let of_log = Reported {
         time: When::OfDay(std::time::Duration::ZERO),
+        assumes: &["write"],
         ..reported(&finding, &stack)
     };
     let log_summary = Summary {

@@ -55,6 +55,15 @@ pub fn finding(reported: &Reported<'_>, color: bool, columns: Option<u16>) -> St
             Cell::new(printable(&value)),
         ]);
     }
+    if !reported.assumes.is_empty() {
+        facts.add_row([
+            Cell::new("assumes").add_attribute(Attribute::Dim),
+            Cell::new(format!(
+                "{} traced: no line of the log shows it",
+                reported.assumes.join(", ")
+            )),
+        ]);
+    }
     let mut calls = plain_table(color);
     let start = finding
         .timeline

@@ -7,6 +7,7 @@
 )]
 
 mod files;
+mod filters;
 mod forms;
 mod mutations;
 mod program;

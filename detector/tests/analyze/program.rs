@@ -39,17 +39,23 @@ impl Analyzed {
 
 /// Analyzes a file.
 pub(crate) fn file(path: &Path) -> Analyzed {
-    run(path.as_os_str().to_str().expect("a path"), b"")
+    run(&[path.as_os_str().to_str().expect("a path")], b"")
 }
 
 /// Analyzes a log that comes by standard input.
 pub(crate) fn log(text: impl AsRef<[u8]>) -> Analyzed {
-    run("-", text.as_ref())
+    run(&["-"], text.as_ref())
 }
 
-fn run(path: &str, input: &[u8]) -> Analyzed {
+/// Analyzes a log that comes by standard input, with these options.
+pub(crate) fn with(options: &[&str], text: impl AsRef<[u8]>) -> Analyzed {
+    run(&[options, &["-"]].concat(), text.as_ref())
+}
+
+fn run(arguments: &[&str], input: &[u8]) -> Analyzed {
     let mut child = Command::new(env!("CARGO_BIN_EXE_truncwatch"))
-        .args(["analyze", "--json", path])
+        .args(["analyze", "--json"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -28,7 +28,12 @@ const HEALTHY: u64 = 14;
 fn strace(pid: u32, log: &Path) -> Result<Reaped> {
     let mut child = Command::new("strace")
         .args(["-f", "-tt", "-yy", "-s", "8192"])
-        .args(["-e", "trace=%net,%desc,%process", "-p", &pid.to_string()])
+        .args([
+            "-e",
+            "trace=%net,%desc,%process,close_range",
+            "-p",
+            &pid.to_string(),
+        ])
         .arg("-o")
         .arg(log)
         .stderr(Stdio::piped())

@@ -13,6 +13,7 @@
 //! | `calls.rs` | the calls that matter: a row each |
 //! | `payload.rs` | the bytes that a call moved, as far as they are shown |
 //! | `socket_name.rs` | what `-y` and `-yy` say of a descriptor |
+//! | `evidence.rs` | which calls strace was asked for |
 //! | `descriptors.rs` | which thread has which descriptors |
 //! | `programs.rs` | which program a process runs |
 //! | `socket.rs` | counters and records of one socket |
@@ -23,6 +24,7 @@ mod arguments;
 mod calls;
 mod clock;
 mod descriptors;
+mod evidence;
 mod line;
 mod lines;
 mod payload;
@@ -35,6 +37,7 @@ mod unquote;
 
 pub use self::{
     clock::Meaning,
+    evidence::{Evidence, Sure},
     lines::{LineText, Lines},
     replay::{Counts, Replay},
     socket::{Seen, Step},

@@ -79,10 +79,12 @@ impl Replay {
         self.hear_threads(tid);
         if !annotation.is_empty() && glance(annotation) {
             // It may be known by its name, from another thread.
-            if let Named::Socket(name) = named(annotation)
-                && self.by_name(&name).is_some()
-            {
-                self.resolve(tid, fd, annotation, false);
+            if let Named::Socket(name) = named(annotation) {
+                if self.by_name(&name).is_some() {
+                    self.resolve(tid, fd, annotation, false);
+                } else {
+                    self.gone.used(&name);
+                }
             }
         }
         let moment = self.moment(tid);

@@ -64,11 +64,6 @@ impl Replay {
     /// that opens its arguments.
     pub(super) fn call(&mut self, tid: u32, name: &[u8], rest: &[u8]) {
         let Some(does) = does(name) else { return };
-        match does {
-            Does::Send(Data::Buffer | Data::Iovec, false) => self.counts.shows_writes = true,
-            Does::Close => self.counts.shows_closes = true,
-            _ => {}
-        }
         // No descriptor, as shells close them: the call fails (EBADF).
         if takes_descriptor(does) && rest.starts_with(b"-") {
             return;

@@ -17,6 +17,7 @@ impl Replay {
             self.descriptors.set(tid, fd, What::File, close_on_exec);
             return Some(());
         }
+        self.gone.replaced(&name);
         let cookie = self.add_socket(name);
         if let Some(socket) = self.sockets.get_mut(&cookie) {
             socket.counters.fresh = 1;

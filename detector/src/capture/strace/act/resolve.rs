@@ -80,6 +80,7 @@ impl Replay {
 
     /// A socket that was open before the log began, or before it was traced.
     pub(super) fn joins(&mut self, tid: u32, fd: i32, name: SocketName) -> u64 {
+        self.gone.used(&name);
         let cookie = self.add_socket(name);
         if let Some(socket) = self.sockets.get_mut(&cookie) {
             // Who else has it is not known.
@@ -134,6 +135,7 @@ impl Replay {
             return;
         };
         for thread in &old.threads {
+            self.gone.is_known(*thread);
             if let Some(thread) = self.descriptors.threads.get_mut(thread) {
                 thread.table = into;
             }

@@ -59,6 +59,17 @@ impl Replay {
         ) {
             self.go_on_untraced();
         }
+        if line.pid.is_some() {
+            self.evidence.follows();
+        }
+        match line.event {
+            Event::Call(name, _) | Event::Unfinished(name, _) | Event::Detached(name, _) => {
+                self.evidence.call(name);
+            }
+            // A signal, as in a log that nobody shortened.
+            Event::Nothing if text.ends_with(b" ---") => self.evidence.more(),
+            _ => {}
+        }
         match line.event {
             Event::Nothing => {
                 self.counts.understood +=
@@ -81,12 +92,6 @@ impl Replay {
                 let tid = self.heard(line.pid);
                 if matches!(line.event, Event::Detached(..)) {
                     self.detached.push(tid);
-                }
-                // In no class of strace's (strace(1), `-e trace`): every call was asked
-                // for, most likely, also those that this program did not make.
-                if matches!(name, b"futex" | b"rseq" | b"getrandom" | b"sched_yield") {
-                    self.counts.shows_writes = true;
-                    self.counts.shows_closes = true;
                 }
                 return;
             }

@@ -23,6 +23,7 @@ use detector_common::Connection as Counters;
 use super::{
     clock::{Clock, Meaning},
     descriptors::Descriptors,
+    evidence::{Evidence, Gone},
     programs::Programs,
     socket::{Socket, Step},
 };
@@ -57,11 +58,6 @@ pub struct Counts {
     pub unseen_calls: u64,
     /// Sends that did not return before their process ended.
     pub interrupted: u64,
-    /// There are lines of `write` or `writev`, or of calls that are traced only
-    /// where all are: strace was asked for them.
-    pub shows_writes: bool,
-    /// The same of `close`.
-    pub shows_closes: bool,
 }
 
 /// A log, as far as it was read.
@@ -91,6 +87,10 @@ pub struct Replay {
     pub(super) apart: bool,
     /// Threads that have begun to make another, and may have done so.
     makers: BTreeSet<u32>,
+    /// Which calls strace was asked for.
+    pub(super) evidence: Evidence,
+    /// Connections that ended.
+    pub(super) gone: Gone,
     /// Threads that strace let go of, in the last lines.
     detached: Vec<u32>,
 }
@@ -100,6 +100,24 @@ impl Replay {
     /// in it.
     pub fn is_one_of_several(&mut self) {
         self.apart = true;
+    }
+
+    /// strace was asked for every call that matters, somebody says.
+    pub fn is_all_traced(&mut self) {
+        self.evidence = Evidence::all();
+    }
+
+    /// Which calls strace was asked for.
+    #[must_use]
+    pub fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
+    /// Whether nothing speaks for another process or descriptor that held a
+    /// connection when it ended, in a log that does not tell of all of them.
+    #[must_use]
+    pub fn had_one_holder(&self, cookie: u64) -> bool {
+        self.gone.had_one_holder(cookie)
     }
 
     /// Takes what the lines so far came to.

@@ -4,6 +4,7 @@ use detector_common::flag;
 
 use crate::capture::strace::{
     descriptors::What,
+    evidence::Sure,
     replay::Replay,
     socket::{Socket, Step},
     socket_name::SocketName,
@@ -33,6 +34,10 @@ impl Replay {
         };
         self.count_maybe(&socket);
         self.unname(&socket.name, cookie);
+        let told = self.evidence.copies() == Sure::Yes && self.evidence.tells_of_children();
+        if socket.announced() && !told {
+            self.gone.add(&socket);
+        }
     }
 
     pub(super) fn count_maybe(&mut self, socket: &Socket) {

@@ -96,6 +96,9 @@ impl Replay {
             None => {
                 self.programs.forget(tid);
                 self.descriptors.thread(tid, line);
+                if !self.evidence.tells_of_children() {
+                    self.gone.stranger(tid, line);
+                }
             }
         }
     }
@@ -126,6 +129,7 @@ impl Replay {
         };
         table.threads.remove(&tid);
         let killed = status & 0x7f != 0;
+        self.evidence.ended(killed);
         if !table.threads.is_empty() {
             return;
         }

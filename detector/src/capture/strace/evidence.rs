@@ -1,0 +1,308 @@
+//! Which calls strace was asked for, as far as the lines of a log show it.
+//!
+//! A log does not say with which `-e trace` it was made. A line of a call shows
+//! that this call was asked for; that there is none of another shows nothing: the
+//! program may not have made it, or strace may have left it out. So what a call
+//! that is in no line could refute is no proof, unless other lines show that the
+//! whole class it belongs to was asked for (strace(1), `-e trace`; the classes are
+//! those of strace 6.1, src/linux/64/syscallent.h).
+//!
+//! Lists of calls by name are told from classes by calls that nobody names who
+//! looks for bytes: `rseq` is in no class, so everything was traced; `lseek` and
+//! `ioctl` are in `%desc` alone, so all of `%desc` was. Two of a kind that could be
+//! in a list (`epoll_wait` and `epoll_ctl`) make it likely only: [`Sure::Likely`].
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    net::SocketAddr,
+};
+
+use super::{socket::Socket, socket_name::SocketName};
+
+/// Most ended connections and strangers that are kept.
+const MOST: usize = 1 << 14;
+
+/// The calls that bring bytes to a socket, those first that are in `%desc`.
+const SENDS: [&str; 7] = [
+    "write", "writev", "splice", "sendfile", "sendto", "sendmsg", "sendmmsg",
+];
+
+/// How sure it is that calls were asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sure {
+    /// Nothing shows it.
+    #[default]
+    No,
+    /// Most likely: a list of calls by name might look the same.
+    Likely,
+    /// Lines show it that a list of names would not give.
+    Yes,
+}
+
+/// What the lines so far show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// All calls were asked for.
+    everything: bool,
+    /// Kinds of calls that are in `%desc` and not in `%net`, a bit each.
+    desc: u8,
+    /// Calls that wait for descriptors: in `%desc`, and in many a list.
+    waits: u8,
+    /// Kinds of calls that are in `%net` alone.
+    net: u8,
+    /// Calls of classes that are no matter of descriptors.
+    other: u8,
+    /// Calls that make processes.
+    makes: bool,
+    /// Calls that are in `%process`, and make none.
+    process: bool,
+    /// Those of them that end a process.
+    exits: bool,
+    /// A process, or a thread, ended by itself.
+    ended: bool,
+    /// Lines have the threads' numbers: strace followed children (`-f`).
+    follows: bool,
+    /// Calls of [`SENDS`], a bit each.
+    sends: u8,
+    /// Something else than the calls of an excerpt: [`Self::is_excerpt`].
+    more: bool,
+}
+
+impl Evidence {
+    /// Somebody says so.
+    pub(super) fn all() -> Self {
+        Self {
+            everything: true,
+            ..Self::default()
+        }
+    }
+
+    /// A line tells of this call.
+    pub(super) fn call(&mut self, name: &[u8]) {
+        if let Some(at) = SENDS.iter().position(|it| it.as_bytes() == name) {
+            self.sends |= 1 << at;
+        }
+        match name {
+            // In no class (getpid and gettid: in %pure).
+            b"rseq" | b"getrandom" | b"sched_yield" | b"set_robust_list" | b"set_tid_address"
+            | b"arch_prctl" | b"prlimit64" | b"sysinfo" | b"membarrier" | b"getpid" | b"gettid"
+            | b"sched_getaffinity" | b"sched_setaffinity" => self.everything = true,
+            b"fstat" | b"lseek" | b"pread64" | b"pwrite64" | b"getdents64" | b"ftruncate"
+            | b"fsync" | b"fdatasync" | b"flock" | b"fadvise64" | b"fallocate" => self.desc |= 1,
+            b"ioctl" => self.desc |= 2,
+            b"eventfd2" | b"timerfd_create" | b"timerfd_settime" | b"signalfd4"
+            | b"inotify_init1" | b"memfd_create" | b"pipe2" | b"pipe" => self.desc |= 4,
+            b"dup" | b"dup2" | b"dup3" | b"fcntl" => self.desc |= 8,
+            b"openat" | b"newfstatat" | b"read" | b"readv" => self.desc |= 16,
+            b"epoll_wait" | b"epoll_pwait" | b"epoll_pwait2" => self.waits |= 1,
+            b"epoll_ctl" => self.waits |= 2,
+            b"epoll_create1" | b"epoll_create" => self.waits |= 4,
+            b"poll" | b"ppoll" => self.waits |= 8,
+            b"select" | b"pselect6" => self.waits |= 16,
+            b"accept" | b"accept4" => self.net |= 1,
+            b"recvfrom" | b"recvmsg" | b"recvmmsg" => self.net |= 2,
+            b"sendto" | b"sendmsg" | b"sendmmsg" => self.net |= 4,
+            b"socket" | b"socketpair" | b"connect" | b"bind" | b"listen" => self.net |= 8,
+            b"setsockopt" | b"getsockopt" | b"getsockname" | b"getpeername" => self.net |= 16,
+            b"clone" | b"clone3" | b"fork" | b"vfork" => self.makes = true,
+            b"execve" | b"execveat" | b"wait4" | b"waitid" => self.process = true,
+            b"exit_group" | b"exit" => self.exits = true,
+            b"futex" => self.other |= 1,
+            b"brk" | b"munmap" | b"mprotect" | b"madvise" => self.other |= 2,
+            b"rt_sigaction" | b"rt_sigprocmask" | b"sigaltstack" => self.other |= 4,
+            b"clock_nanosleep" | b"nanosleep" | b"clock_gettime" => self.other |= 8,
+            _ => {}
+        }
+        self.more |= !matches!(
+            name,
+            b"accept"
+                | b"accept4"
+                | b"recvfrom"
+                | b"recv"
+                | b"recvmsg"
+                | b"read"
+                | b"readv"
+                | b"send"
+                | b"sendto"
+                | b"sendmsg"
+                | b"write"
+                | b"writev"
+                | b"shutdown"
+                | b"close"
+        );
+        self.everything |= self.other.count_ones() > 2
+            || (self.other.count_ones() > 1 && self.desc | self.waits != 0);
+    }
+
+    /// A line has its thread's number.
+    pub(super) fn follows(&mut self) {
+        self.follows = true;
+    }
+
+    /// A line that no excerpt of one connection has.
+    pub(super) fn more(&mut self) {
+        self.more = true;
+    }
+
+    /// A process or thread ended: `killed`, or by a call that would be in a line.
+    pub(super) fn ended(&mut self, killed: bool) {
+        self.ended |= !killed;
+        self.more = true;
+    }
+
+    /// `%desc`: the calls that send bytes to any descriptor, that make copies of
+    /// one, and that close it.
+    fn desc(self) -> Sure {
+        match (self.desc.count_ones(), self.waits.count_ones()) {
+            _ if self.everything => Sure::Yes,
+            (2.., _) | (1, 1..) => Sure::Yes,
+            // Whoever waits for sockets and asked for a call that writes.
+            (_, 2..) if self.sends & 3 != 0 => Sure::Likely,
+            _ => Sure::No,
+        }
+    }
+
+    /// `%net`: the calls that send bytes to sockets only.
+    fn net(self) -> Sure {
+        match self.net.count_ones() {
+            _ if self.everything => Sure::Yes,
+            0 => Sure::No,
+            1 => Sure::Likely,
+            _ => Sure::Yes,
+        }
+    }
+
+    /// `%process`: a process that was made is in the log.
+    pub fn tells_of_children(self) -> bool {
+        self.everything || self.makes || self.exits || (self.process && !self.ended)
+    }
+
+    /// All calls that may have sent bytes on a connection are in the log, by
+    /// whichever process.
+    pub fn sends(self) -> Sure {
+        if self.follows || self.tells_of_children() {
+            self.desc().min(self.net())
+        } else {
+            Sure::No
+        }
+    }
+
+    /// All calls that may have kept another descriptor of a connection are, but
+    /// for those that make processes.
+    pub fn copies(self) -> Sure {
+        self.desc().min(self.net())
+    }
+
+    /// Children are in the log with whatever they do, if with no more.
+    pub fn follows_children(self) -> bool {
+        self.follows
+    }
+
+    /// Nothing but the calls of few connections: as somebody has it who took the
+    /// lines of one from a log, and knows what else there was.
+    pub fn is_excerpt(self) -> bool {
+        !self.more
+    }
+
+    /// The calls that bring bytes to a socket, of which there is no line.
+    pub fn unseen_sends(self) -> Vec<&'static str> {
+        let unseen = |at: usize| self.sends & (1 << at) == 0;
+        let all = SENDS.iter().enumerate();
+        all.filter_map(|(at, name)| unseen(at).then_some(*name))
+            .collect()
+    }
+}
+
+/// What connections that ended may yet be refuted by, in a log that does not tell
+/// of all copies and children: that somebody goes on with one, or was made
+/// meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    /// The line that each was opened in, by its cookie.
+    born: HashMap<u64, u64>,
+    inodes: HashMap<u64, u64>,
+    pairs: HashMap<(SocketAddr, SocketAddr), u64>,
+    order: VecDeque<(u64, SocketName)>,
+    /// Those that somebody went on with.
+    went_on: HashSet<u64>,
+    /// Threads of unknown origin, by their first line.
+    strangers: BTreeMap<u64, u32>,
+    /// There were more.
+    many: u64,
+}
+
+impl Gone {
+    /// This connection ended, so far as the log tells.
+    pub(super) fn add(&mut self, socket: &Socket) {
+        let (cookie, name) = (socket.cookie, &socket.name);
+        if self.order.len() >= MOST
+            && let Some((cookie, name)) = self.order.pop_front()
+        {
+            self.born.remove(&cookie);
+            self.forget(&name, cookie);
+        }
+        self.born.insert(cookie, socket.born);
+        if let Some(inode) = name.inode {
+            self.inodes.insert(inode, cookie);
+        }
+        if let (Some(local), Some(peer)) = (name.local, name.peer) {
+            self.pairs.insert((local, peer), cookie);
+        }
+        self.order.push_back((cookie, name.clone()));
+    }
+
+    /// Another connection has the name now.
+    pub(super) fn replaced(&mut self, name: &SocketName) {
+        if let Some(inode) = name.inode {
+            self.inodes.remove(&inode);
+        }
+        if let (Some(local), Some(peer)) = (name.local, name.peer) {
+            self.pairs.remove(&(local, peer));
+        }
+    }
+
+    /// Somebody uses a socket with this name, which was not opened since.
+    pub(super) fn used(&mut self, name: &SocketName) {
+        let inode = name.inode.and_then(|inode| self.inodes.get(&inode));
+        let pair = || self.pairs.get(&(name.local?, name.peer?));
+        if let Some(cookie) = inode.or_else(pair) {
+            self.went_on.insert(*cookie);
+        }
+    }
+
+    fn forget(&mut self, name: &SocketName, cookie: u64) {
+        if let Some(inode) = name.inode
+            && self.inodes.get(&inode) == Some(&cookie)
+        {
+            self.inodes.remove(&inode);
+        }
+        if let (Some(local), Some(peer)) = (name.local, name.peer)
+            && self.pairs.get(&(local, peer)) == Some(&cookie)
+        {
+            self.pairs.remove(&(local, peer));
+        }
+    }
+
+    /// A thread of which nothing tells whose it is.
+    pub(super) fn stranger(&mut self, tid: u32, line: u64) {
+        if self.strangers.len() < MOST {
+            self.strangers.insert(line, tid);
+        } else {
+            self.many = line;
+        }
+    }
+
+    /// It shares another's descriptors: it is a thread, and no child.
+    pub(super) fn is_known(&mut self, tid: u32) {
+        self.strangers.retain(|_, stranger| *stranger != tid);
+    }
+
+    /// Whether nothing speaks for another holder of this connection.
+    pub(super) fn had_one_holder(&self, cookie: u64) -> bool {
+        let Some(born) = self.born.get(&cookie) else {
+            return false;
+        };
+        let last = self.strangers.keys().next_back().copied().unwrap_or(0);
+        !self.went_on.contains(&cookie) && last.max(self.many) <= *born
+    }
+}
