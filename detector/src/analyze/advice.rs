@@ -138,6 +138,17 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
             again = again.max(Some(HEADS));
         }
     }
+    if counts.untraced_processes > 0 {
+        advice.reason(format!(
+            "{} made and not traced (-f): what they sent is not known",
+            counted(counts.untraced_processes, "process was", "processes were"),
+        ));
+        again = again.max(Some(HEADS));
+    }
+    if missed(&[Unjudged::NoTimes]) {
+        advice.reason("responses that were sent whole were ended so that the kernel sends a reset, and no time tells whether their peers may have read them (-tt)");
+        again = again.max(Some(HEADS));
+    }
     if counts.unseen_calls > 0 {
         advice.reason("the log has io_uring or asynchronous calls, whose bytes strace does not see, and a watch does");
         advice.commands.push("sudo truncwatch --pid PID".to_owned());

@@ -403,12 +403,14 @@ impl Analysis<'_> {
         summary.messages_judged = summary.messages_judged.saturating_sub(not_judged);
         summary.peer_endings = summary.peer_endings.saturating_sub(self.not_by_peers);
         summary.seconds = Duration::from_nanos(self.replay.covered()).as_secs_f64();
+        summary.timeless = self.replay.meaning() == Meaning::Nothing;
         for (name, count) in LOG_REASONS.into_iter().zip([
             counts.unreadable,
             counts.elided,
             counts.unknown_descriptors,
             counts.ambiguous,
             counts.untraced,
+            counts.untraced_processes,
             counts.unseen_calls,
             untraced,
             counts.interrupted,
@@ -424,6 +426,7 @@ impl Analysis<'_> {
         }
         // Whoever held a socket too may have gone on sending.
         summary.incomplete |= tally.missed(Unjudged::Shared) > 0;
+        summary.incomplete |= tally.missed(Unjudged::NoTimes) > 0;
         summary.log = Some(LogSummary {
             lines: counts.lines,
             unreadable_lines: counts.unreadable,
@@ -435,12 +438,13 @@ impl Analysis<'_> {
 
 /// Why a log does not show something for judging, besides [`Unjudged`]; docs/json.md
 /// explains them.
-pub(crate) const LOG_REASONS: [&str; 8] = [
+pub(crate) const LOG_REASONS: [&str; 9] = [
     "unreadable-lines",
     "elided-lines",
     "unknown-descriptors",
     "ambiguous-descriptors",
     "untraced-threads",
+    "untraced-processes",
     "unseen-calls",
     "untraced-calls",
     "interrupted-calls",

@@ -394,22 +394,29 @@ impl Connection {
         let counters = end.connection;
         let ending = self.ending.take().unwrap_or_else(|| end.clone());
         self.conclude(&ending, &counters, tally, findings);
-        self.risk(&end, findings);
+        self.risk(&end, tally, findings);
         true
     }
 
     /// A response that was sent whole, and whose end takes it back.
-    fn risk(&self, end: &End, findings: &mut Vec<Finding>) {
+    fn risk(&self, end: &End, tally: &mut Tally, findings: &mut Vec<Finding>) {
         let Some(streams) = &self.streams else { return };
         let answered = streams.request_was_read(end.connection.received);
-        if self.sequence.lost() || !at_risk(end, answered) {
+        let at_risk = at_risk(end, answered);
+        if self.sequence.lost() || at_risk == Some(false) {
             return;
         }
         if let Some(flawed) = streams.outgoing.at_risk(end.connection.sent)
             && flawed.message.role == Role::Response
             && let Verdict::Short(finding) = verdict(&flawed, end, &end.connection)
         {
-            findings.push(*finding);
+            if at_risk.is_none() {
+                // Counted when it was whole.
+                tally.messages_judged = tally.messages_judged.saturating_sub(1);
+                tally.miss(Unjudged::NoTimes);
+            } else {
+                findings.push(*finding);
+            }
         }
     }
 

@@ -68,6 +68,10 @@ reasons! {
     /// Ended here while another process or descriptor still held the socket.
     /// Counted per message.
     Shared = "shared",
+    /// Sent whole, and then ended so that the kernel sends a reset; no time tells
+    /// whether the peer may have had the time to read it (a log). Counted per
+    /// message.
+    NoTimes = "no-times",
     /// Still being sent when the watch ended. Counted per message.
     InProgress = "in-progress",
     /// A record of the connection was lost. Counted per connection.

@@ -103,16 +103,18 @@ pub(super) fn verdict(flawed: &Flawed, end: &End, counters: &Counters) -> Verdic
 ///
 /// `answered`: the request was read to its end. What is unread then is another,
 /// sent by a peer that may well have read the response.
-pub(super) fn at_risk(end: &End, answered: bool) -> bool {
+///
+/// `None` where no time tells how long ago its last byte was (a log without).
+pub(super) fn at_risk(end: &End, answered: bool) -> Option<bool> {
     let socket = &end.socket;
     let asked_again = answered && socket.unread > 0 && socket.unacknowledged == 0;
     let resets = (socket.unread > 0 || socket.reset != 0) && !asked_again;
-    let lately =
-        idle(end.header.time_ns, end.connection.sent_ns).is_some_and(|idle| idle < UNREAD_NS);
-    [family::INET, family::INET6].contains(&socket.family)
-        && resets
-        && (socket.unacknowledged > 0 || lately)
-        && peer(end) != Peer::Gone
+    let may_be =
+        [family::INET, family::INET6].contains(&socket.family) && resets && peer(end) != Peer::Gone;
+    if !may_be || socket.unacknowledged > 0 {
+        return Some(may_be);
+    }
+    idle(end.header.time_ns, end.connection.sent_ns).map(|idle| idle < UNREAD_NS)
 }
 
 /// A message that is not what was promised, on a connection that goes on.

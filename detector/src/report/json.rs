@@ -197,8 +197,9 @@ struct SummaryObject<'a> {
     /// `"summary"`.
     r#type: &'static str,
     schema: u32,
-    /// Length of the watch, or of what the log or the recording covers.
-    seconds: f64,
+    /// Length of the watch, or of what the log or the recording covers; null of a
+    /// log without times.
+    seconds: Option<f64>,
     /// Connections that moved bytes; null of a recording of which the end is
     /// missing, as `events_lost`.
     connections: Option<u64>,
@@ -316,7 +317,7 @@ pub fn summary(summary: &Summary) -> io::Result<String> {
     Ok(serde_json::to_string(&SummaryObject {
         r#type: "summary",
         schema: SCHEMA,
-        seconds: (summary.seconds * 1000.0).round() / 1000.0,
+        seconds: (!summary.timeless).then(|| (summary.seconds * 1000.0).round() / 1000.0),
         connections: (!summary.cut).then_some(summary.connections),
         messages_judged: summary.messages_judged,
         findings: &summary.findings,

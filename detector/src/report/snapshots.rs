@@ -167,6 +167,7 @@ fn a_finding_for_scripts() -> std::io::Result<()> {
 fn summary() -> Summary {
     Summary {
         seconds: 12.4,
+        timeless: false,
         connections: 1311,
         messages_judged: 1300,
         findings: BTreeMap::from([("premature-shutdown", 1)]),

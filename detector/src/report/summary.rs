@@ -28,6 +28,8 @@ pub struct LogSummary {
 pub struct Summary {
     /// Its length.
     pub seconds: f64,
+    /// A log without times: its length is not known.
+    pub timeless: bool,
     /// Connections that moved bytes.
     pub connections: u64,
     /// Messages proved whole or cut short.

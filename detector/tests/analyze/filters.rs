@@ -312,3 +312,84 @@ fn of_a_process_that_ran_it_is_said_what_a_finding_rests_on() {
         assert_eq!(narrow.unjudged("untraced-calls"), 3, "{filter}");
     }
 }
+
+/// A server that makes a process for each connection, traced without `-f`.
+#[test]
+fn processes_that_are_not_followed_are_named() {
+    let program = format!(
+        "{BEGIN}
+for at in range(3):
+    client = socket.create_connection(listener.getsockname())
+    server, _ = listener.accept()
+    if not os.fork():
+        server.recv(8192); server.sendall(head(5)); os._exit(0)
+    server.close(); client.sendall(GET); client.recv(100); os.wait()
+"
+    );
+    let filter = "%net,%desc,%process,close_range";
+    for follow in [&["-f"][..], &[]] {
+        let options: Vec<_> = follow
+            .iter()
+            .copied()
+            .chain(["-tt", "-yy", "-s", "8192", "-e", filter])
+            .collect();
+        let analyzed = file(&trace("forks", &program, &options, true));
+        if follow.is_empty() {
+            nobody_is_accused(&analyzed, "not followed");
+            assert_eq!(analyzed.unjudged("untraced-processes"), 3);
+            assert!(analyzed.said.contains("(-f)"), "{}", analyzed.said);
+        } else {
+            assert_eq!(analyzed.findings.len(), 3, "{}", analyzed.summary);
+            assert_eq!(analyzed.unjudged("untraced-processes"), 0);
+        }
+    }
+}
+
+/// A reset takes back what the peer has not read: whether it had time is told by
+/// times, and else not.
+#[test]
+fn without_times_what_depends_on_them_is_named() {
+    let program = format!(
+        "{BEGIN}
+import struct
+client, server = accepted()
+server.sendall(head(500) + b'x' * 500)
+server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+server.close()
+"
+    );
+    for (times, findings, status) in [("-tt", 1, 1), ("-q", 0, 3), ("-t", 0, 3)] {
+        let options = ["-f", times, "-yy", "-s", "8192"];
+        let analyzed = file(&trace("linger", &program, &options, true));
+        assert_eq!(
+            (analyzed.findings.len(), analyzed.status),
+            (findings, status),
+            "{times}: {} {}",
+            analyzed.summary,
+            analyzed.said
+        );
+        assert_eq!(analyzed.unjudged("no-times"), 1 - findings as u64);
+        // The request is judged too.
+        assert_eq!(analyzed.summary["messages_judged"], 1 + findings);
+        assert_eq!(analyzed.said.contains("(-tt)"), findings == 0);
+        assert_eq!(analyzed.summary["seconds"].is_null(), times == "-q");
+    }
+}
+
+/// The table of `strace -C` is part of the log and no time of its.
+#[test]
+fn the_table_of_strace_c_is_no_line_of_the_log() {
+    let program = format!("{BEGIN}\nclient, server = accepted()\nserver.sendall(head(0))\n");
+    for (times, null) in [("-tt", false), ("-q", true)] {
+        let options = ["-f", "-C", times, "-yy", "-s", "8192"];
+        let log = trace("table", &program, &options, true);
+        let text = fs::read_to_string(&log).expect("a log");
+        assert!(text.contains("% time "), "strace prints its table");
+        let analyzed = file(&log);
+        assert_eq!(analyzed.status, 0, "{} {}", analyzed.summary, analyzed.said);
+        assert_eq!(analyzed.unjudged("unreadable-lines"), 0);
+        let seconds = &analyzed.summary["seconds"];
+        assert_eq!(seconds.is_null(), null, "{seconds}");
+        assert!(seconds.as_f64().unwrap_or(0.0) < 20.0, "{seconds}");
+    }
+}

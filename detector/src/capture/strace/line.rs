@@ -58,6 +58,9 @@ pub(super) fn line(text: &[u8]) -> Line<'_> {
         event: Event::Nothing,
     };
     let mut rest = text.trim_ascii_start();
+    if is_of_table(rest) {
+        return line;
+    }
     if rest.first() == Some(&b'[')
         && let Some((pid, comm, behind)) = bracketed_pid(rest)
     {
@@ -124,6 +127,44 @@ fn event(text: &[u8]) -> Event<'_> {
         Some(b'P') if message(text) => Event::Nothing,
         _ => call(text).unwrap_or(Event::Unreadable),
     }
+}
+
+/// A line of the table that `-c` and `-C` print: `% time seconds usecs/call calls
+/// errors syscall`, a rule, and a row for each call and for all.
+fn is_of_table(text: &[u8]) -> bool {
+    if !matches!(text.first(), Some(b'0'..=b'9' | b'%' | b'-')) {
+        return false;
+    }
+    if text.starts_with(b"% time ") || text.starts_with(b"------ ----------- ") {
+        return true;
+    }
+    let mut words = text
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    let (Some(share), Some(seconds)) = (words.next(), words.next()) else {
+        return false;
+    };
+    let (mut numbers, mut name) = (0, None);
+    for word in words {
+        match name {
+            None if word.iter().all(u8::is_ascii_digit) => numbers += 1,
+            None => name = Some(word),
+            Some(_) => return false,
+        }
+    }
+    let has_places = |word: &[u8], places: usize| {
+        memchr(b'.', word).is_some_and(|dot| {
+            word.len() == dot + 1 + places
+                && word
+                    .iter()
+                    .enumerate()
+                    .all(|(at, byte)| at == dot || byte.is_ascii_digit())
+        })
+    };
+    has_places(share, 2)
+        && has_places(seconds, 6)
+        && (1..=3).contains(&numbers)
+        && name.is_some_and(is_name)
 }
 
 /// `[pid 7599] ` or `[pid 7599<images>] `.
@@ -324,7 +365,7 @@ mod tests {
 
     #[test]
     fn what_happened() {
-        let cases: [(&str, Event<'_>); 21] = [
+        let cases: [(&str, Event<'_>); 25] = [
             (
                 "recvfrom(7,  <unfinished ...>",
                 Event::Unfinished(b"recvfrom", b"7,  "),
@@ -364,6 +405,22 @@ mod tests {
             (
                 "// ... keeps writing until buffer drains ...",
                 Event::Elision,
+            ),
+            (
+                "% time     seconds  usecs/call     calls    errors syscall",
+                Event::Nothing,
+            ),
+            (
+                "------ ----------- ----------- --------- --------- ----------------",
+                Event::Nothing,
+            ),
+            (
+                " 45.21    0.000123           5        24         1 read",
+                Event::Nothing,
+            ),
+            (
+                "100.00    0.000272                  4711        12 total",
+                Event::Nothing,
             ),
             ("[...]", Event::Elision),
             ("\u{2026}", Event::Elision),

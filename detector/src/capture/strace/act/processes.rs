@@ -32,6 +32,7 @@ impl Replay {
             return;
         }
         self.make(tid, child, name, text);
+        self.children += u64::from(self.process_of(child) == Some(child));
         if let Some(table) = self.descriptors.table_of(tid)
             && table.threads.contains(&child)
         {

@@ -52,7 +52,10 @@ impl Replay {
     pub(super) fn whole(&mut self, text: &[u8]) {
         let line = line(text);
         self.programs.next_line();
-        self.clock.take(line.time);
+        // What is none of strace's lines has no time of its.
+        if line.event != Event::Unreadable {
+            self.clock.take(line.time);
+        }
         if matches!(
             line.event,
             Event::Call(..) | Event::Unfinished(..) | Event::Resumed(..) | Event::Ended(_)

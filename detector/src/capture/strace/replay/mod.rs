@@ -54,6 +54,8 @@ pub struct Counts {
     pub ambiguous: u64,
     /// Threads that were made and of which there is no line: not traced.
     pub untraced: u64,
+    /// Processes that were made, in a log that does not follow them.
+    pub untraced_processes: u64,
     /// Calls that may move bytes that no line tells of (io_uring, aio).
     pub unseen_calls: u64,
     /// Sends that did not return before their process ended.
@@ -87,6 +89,8 @@ pub struct Replay {
     pub(super) apart: bool,
     /// Threads that have begun to make another, and may have done so.
     makers: BTreeSet<u32>,
+    /// Processes that were made.
+    pub(super) children: u64,
     /// Which calls strace was asked for.
     pub(super) evidence: Evidence,
     /// Connections that ended.
@@ -204,6 +208,10 @@ impl Replay {
                 self.counts.untraced += table.unheard.len() as u64;
                 table.unheard.clear();
             }
+        }
+        // Lines have numbers as soon as two are traced, and each line with -o.
+        if !self.evidence.follows_children() && !self.apart {
+            self.counts.untraced_processes = self.children;
         }
         let mut cookies: Vec<_> = self.sockets.keys().copied().collect();
         cookies.sort_unstable();
