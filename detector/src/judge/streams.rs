@@ -14,8 +14,10 @@
 //!
 //! Where all requests were read before (pipelined), more is asked for: bytes that
 //! the promised body cannot have behind it, and a new message that ended just
-//! where the next began, or where the connection ended. Otherwise the old reading
-//! holds.
+//! where the next began, or where the connection ended. A connection that ended
+//! before the promised bytes is such a witness too where one new message ended just
+//! where the next began, the last one where the connection did, and they answer all
+//! that was asked, no more and no less. Otherwise the old reading holds.
 
 use detector_common::Hint;
 
@@ -47,6 +49,8 @@ struct Rival {
     /// Messages in the other reading when this one began.
     messages: u64,
     witness: Witness,
+    /// One of its messages ended just where the next began.
+    borne_out: bool,
 }
 
 impl Rival {
@@ -91,6 +95,7 @@ impl Streams {
         if rival.witness == Witness::None {
             // The next began where the length of one said.
             let borne_out = fits && whole && rival.outgoing.messages() > before;
+            rival.borne_out |= borne_out;
             if refuted && borne_out {
                 self.decide(true, tally);
             } else if went_on || !fits {
@@ -140,6 +145,7 @@ impl Streams {
             flawed,
             messages: self.outgoing.messages(),
             witness,
+            borne_out: false,
         }));
     }
 
@@ -157,7 +163,8 @@ impl Streams {
         let reached = self.outgoing.reached() <= sent;
         let short = self.outgoing.is_short(sent) && reached;
         if self.rival_needs_proof() {
-            let fits = reached && self.outgoing.refuted() && self.rival_rests_at(sent);
+            let refuted = self.outgoing.refuted() || (short && self.rival_answers_all());
+            let fits = reached && refuted && self.rival_rests_at(sent);
             self.decide(fits, tally);
         } else {
             if !short && self.rival_rests_at(sent) {
@@ -191,6 +198,13 @@ impl Streams {
         self.rival
             .as_ref()
             .is_some_and(|rival| rival.outgoing.rests_at(sent))
+    }
+
+    /// Whether the rival's messages bear each other out, one for each request.
+    fn rival_answers_all(&self) -> bool {
+        self.rival
+            .as_ref()
+            .is_some_and(|rival| rival.borne_out && rival.requests.unanswered() == Some(0))
     }
 
     /// Whether only a message of its that is whole speaks for the rival.

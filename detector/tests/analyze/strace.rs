@@ -250,3 +250,28 @@ fn a_log_that_shows_too_little_says_what_to_run() {
         .collect();
     assert_eq!(causes, WRONG.map(|(cause, promised, _)| (cause, promised)));
 }
+
+/// Three requests at once: the first response is left short, the others are whole.
+const PIPELINED: &str = r"
+import socket
+GET = b'GET /a HTTP/1.1\r\nHost: x\r\n\r\n'
+def head(length):
+    return b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n' % length
+client, s = socket.socketpair()
+client.send(GET * 3); s.recv(8192)
+s.send(head(1000) + b'x' * 400)
+s.send(head(100) + b'y' * 100); s.send(head(100) + b'z' * 100)
+s.close()
+";
+
+#[test]
+fn a_short_response_before_whole_ones_is_a_desync() {
+    let options = ["-f", "-tt", "-yy", "-s", "8192"];
+    let analyzed = file(&trace("pipelined", PIPELINED, &options, true));
+    assert_eq!(wrong(&analyzed), [("desync", 1000, 400)]);
+    assert_eq!(
+        (analyzed.status, &analyzed.summary["messages_judged"]),
+        // The client's three requests are judged too.
+        (1, &6.into())
+    );
+}

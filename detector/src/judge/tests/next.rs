@@ -111,6 +111,24 @@ fn a_pipelined_response_within_the_promised_bytes_is_a_desync_if_nothing_else_fi
         sizes(&mut wire),
         [(Cause::PrematureClose, Some(300 + HEAD + 500))]
     );
+    // And what follows fits the new heads alone, each to the byte.
+    let mut wire = Wire::new();
+    wire.receive(&three).send(&ok(1000), 300);
+    wire.send(&ok(90), 90).send(&ok(80), 80);
+    let finding = wire.close().one();
+    assert_eq!((finding.cause, finding.sent), (Cause::Desync, Some(300)));
+    assert_eq!(judged(wire.judge.tally()), (3, vec![]));
+    // More was asked for, or the last is not whole: a body may look so.
+    for (asked, last) in [(4, 80), (3, 70)] {
+        let mut wire = Wire::new();
+        wire.receive(&GET.repeat(asked)).send(&ok(1000), 300);
+        wire.send(&ok(90), 90).send(&ok(80), last);
+        let heads = [ok(90), ok(80)].concat().len() as u64;
+        assert_eq!(
+            sizes(&mut wire),
+            [(Cause::PrematureClose, Some(300 + heads + 90 + last))]
+        );
+    }
     // Nothing else was asked for.
     let mut wire = Wire::new();
     wire.receive(GET).send(&ok(1000), 300).send(&ok(800), 800);
