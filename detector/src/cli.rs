@@ -98,7 +98,7 @@ pub struct Watching {
         value_name = "N",
         help_heading = FILTERS,
         allow_negative_numbers = true,
-        value_parser = clap::value_parser!(u16).range(1..),
+        value_parser = port,
     )]
     pub port: Vec<u16>,
 
@@ -452,6 +452,13 @@ impl Reporting {
 fn pid(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|pid| *pid > 0);
     number.ok_or_else(|| "give the number of a process, as ps -e shows it".to_owned())
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let number = text.parse().ok().filter(|port| *port > 0);
+    number.ok_or_else(|| {
+        "give one port, from 1 to 65535; for several, --port may be repeated".to_owned()
+    })
 }
 
 fn count(text: &str) -> Result<u64, String> {

@@ -77,6 +77,10 @@ pub(super) struct How<'a> {
     pub(super) cut: Option<&'a str>,
     /// It is one file of several of strace -ff, whose names begin so.
     pub(super) stem: Option<&'a str>,
+    /// strace wrote it to a file of its own (`-o`).
+    pub(super) by_file: bool,
+    /// It has lines of calls that open connections.
+    pub(super) opens: bool,
     /// What strace may not have been asked for, where messages seemed short.
     pub(super) lacks: Lacks,
     /// A finding rests on calls that are in no line.
@@ -95,9 +99,19 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     // Where it was cut off counts as one.
     let unreadable = counts.unreadable - u64::from(how.cut.is_some());
     if unreadable > 0 {
+        let (what, it) = if unreadable == 1 {
+            ("line", "it is")
+        } else {
+            ("lines", "the first is")
+        };
+        // Numbers without brackets are those of -f with -o.
+        let remedy = if how.by_file {
+            "analyze the log as strace wrote it"
+        } else {
+            "write the log with -o FILE, so that nothing else is in it"
+        };
         advice.reason(format!(
-            "{} could not be read, the first is line {}: what they may tell of was not judged; write the log with -o, so that nothing else is in it",
-            counted(unreadable, "line", "lines"),
+            "{unreadable} {what} could not be read, {it} line {}: what was open there was not judged; {remedy}",
             counts.first_unreadable
         ));
     }
@@ -105,7 +119,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
         advice.reason("the log says that lines were left out: sums over them prove nothing; analyze the log as strace wrote it");
     }
     if counts.cut + counts.by_hand > 0
-        && let Some((what, bytes)) = shown_too_little(&missed, how.lacks)
+        && let Some((what, bytes)) = shown_too_little(&missed, counts, how.lacks)
     {
         advice.reason(format!(
             "the log shows too little of each call to tell {what}: strace has to show more (-s)"
@@ -115,6 +129,21 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     if counts.unknown_descriptors + counts.ambiguous > 0 {
         advice
             .reason("the log does not tell which descriptors are sockets, or whose they are (-yy)");
+        again = again.max(Some(HEADS));
+    }
+    if missed(&[Unjudged::MidStream]) && tally.messages_judged == 0 {
+        let opened = if how.opens {
+            "they were open when it begins: trace from the start, or for longer"
+        } else {
+            "it has no line of accept, accept4 or connect: trace them (%net), or, if all were open when it begins, from the start or for longer"
+        };
+        advice.reason(format!(
+            "no message was judged, for the log tells of no connection from its first byte: {opened}"
+        ));
+        again = again.max(Some(HEADS));
+    }
+    if counts.unseen_ends > 0 {
+        advice.reason("connections ended by calls that are in no line (close, close_range, dup2, dup3): how they ended is not known");
         again = again.max(Some(HEADS));
     }
     if missed(&[Unjudged::Shared]) {
@@ -177,6 +206,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
 /// What the log showed too few bytes of each call for, and how many show it.
 fn shown_too_little(
     missed: &impl Fn(&[Unjudged]) -> bool,
+    counts: &Counts,
     lacks: Lacks,
 ) -> Option<(&'static str, u32)> {
     let heads = ("the heads of messages", HEADS);
@@ -192,7 +222,8 @@ fn shown_too_little(
     }
     let heads_only = missed(&[Unjudged::Malformed])
         || (missed(&[Unjudged::NotObserved, Unjudged::MethodUnknown])
-            && !missed(&[Unjudged::Shared]));
+            && !missed(&[Unjudged::Shared])
+            && counts.unseen_ends == 0);
     heads_only.then_some(heads)
 }
 

@@ -382,6 +382,8 @@ impl Analysis<'_> {
         let how = How {
             cut: self.cut.as_deref(),
             stem: self.stem,
+            by_file: self.replay.evidence().is_by_file(),
+            opens: self.replay.evidence().opens(),
             lacks: self.lacks,
             assumed: self.assumed,
         };

@@ -32,6 +32,13 @@ pub(crate) fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
             Some(format!("a similar{}", tip.lines().next()?))
         })
     });
+    let followed = error.kind() == ErrorKind::MissingRequiredArgument
+        && words.iter().any(|word| word == "-f" || word == "--follow");
+    let said = if followed {
+        "--follow is of a process: give its number (--pid PID), or a command behind --".to_owned()
+    } else {
+        said
+    };
     let hint = hint.map_or_else(String::new, |hint| format!(": {hint}"));
     let mode = mode.map_or_else(String::new, |mode| format!(" {mode}"));
     format!("{said}{hint} (see truncwatch{mode} --help)")

@@ -244,7 +244,12 @@ fn ended_by(finding: &Finding) -> String {
         (Some(idle), _) => format!(", {:.2} ms after the last byte", milliseconds(idle)),
     };
     let call = json::ending_call(finding).unwrap_or_else(|| "still open".to_owned());
-    format!("{}: {call}{idle}", who(finding))
+    // It was over before that.
+    let first = match finding.cause {
+        Cause::PeerClosed => "the peer, before ",
+        _ => "",
+    };
+    format!("{first}{}: {call}{idle}", who(finding))
 }
 
 /// The process and its thread; a log may tell of the one, the other, or neither.
@@ -370,6 +375,15 @@ mod tests {
             };
             assert_eq!(who(&finding), told);
         }
+    }
+
+    #[test]
+    fn what_the_peer_ended_is_said_to_be_its_doing() {
+        let mut finding = crate::report::snapshots::finding();
+        assert!(!ended_by(&finding).contains("peer"));
+        finding.cause = Cause::PeerClosed;
+        let told = ended_by(&finding);
+        assert!(told.starts_with("the peer, before images[7599]"), "{told}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What the programs here begin with: whole responses of 3,000,000 bytes.
-const BEGIN: &str = r"
+pub(crate) const BEGIN: &str = r"
 import fcntl, os, socket, sys, threading
 GET = b'GET /a HTTP/1.1\r\nHost: x\r\n\r\n'
 BODY = b'x' * 3000000

@@ -12,3 +12,4 @@ mod forms;
 mod mutations;
 mod program;
 mod strace;
+mod words;

@@ -62,6 +62,10 @@ pub struct Evidence {
     ended: bool,
     /// Lines have the threads' numbers: strace followed children (`-f`).
     follows: bool,
+    /// `connect` or `socketpair` is there.
+    opens: bool,
+    /// Such as strace writes into files.
+    by_file: bool,
     /// Calls of [`SENDS`], a bit each.
     sends: u8,
     /// Something else than the calls of an excerpt: [`Self::is_excerpt`].
@@ -113,6 +117,7 @@ impl Evidence {
             b"clock_nanosleep" | b"nanosleep" | b"clock_gettime" => self.other |= 8,
             _ => {}
         }
+        self.opens |= matches!(name, b"connect" | b"socketpair");
         self.more |= !matches!(
             name,
             b"accept"
@@ -135,8 +140,9 @@ impl Evidence {
     }
 
     /// A line has its thread's number.
-    pub(super) fn follows(&mut self) {
+    pub(super) fn follows(&mut self, by_file: bool) {
         self.follows = true;
+        self.by_file |= by_file;
     }
 
     /// A line that no excerpt of one connection has.
@@ -196,6 +202,16 @@ impl Evidence {
     /// Children are in the log with whatever they do, if with no more.
     pub fn follows_children(self) -> bool {
         self.follows
+    }
+
+    /// strace wrote it with `-o`: lines have numbers without brackets.
+    pub fn is_by_file(self) -> bool {
+        self.by_file
+    }
+
+    /// It has lines of calls that open connections.
+    pub fn opens(self) -> bool {
+        self.net & 1 != 0 || self.opens
     }
 
     /// Nothing but the calls of few connections: as somebody has it who took the

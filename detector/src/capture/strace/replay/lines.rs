@@ -63,7 +63,8 @@ impl Replay {
             self.go_on_untraced();
         }
         if line.pid.is_some() {
-            self.evidence.follows();
+            let first = text.trim_ascii_start().first();
+            self.evidence.follows(first != Some(&b'['));
         }
         match line.event {
             Event::Call(name, _) | Event::Unfinished(name, _) | Event::Detached(name, _) => {

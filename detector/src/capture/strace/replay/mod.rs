@@ -54,6 +54,8 @@ pub struct Counts {
     pub ambiguous: u64,
     /// Threads that were made and of which there is no line: not traced.
     pub untraced: u64,
+    /// Connections whose descriptors were others' without a line of their end.
+    pub unseen_ends: u64,
     /// Processes that were made, in a log that does not follow them.
     pub untraced_processes: u64,
     /// Calls that may move bytes that no line tells of (io_uring, aio).

@@ -56,6 +56,7 @@ impl Replay {
         };
         self.check(cookie);
         if let Some(socket) = self.sockets.get_mut(&cookie) {
+            self.counts.unseen_ends += u64::from(socket.announced() && !socket.lost);
             socket.shared = true;
             socket.counters.end_flags |= flag::UNSEEN_END;
         }
