@@ -142,7 +142,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
         ));
         again = again.max(Some(HEADS));
     }
-    if counts.unseen_ends > 0 {
+    if counts.unseen_ends > 0 && missed(&[Unjudged::NotObserved]) {
         advice.reason("connections ended by calls that are in no line (close, close_range, dup2, dup3): how they ended is not known");
         again = again.max(Some(HEADS));
     }
@@ -192,7 +192,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
         again = again.max(Some(HEADS));
     }
     if how.assumed {
-        advice.reason("findings rest on calls that strace was most likely asked for; the log has no line of them (see \"assumes\" in each): --all-traced says that it was");
+        advice.reason("findings rest on calls of which the log has no line, though strace was most likely asked for them (each finding names them): --all-traced says that it was");
     }
     if counts.interrupted > 0 {
         advice.reason("sends were in progress when their process or the log ended: how much of them was accepted is not known");

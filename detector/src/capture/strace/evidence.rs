@@ -8,9 +8,10 @@
 //! those of strace 6.1, src/linux/64/syscallent.h).
 //!
 //! Lists of calls by name are told from classes by calls that nobody names who
-//! looks for bytes: `rseq` is in no class, so everything was traced; `lseek` and
-//! `ioctl` are in `%desc` alone, so all of `%desc` was. Two of a kind that could be
-//! in a list (`epoll_wait` and `epoll_ctl`) make it likely only: [`Sure::Likely`].
+//! looks for bytes: `rseq` is in no class, so everything was traced; where `lseek` or
+//! `mmap` is among four calls of `%desc`, all of it was. `epoll_wait` and `epoll_ctl`
+//! alone, all that a server that waits for its clients has after its start, make it
+//! likely only: [`Sure::Likely`].
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -26,6 +27,52 @@ const MOST: usize = 1 << 14;
 const SENDS: [&str; 7] = [
     "write", "writev", "splice", "sendfile", "sendto", "sendmsg", "sendmmsg",
 ];
+
+/// Calls in `%desc` that are no matter of what a socket carries: in no list of names
+/// of one who looks for that. Some are in `%file` or `%memory` too.
+const UNNAMED: [&str; 18] = [
+    "fstat",
+    "newfstatat",
+    "lseek",
+    "mmap",
+    "getdents64",
+    "ftruncate",
+    "fallocate",
+    "fadvise64",
+    "fsync",
+    "fdatasync",
+    "flock",
+    "eventfd2",
+    "timerfd_create",
+    "timerfd_settime",
+    "signalfd4",
+    "inotify_init1",
+    "memfd_create",
+    "pipe2",
+];
+
+/// Calls in `%desc` that may be in one.
+const NAMED: [&str; 16] = [
+    "epoll_wait",
+    "epoll_ctl",
+    "read",
+    "readv",
+    "pread64",
+    "pwrite64",
+    "openat",
+    "ioctl",
+    "fcntl",
+    "dup",
+    "dup2",
+    "dup3",
+    "poll",
+    "ppoll",
+    "pselect6",
+    "epoll_create1",
+];
+
+/// The first two of them.
+const WAITS: u32 = 3;
 
 /// How sure it is that calls were asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,10 +91,10 @@ pub enum Sure {
 pub struct Evidence {
     /// All calls were asked for.
     everything: bool,
-    /// Kinds of calls that are in `%desc` and not in `%net`, a bit each.
-    desc: u8,
-    /// Calls that wait for descriptors: in `%desc`, and in many a list.
-    waits: u8,
+    /// Calls of [`UNNAMED`], a bit each.
+    desc: u32,
+    /// Calls of [`NAMED`], a bit each.
+    named: u32,
     /// Kinds of calls that are in `%net` alone.
     net: u8,
     /// Calls of classes that are no matter of descriptors.
@@ -83,26 +130,24 @@ impl Evidence {
 
     /// A line tells of this call.
     pub(super) fn call(&mut self, name: &[u8]) {
+        // The same, with more arguments.
+        let name: &[u8] = match name {
+            b"epoll_pwait" | b"epoll_pwait2" => b"epoll_wait",
+            name => name,
+        };
         if let Some(at) = SENDS.iter().position(|it| it.as_bytes() == name) {
             self.sends |= 1 << at;
+        }
+        if let Some(at) = UNNAMED.iter().position(|it| it.as_bytes() == name) {
+            self.desc |= 1 << at;
+        } else if let Some(at) = NAMED.iter().position(|it| it.as_bytes() == name) {
+            self.named |= 1 << at;
         }
         match name {
             // In no class (getpid and gettid: in %pure).
             b"rseq" | b"getrandom" | b"sched_yield" | b"set_robust_list" | b"set_tid_address"
             | b"arch_prctl" | b"prlimit64" | b"sysinfo" | b"membarrier" | b"getpid" | b"gettid"
             | b"sched_getaffinity" | b"sched_setaffinity" => self.everything = true,
-            b"fstat" | b"lseek" | b"pread64" | b"pwrite64" | b"getdents64" | b"ftruncate"
-            | b"fsync" | b"fdatasync" | b"flock" | b"fadvise64" | b"fallocate" => self.desc |= 1,
-            b"ioctl" => self.desc |= 2,
-            b"eventfd2" | b"timerfd_create" | b"timerfd_settime" | b"signalfd4"
-            | b"inotify_init1" | b"memfd_create" | b"pipe2" | b"pipe" => self.desc |= 4,
-            b"dup" | b"dup2" | b"dup3" | b"fcntl" => self.desc |= 8,
-            b"openat" | b"newfstatat" | b"read" | b"readv" => self.desc |= 16,
-            b"epoll_wait" | b"epoll_pwait" | b"epoll_pwait2" => self.waits |= 1,
-            b"epoll_ctl" => self.waits |= 2,
-            b"epoll_create1" | b"epoll_create" => self.waits |= 4,
-            b"poll" | b"ppoll" => self.waits |= 8,
-            b"select" | b"pselect6" => self.waits |= 16,
             b"accept" | b"accept4" => self.net |= 1,
             b"recvfrom" | b"recvmsg" | b"recvmmsg" => self.net |= 2,
             b"sendto" | b"sendmsg" | b"sendmmsg" => self.net |= 4,
@@ -136,7 +181,7 @@ impl Evidence {
                 | b"close"
         );
         self.everything |= self.other.count_ones() > 2
-            || (self.other.count_ones() > 1 && self.desc | self.waits != 0);
+            || (self.other.count_ones() > 1 && self.desc | self.named != 0);
     }
 
     /// A line has its thread's number.
@@ -159,12 +204,15 @@ impl Evidence {
     /// `%desc`: the calls that send bytes to any descriptor, that make copies of
     /// one, and that close it.
     fn desc(self) -> Sure {
-        match (self.desc.count_ones(), self.waits.count_ones()) {
-            _ if self.everything => Sure::Yes,
-            (2.., _) | (1, 1..) => Sure::Yes,
-            // Whoever waits for sockets and asked for a call that writes.
-            (_, 2..) if self.sends & 3 != 0 => Sure::Likely,
-            _ => Sure::No,
+        let calls = self.desc.count_ones() + self.named.count_ones();
+        // Whoever waits for sockets, and asked for a call that writes.
+        let waits = self.named & WAITS == WAITS && self.sends & 3 != 0;
+        if self.everything || (self.desc != 0 && calls >= 4) {
+            Sure::Yes
+        } else if waits {
+            Sure::Likely
+        } else {
+            Sure::No
         }
     }
 
