@@ -12,7 +12,8 @@
 //! Two kinds of logs show it only most likely, and their findings say what they
 //! rest on: one of a process that was attached to and made few kinds of calls; and
 //! one that somebody shortened by hand, as in a report of a bug, who knows what else
-//! there was. Of that it is believed only of a connection that was shut down, on
+//! there was. Of that, and of the first where it has no call that writes to any
+//! descriptor, it is believed only of a connection that was shut down, on
 //! which the last call took less than it was offered, and which sent by one kind of
 //! call: the rest would have come by that.
 
@@ -151,10 +152,11 @@ fn is_too_fast(finding: &Finding) -> bool {
             .is_some_and(|idle| missing / FASTEST > idle)
 }
 
-/// Whether it is of a log that somebody shortened, and its process had more to
-/// send.
+/// Whether its process had more to send, and it is of a log that somebody shortened,
+/// or of a server that waits for its clients.
 fn is_left_over(finding: &Finding, replay: &Replay) -> bool {
-    let excerpt = replay.evidence().is_excerpt() && replay.counts().by_hand > 0;
+    let evidence = replay.evidence();
+    let shortened = evidence.is_excerpt() && replay.counts().by_hand > 0;
     let left_over = finding.stranded.is_none_or(|bytes| bytes > 0);
     let mut sends: Vec<_> = finding
         .timeline
@@ -163,5 +165,5 @@ fn is_left_over(finding: &Finding, replay: &Replay) -> bool {
         .filter(|call| call.starts_with("send") || call.starts_with("write") || *call == "splice")
         .collect();
     sends.dedup();
-    excerpt && is_shut_early(finding) && left_over && sends.len() == 1
+    (shortened || evidence.waits()) && is_shut_early(finding) && left_over && sends.len() == 1
 }

@@ -207,8 +207,12 @@ fn a_copy_that_was_not_traced_may_have_gone_on() {
                         analyzed.findings
                     );
                     // With the copy in the log (Python's dup is an fcntl) it is whole.
-                    let copies = filter == "%net,%desc" && way.starts_with("dup");
-                    if !copies && !(way == "dup" && filter.contains("fcntl")) {
+                    let whole = match way {
+                        "dup" => filter == "%net,%desc" || filter.contains("fcntl"),
+                        "dup2" => filter == "%net,%desc",
+                        _ => false,
+                    };
+                    if !whole {
                         nobody_is_accused(&analyzed, &what);
                     }
                 }

@@ -206,7 +206,7 @@ impl Evidence {
     fn desc(self) -> Sure {
         let calls = self.desc.count_ones() + self.named.count_ones();
         // Whoever waits for sockets, and asked for a call that writes.
-        let waits = self.named & WAITS == WAITS && self.sends & 3 != 0;
+        let waits = self.waits() && self.sends & 3 != 0;
         if self.everything || (self.desc != 0 && calls >= 4) {
             Sure::Yes
         } else if waits {
@@ -214,6 +214,11 @@ impl Evidence {
         } else {
             Sure::No
         }
+    }
+
+    /// What a server that waits for its clients has of `%desc` after its start.
+    pub fn waits(self) -> bool {
+        self.named & WAITS == WAITS
     }
 
     /// `%net`: the calls that send bytes to sockets only.
