@@ -10,6 +10,7 @@ use truncwatch::{
 fuzz_target!(|log: &[u8]| {
     let options = Options {
         log: "log".into(),
+        all_traced: log.len().is_multiple_of(3),
         reporting: Reporting {
             show_peer: true,
             show_query: true,

@@ -205,11 +205,12 @@ impl Evidence {
     /// one, and that close it.
     fn desc(self) -> Sure {
         let calls = self.desc.count_ones() + self.named.count_ones();
-        // Whoever waits for sockets, and asked for a call that writes.
+        // Whoever waits for sockets, and asked for a call that writes; and who asked for
+        // calls of so many kinds that all of them is the shortest way to say it.
         let waits = self.waits() && self.sends & 3 != 0;
         if self.everything || (self.desc != 0 && calls >= 4) {
             Sure::Yes
-        } else if waits {
+        } else if waits || (self.other != 0 && calls >= 3) {
             Sure::Likely
         } else {
             Sure::No
