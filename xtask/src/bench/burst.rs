@@ -24,7 +24,6 @@ use crate::{
 };
 
 /// Rates that are tried, responses per second, one after the other.
-
 const RATES: [u32; 12] = [
     5_000, 10_000, 20_000, 30_000, 40_000, 60_000, 80_000, 100_000, 125_000, 150_000, 200_000,
     300_000,
