@@ -324,7 +324,8 @@ fn nice<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
 }
 
 fn within<'de, D: Deserializer<'de>>(from: D, least: u32, most: u32) -> Result<u32, D::Error> {
-    let number = i64::deserialize(from)?;
+    let number = i64::deserialize(from)
+        .map_err(|_| D::Error::custom(format!("give a whole number from {least} to {most}")))?;
     match u32::try_from(number) {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
         _ => Err(D::Error::custom(format!(
@@ -443,6 +444,7 @@ mod tests {
         insta::assert_snapshot!(error("[watch]\nports = [80]\n[wach]\nports = [1]"), @"/etc/x.toml, line 3: unknown field `wach`, expected one of `watch`, `exclude`, `findings`, `metrics`, `limits`");
         insta::assert_snapshot!(error("[metrics]\ntextfile = \"/x/y\""), @"/etc/x.toml, line 2, textfile: give the whole path of a file that ends in .prom: node_exporter reads no other");
         insta::assert_snapshot!(error("[limits]\nnice = -3"), @"/etc/x.toml, line 2, nice: -3 is not from 0 to 19");
+        insta::assert_snapshot!(error("[limits]\nnice = \"very\""), @"/etc/x.toml, line 2, nice: give a whole number from 0 to 19");
         insta::assert_snapshot!(error("[findings]\nperiod_seconds = \"soon\""), @"/etc/x.toml, line 2, period_seconds: give a number of seconds, such as 30");
         insta::assert_snapshot!(error("[findings]\noutput = \"mail\""), @"/etc/x.toml, line 2, output: unknown variant `mail`, expected one of `auto`, `journal`, `stdout`");
         insta::assert_snapshot!(error("[watch]\nunits = [\"a/b\"]"), @r#"/etc/x.toml, line 2, units: "a/b": give a unit's name, such as nginx.service"#);

@@ -44,7 +44,8 @@ impl Sink {
             (Output::Auto, true) | (Output::Journal, _) => Place::Journal,
             (Output::Auto, false) | (Output::Stdout, _) => Place::Stdout,
         };
-        if output == Output::Journal && !journal {
+        let failing = place == Place::Journal && !journal;
+        if failing {
             note(format_args!(
                 "there is no journal ({JOURNAL}): findings are printed on standard output until there is"
             ));
@@ -52,13 +53,14 @@ impl Sink {
         Self {
             place,
             failures: 0,
-            failing: false,
+            failing,
         }
     }
 
     /// In words.
     pub(super) fn name(&self) -> &'static str {
         match self.place {
+            Place::Journal if self.failing => "standard output until there is a journal",
             Place::Journal => "the journal",
             Place::Stdout => "standard output",
         }
@@ -116,11 +118,15 @@ impl Sink {
             Err(error) => {
                 self.failures += 1;
                 if !self.failing {
-                    self.failing = true;
+                    let instead = match self.place {
+                        Place::Journal => "; findings are printed on standard output until it does",
+                        Place::Stdout => "",
+                    };
                     note(format_args!(
-                        "cannot tell a finding to {}: {error}",
+                        "{} does not take a finding: {error}{instead}",
                         self.name()
                     ));
+                    self.failing = true;
                 }
             }
         }

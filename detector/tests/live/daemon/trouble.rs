@@ -119,6 +119,7 @@ fn without_a_journal_where_one_is_asked_for() -> Result<()> {
     cut_short(&server, 5000, 3000)?;
     daemon.findings(server.pid(), 1)?;
     let said = lines(&daemon);
+    assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("there is no journal"), "{said:?}");
     Ok(())
 }
