@@ -119,11 +119,11 @@ impl Sink {
                 self.failures += 1;
                 if !self.failing {
                     let instead = match self.place {
-                        Place::Journal => "; findings are printed on standard output until it does",
+                        Place::Journal => "; it is printed on standard output",
                         Place::Stdout => "",
                     };
                     note(format_args!(
-                        "{} does not take a finding: {error}{instead}",
+                        "cannot tell a finding to {}: {error}{instead}",
                         self.name()
                     ));
                     self.failing = true;
