@@ -29,6 +29,7 @@ mod watching;
 
 use std::{
     collections::HashSet,
+    io::{self, Write as _},
     path::PathBuf,
     time::{Duration, Instant, SystemTime},
 };
@@ -59,8 +60,14 @@ use crate::{
 pub fn run(options: &DaemonOptions) -> Result<u8> {
     let path = options.config.as_deref();
     if options.check_config {
-        println!("{}", config::check(path)?);
-        return Ok(0);
+        let right = config::check(path)?;
+        return match writeln!(io::stdout(), "{right}") {
+            // A reader that went away does not make the configuration wrong.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(error).context("cannot print that the configuration is right")
+            }
+            _ => Ok(0),
+        };
     }
     let config = Config::load(path)?;
     memory::keep_little();

@@ -52,6 +52,14 @@ fn a_configuration_is_checked_without_root_or_probes() -> Result<()> {
     let (folder, copy) = crate::servers::truncwatch_for_everybody()?;
     let file = folder.path().join("c.toml");
     std::fs::write(&file, "[metrics]\nlisten = \"127.0.0.1:1\"")?;
+    let full = Command::new(&copy)
+        .args(["daemon", "--check-config", "--config"])
+        .arg(&file)
+        .stdout(std::fs::File::options().write(true).open("/dev/full")?)
+        .output()?;
+    let text = String::from_utf8_lossy(&full.stderr);
+    assert_eq!(full.status.code(), Some(2), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
     let output = Command::new(copy)
         .args(["daemon", "--check-config", "--config"])
         .arg(&file)
