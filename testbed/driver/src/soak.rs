@@ -5,7 +5,7 @@
 //! promise more than they send now and then, servers are killed in the midst of a response, clients
 //! in the midst of an upload, and this process cuts uploads short.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use jiff::{SignedDuration, Timestamp};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -33,12 +34,30 @@ const FIRST: u64 = 3_000_000_000;
 pub struct Truth {
     /// Injected truncations: the promised length, and what the cause has to be.
     pub injected: BTreeMap<u64, Injected>,
-    /// The processes that took part, this one too.
-    pub pids: HashSet<u32>,
+    /// The processes that took part, this one too: from when, and until when. Their
+    /// numbers are used again, by others too.
+    pub processes: HashMap<u32, Vec<Life>>,
     /// Messages that were answered whole.
     pub healthy: u64,
     /// Servers that were killed.
     pub kills: u64,
+}
+
+/// When a process ran; no end, if it still runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    began: Timestamp,
+    ended: Option<Timestamp>,
+}
+
+impl Life {
+    /// How far the watch's clock and this one may be apart.
+    const APART: SignedDuration = SignedDuration::from_secs(1);
+
+    fn has(&self, time: Timestamp) -> bool {
+        time >= self.began - Self::APART
+            && self.ended.is_none_or(|ended| time <= ended + Self::APART)
+    }
 }
 
 /// A truncation that was injected.
@@ -64,6 +83,29 @@ pub struct Verdict {
 }
 
 impl Truth {
+    fn began(&mut self, pid: u32, began: Timestamp) {
+        let life = Life { began, ended: None };
+        self.processes.entry(pid).or_default().push(life);
+    }
+
+    /// It ended just now.
+    fn ended(&mut self, pid: u32) {
+        let lives = self.processes.get_mut(&pid);
+        if let Some(life) = lives.and_then(|lives| lives.last_mut()) {
+            life.ended = Some(Timestamp::now());
+        }
+    }
+
+    /// Whether a finding is of a process that took part; one without a time is, if its
+    /// process has the number of one.
+    fn is_ours(&self, pid: u64, time: &Value) -> bool {
+        let lives = u32::try_from(pid)
+            .ok()
+            .and_then(|pid| self.processes.get(&pid));
+        let time: Option<Timestamp> = time.as_str().and_then(|time| time.parse().ok());
+        lives.is_some_and(|lives| time.is_none_or(|time| lives.iter().any(|life| life.has(time))))
+    }
+
     /// Compares it with the findings of a watch, JSON objects.
     pub fn compare<'a>(&self, findings: impl IntoIterator<Item = &'a Value>) -> Verdict {
         let mut verdict = Verdict::default();
@@ -75,9 +117,8 @@ impl Truth {
                 .and_then(Value::as_u64)
                 .unwrap_or(0);
             let promised = finding["promised_bytes"].as_u64().unwrap_or(0);
-            let ours = u32::try_from(pid).is_ok_and(|pid| self.pids.contains(&pid));
             // Others run on this host too, and other things in this process.
-            if !ours || (pid == own && promised < FIRST) {
+            if !self.is_ours(pid, &finding["time"]) || (pid == own && promised < FIRST) {
                 continue;
             }
             match self.injected.get(&promised) {
@@ -88,9 +129,10 @@ impl Truth {
                         verdict.doubled.push(promised);
                     }
                 }
-                _ => verdict
-                    .invented
-                    .push(format!("{} of {promised} bytes by {pid}", finding["cause"])),
+                _ => verdict.invented.push(format!(
+                    "{} of {promised} bytes by {pid} at {}",
+                    finding["cause"], finding["time"]
+                )),
             }
         }
         let missed = self
@@ -179,7 +221,7 @@ impl Soak {
 
     fn go(self) -> Result<Truth> {
         let soak = self;
-        soak.with(|truth| truth.pids.insert(std::process::id()));
+        soak.with(|truth| truth.began(std::process::id(), Timestamp::now()));
         thread::scope(|scope| {
             let parts: [(&str, Part); 4] = [
                 ("hyper", Self::hyper),
@@ -237,15 +279,23 @@ impl Soak {
     }
 
     fn hyper(&self, dice: &mut Dice) -> Result<()> {
+        let began = Timestamp::now();
         let server =
             self.alone(|| Server::start(HyperVersion::V1_12_0, &server::Options::tcp()))?;
-        self.serve(server, &healthy::hyper(), "premature-close", dice, true)
+        self.serve(
+            (server, began),
+            &healthy::hyper(),
+            "premature-close",
+            dice,
+            true,
+        )
     }
 
     fn node(&self, dice: &mut Dice) -> Result<()> {
+        let began = Timestamp::now();
         let server = self.alone(|| Framework::Node.start(Listen::tcp()))?;
         self.serve(
-            server,
+            (server, began),
             &healthy::framework(),
             "premature-shutdown",
             dice,
@@ -256,13 +306,14 @@ impl Soak {
     /// The life of one server: it ends by a kill, perhaps in the midst of a response.
     fn serve(
         &self,
-        mut server: Server,
+        (mut server, began): (Server, Timestamp),
         exchanges: &[Exchange],
         lie: &'static str,
         dice: &mut Dice,
         slow: bool,
     ) -> Result<()> {
-        self.with(|truth| truth.pids.insert(server.pid()));
+        let pid = server.pid();
+        self.with(|truth| truth.began(pid, began));
         for _ in 0..20 + dice.below(60) {
             if self.over() {
                 break;
@@ -296,7 +347,10 @@ impl Soak {
             server.kill(Signal::KILL)?;
             server.wait()?;
         }
-        self.with(|truth| truth.kills += 1);
+        self.with(|truth| {
+            truth.ended(pid);
+            truth.kills += 1;
+        });
         Ok(())
     }
 
@@ -305,13 +359,15 @@ impl Soak {
             workers: 2,
             ..nginx::Options::default()
         };
+        let began = Timestamp::now();
         let mut nginx = self.alone(|| Nginx::start(&options))?;
         let exchanges = healthy::nginx(&nginx)?;
-        let workers = nginx.worker_pids()?;
+        let mut pids = nginx.worker_pids()?;
+        pids.push(nginx.master_pid());
         self.with(|truth| {
-            truth
-                .pids
-                .extend(workers.iter().chain([&nginx.master_pid()]))
+            for pid in &pids {
+                truth.began(*pid, began);
+            }
         });
         for _ in 0..20 + dice.below(60) {
             if self.over() {
@@ -336,14 +392,22 @@ impl Soak {
             nginx.kill()?;
             self.with(|truth| truth.kills += 1);
         }
+        drop(nginx);
+        self.with(|truth| {
+            for pid in &pids {
+                truth.ended(*pid);
+            }
+        });
         Ok(())
     }
 
     /// This process is the client that cuts short.
     fn uploads(&self, dice: &mut Dice) -> Result<()> {
+        let began = Timestamp::now();
         let server =
             self.alone(|| Server::start(HyperVersion::V1_12_0, &server::Options::tcp()))?;
-        self.with(|truth| truth.pids.insert(server.pid()));
+        let pid = server.pid();
+        self.with(|truth| truth.began(pid, began));
         for _ in 0..20 + dice.below(60) {
             if self.over() {
                 break;
@@ -354,7 +418,10 @@ impl Soak {
             self.alone(|| self.upload(&server, cut.then_some(kept)))?;
             thread::sleep(Duration::from_millis(dice.below(20)));
         }
-        self.killed_upload(&server, dice)
+        self.killed_upload(&server, dice)?;
+        drop(server);
+        self.with(|truth| truth.ended(pid));
+        Ok(())
     }
 
     /// A client, curl, that is killed in the midst of its upload.
@@ -382,8 +449,9 @@ impl Soak {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
+        let before = Timestamp::now();
         let mut curl = self.alone(|| curl.spawn()).context("cannot run curl")?;
-        self.with(|truth| truth.pids.insert(curl.id()));
+        self.with(|truth| truth.began(curl.id(), before));
         let said = BufReader::new(curl.stderr.take().context("no standard error")?);
         let sent = format!("> Content-Length: {promised}");
         let began = said
@@ -393,7 +461,10 @@ impl Soak {
         thread::sleep(Duration::from_millis(dice.below(200)));
         curl.kill()?;
         let status = curl.wait()?;
-        self.with(|truth| truth.kills += 1);
+        self.with(|truth| {
+            truth.ended(curl.id());
+            truth.kills += 1;
+        });
         if !began || status.code().is_some() {
             bail!("curl did not upload: {status}");
         }
@@ -484,10 +555,18 @@ mod tests {
                 (FIRST + 2, of("premature-close")),
             ]
             .into(),
-            pids: [7].into(),
+            processes: [(
+                7,
+                vec![Life {
+                    began: Timestamp::UNIX_EPOCH,
+                    ended: Some(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(60)),
+                }],
+            )]
+            .into(),
             ..Truth::default()
         };
-        let finding = |pid: u32, cause: &str, promised: u64| json!({"process": {"pid": pid}, "cause": cause, "promised_bytes": promised});
+        let at = |time: &str, pid: u32, cause: &str, promised: u64| json!({"time": time, "process": {"pid": pid}, "cause": cause, "promised_bytes": promised});
+        let finding = |pid, cause, promised| at("1970-01-01T00:00:30.5Z", pid, cause, promised);
         let findings = [
             finding(7, "premature-close", FIRST),
             finding(7, "premature-close", FIRST),
@@ -495,6 +574,9 @@ mod tests {
             finding(7, "premature-close", FIRST + 1),
             finding(7, "premature-close", 100),
             finding(8, "premature-close", 100),
+            // Another process that got the number later.
+            at("1970-01-01T00:01:30Z", 7, "premature-close", 100),
+            at("1970-01-01T00:01:30Z", 7, "premature-close", FIRST + 2),
         ];
         let verdict = truth.compare(&findings);
         assert_eq!(verdict.right, 1);

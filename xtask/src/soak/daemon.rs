@@ -126,7 +126,9 @@ pub(crate) fn findings(told: &Path) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for line in BufReader::new(fs::File::open(told)?).split(b'\n') {
         if let Ok(Value::Object(mut object)) = serde_json::from_slice(&line?) {
-            object.retain(|name, _| ["process", "cause", "promised_bytes"].contains(&&**name));
+            object.retain(|name, _| {
+                ["time", "process", "cause", "promised_bytes"].contains(&&**name)
+            });
             all.push(Value::Object(object));
         }
     }

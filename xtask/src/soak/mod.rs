@@ -126,6 +126,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for what in verdict.missed.iter().take(5) {
         println!("  missed: {what:?}");
     }
+    for what in verdict.doubled.iter().take(5) {
+        println!("  twice: {what}");
+    }
     for what in verdict.invented.iter().take(5) {
         println!("  invented: {what}");
     }
