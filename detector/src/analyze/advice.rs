@@ -54,7 +54,7 @@ impl Advice {
 
 fn command(bytes: u32) -> String {
     format!(
-        "strace -f -tt -yy -s {bytes} -o trace.log \\\n    -e trace=%net,%desc,%process,close_range -p PID"
+        "strace -f -tt -yy -s {bytes} -o trace.log \\\n    -e trace=%net,%desc,%process,close_range,unshare -p PID"
     )
 }
 
@@ -66,7 +66,8 @@ fn counted(count: u64, one: &str, more: &str) -> String {
 pub(super) fn make_one() -> String {
     format!(
         "make one (with a command in place of -p PID, if it is to be started): {}",
-        command(HEADS)
+        // The error is one line.
+        command(HEADS).replace(" \\\n   ", "")
     )
 }
 
@@ -83,6 +84,12 @@ pub(super) struct How<'a> {
     pub(super) opens: bool,
     /// What strace may not have been asked for, where messages seemed short.
     pub(super) lacks: Lacks,
+    /// There are requests of which no line shows the response.
+    pub(super) unanswered: bool,
+    /// It has calls on sockets.
+    pub(super) sockets: bool,
+    /// It may have been made with the command that is recommended.
+    pub(super) resembles: bool,
     /// A finding rests on calls that are in no line.
     pub(super) assumed: bool,
 }
@@ -95,6 +102,14 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     let missed = |reasons: &[Unjudged]| reasons.iter().any(|reason| tally.missed(*reason) > 0);
     if let Some(cut) = how.cut {
         advice.reason(cut);
+    }
+    let lacks = how.lacks.sends || how.lacks.holders || how.unanswered;
+    if lacks && how.resembles {
+        advice.reason("if strace ran with the command below, add --all-traced to this one, and nothing has to be traced again");
+    }
+    if !how.sockets {
+        advice.reason("the log has no call on a socket, so that nothing was judged: trace the process that serves, with %net");
+        again = again.max(Some(HEADS));
     }
     // Where it was cut off counts as one.
     let unreadable = counts.unreadable - u64::from(how.cut.is_some());
@@ -178,6 +193,12 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
         advice.reason("responses that were sent whole were ended so that the kernel sends a reset, and no time tells whether their peers may have read them (-tt)");
         again = again.max(Some(HEADS));
     }
+    if counts.injected > 0 {
+        advice.reason("strace made results up (-e inject or -e fault), and the kernel did not do these calls: what their processes sent is not known; make the log without");
+    }
+    if counts.out_of_band > 0 {
+        advice.reason("bytes were sent out of band (MSG_OOB), which are in no message: their connections were not judged");
+    }
     if counts.unseen_calls > 0 {
         advice.reason("the log has io_uring or asynchronous calls, whose bytes strace does not see, and a watch does");
         advice.commands.push("sudo truncwatch --pid PID".to_owned());
@@ -187,8 +208,18 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     } else if how.lacks.holders {
         advice.reason("messages seem short, and nothing in the log shows that strace was asked for all calls that may have kept their connections: dup, dup2, dup3, fcntl, and fork, vfork, clone and clone3");
     }
-    if how.lacks.any() {
-        advice.reason("if it was asked for all that the command below has, say so: --all-traced");
+    if how.unanswered {
+        advice.reason("requests were received and no response to them is in the log, and nothing in it shows that strace was asked for all calls that may have sent one");
+    }
+    if lacks {
+        again = again.max(Some(HEADS));
+        if !how.resembles {
+            advice
+                .reason("if it was asked for all that the command below has, say so: --all-traced");
+        }
+    }
+    if how.lacks.others {
+        advice.reason("messages seem short on connections that another process may have sent on, or that somebody went on with after their end: no line tells what was sent (-f, -yy)");
         again = again.max(Some(HEADS));
     }
     if how.assumed {
@@ -210,7 +241,7 @@ fn shown_too_little(
     lacks: Lacks,
 ) -> Option<(&'static str, u32)> {
     let heads = ("the heads of messages", HEADS);
-    if missed(&[Unjudged::HeadCut]) {
+    if missed(&[Unjudged::HeadCut]) && counts.cut_heads + counts.by_hand > 0 {
         return Some(heads);
     }
     // Where calls are missing, the rest follows from that.
@@ -260,6 +291,7 @@ mod tests {
     fn the_advice_fits_the_reason() {
         let cut = Counts {
             cut: 1,
+            cut_heads: 1,
             ..Counts::default()
         };
         let asked = |counts: &Counts, missed: &[Unjudged], lacks| {

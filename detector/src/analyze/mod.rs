@@ -32,11 +32,11 @@ use self::{
     advice::How,
     input::Input,
     joined::Joined,
-    proof::{Lacks, Proof, proof},
+    proof::{Lacks, Proof, may_be_refuted, proof},
     recorded::Recorded,
 };
 use crate::{
-    capture::strace::{Evidence, Lines, Meaning, Replay, Step},
+    capture::strace::{Evidence, Lines, Meaning, Replay, Step, Sure},
     cli::ColorChoice,
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
@@ -293,7 +293,8 @@ impl Analysis<'_> {
 
     fn tell_or_hold(&mut self, held: Held) -> Result<()> {
         let proof = proof(&held.finding, &self.replay);
-        if proof == Proof::Proven {
+        let full = self.held.len() >= HELD;
+        if proof == Proof::Proven && (full || !may_be_refuted(&held.finding, &self.replay)) {
             return self.tell(&held, &[]);
         }
         if self.held.len() < HELD {
@@ -385,10 +386,24 @@ impl Analysis<'_> {
             by_file: self.replay.evidence().is_by_file(),
             opens: self.replay.evidence().opens(),
             lacks: self.lacks,
+            unanswered: self.unanswered() > 0,
+            sockets: self.replay.has_sockets(),
+            resembles: self.replay.evidence().resembles_recommended(),
             assumed: self.assumed,
         };
         let advice = advice::advice(counts, self.judge.tally(), how);
         Ok((self.summary, advice))
+    }
+
+    /// Connections that ended without a line of what was sent on them, in a log that
+    /// does not show that it would have one.
+    fn unanswered(&self) -> u64 {
+        let untold = self.replay.evidence().sends() == Sure::No;
+        if untold {
+            self.replay.counts().unanswered
+        } else {
+            0
+        }
     }
 
     fn summarize(&mut self) {
@@ -398,9 +413,10 @@ impl Analysis<'_> {
             ("ring-full", counts.unreadable + counts.elided),
         ]);
         let tally = self.judge.tally();
+        let unanswered = self.unanswered();
         let summary = &mut self.summary;
         summary.take(tally, &kernel);
-        let untraced = self.untraced + self.let_go;
+        let untraced = self.untraced + self.let_go + unanswered;
         let not_judged = self.not_judged + self.let_go;
         summary.messages_judged = summary.messages_judged.saturating_sub(not_judged);
         summary.peer_endings = summary.peer_endings.saturating_sub(self.not_by_peers);
@@ -413,7 +429,7 @@ impl Analysis<'_> {
             counts.ambiguous,
             counts.untraced,
             counts.untraced_processes,
-            counts.unseen_calls,
+            counts.unseen_calls + counts.injected,
             untraced,
             counts.interrupted,
         ]) {
@@ -429,6 +445,7 @@ impl Analysis<'_> {
         // Whoever held a socket too may have gone on sending.
         summary.incomplete |= tally.missed(Unjudged::Shared) > 0;
         summary.incomplete |= tally.missed(Unjudged::NoTimes) > 0;
+        summary.incomplete |= counts.out_of_band > 0 || !self.replay.has_sockets();
         summary.log = Some(LogSummary {
             lines: counts.lines,
             unreadable_lines: counts.unreadable,

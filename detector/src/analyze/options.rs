@@ -18,8 +18,8 @@ pub struct Options {
     #[arg(value_name = "FILE")]
     pub log: PathBuf,
 
-    /// strace was asked for every call that matters (%net, %desc, %process and
-    /// close_range), although the log does not show it
+    /// strace was asked for every call that matters (%net, %desc, %process,
+    /// close_range and unshare), although the log does not show it
     #[arg(long)]
     pub all_traced: bool,
 
@@ -39,7 +39,7 @@ impl Deref for Options {
 const EXAMPLES: &str = "\
 Examples:
   strace -f -tt -yy -s 8192 -o trace.log \\
-    -e trace=%net,%desc,%process,close_range ./server
+    -e trace=%net,%desc,%process,close_range,unshare ./server
   truncwatch analyze trace.log
       Run a server under strace; judge what it did.
   zcat trace.log.gz | truncwatch analyze --json -

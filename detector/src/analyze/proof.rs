@@ -40,17 +40,20 @@ pub(super) struct Lacks {
     pub(super) sends: bool,
     /// Calls that make copies of descriptors, and processes.
     pub(super) holders: bool,
+    /// Nothing, but others may have sent the rest, or went on.
+    pub(super) others: bool,
 }
 
 impl Lacks {
     pub(super) fn any(self) -> bool {
-        self.sends || self.holders
+        self.sends || self.holders || self.others
     }
 
     pub(super) fn and(self, other: Self) -> Self {
         Self {
             sends: self.sends || other.sends,
             holders: self.holders || other.holders,
+            others: self.others || other.others,
         }
     }
 }
@@ -68,6 +71,12 @@ const CHILDREN: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
 /// What this finding is, as far as the log was read.
 pub(super) fn proof(finding: &Finding, replay: &Replay) -> Proof {
     let evidence = replay.evidence();
+    if replay.is_in_doubt(finding.connection) && !is_too_fast(finding) {
+        return Proof::No(Lacks {
+            others: true,
+            ..Lacks::default()
+        });
+    }
     let sends = match finding.cause {
         // What was sent was sent.
         Cause::DeliveryAtRisk => Sure::Yes,
@@ -83,6 +92,7 @@ pub(super) fn proof(finding: &Finding, replay: &Replay) -> Proof {
     let lacks = Lacks {
         sends: sends == Sure::No,
         holders: copies.min(children) == Sure::No,
+        others: false,
     };
     if lacks.any() {
         return Proof::No(lacks);
@@ -102,6 +112,11 @@ pub(super) fn proof(finding: &Finding, replay: &Replay) -> Proof {
     } else {
         Proof::If(calls)
     }
+}
+
+/// Whether lines to come may refute it, although what was asked for is in the log.
+pub(super) fn may_be_refuted(finding: &Finding, replay: &Replay) -> bool {
+    replay.has_threads() && rests_on_close(finding)
 }
 
 /// Whether it is that the last descriptor of the connection went.

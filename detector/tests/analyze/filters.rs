@@ -132,7 +132,7 @@ fn the_rest_may_have_come_by_a_call_that_was_not_traced() {
                 }
             }
             // The command that is recommended.
-            let filter = "%net,%desc,%process,close_range";
+            let filter = "%net,%desc,%process,close_range,unshare";
             let options = ["-f", "-tt", "-yy", "-s", "8192", "-e", filter];
             let analyzed = file(&trace("rest-all", &program, &options, true));
             assert_eq!((analyzed.findings.len(), analyzed.status), (0, 0), "{call}");
@@ -218,7 +218,7 @@ fn a_copy_that_was_not_traced_may_have_gone_on() {
                 }
             }
         }
-        let filter = "%net,%desc,%process,close_range";
+        let filter = "%net,%desc,%process,close_range,unshare";
         let options = ["-f", "-tt", "-yy", "-s", "8192", "-e", filter];
         let analyzed = file(&trace("goes-on-all", &program, &options, true));
         assert_eq!((analyzed.findings.len(), analyzed.status), (0, 0), "{way}");
@@ -285,7 +285,7 @@ fn go_on(server: &mut Child) {
 
 #[test]
 fn of_a_process_that_ran_it_is_said_what_a_finding_rests_on() {
-    let all = "%net,%desc,%process,close_range";
+    let all = "%net,%desc,%process,close_range,unshare";
     let shut = attached("attached-shut", all, "server.shutdown(socket.SHUT_WR)");
     let shut = file(&shut);
     assert_eq!(shut.findings.len(), 3, "{} {}", shut.summary, shut.said);
@@ -332,7 +332,7 @@ for at in range(3):
     server.close(); client.sendall(GET); client.recv(100); os.wait()
 "
     );
-    let filter = "%net,%desc,%process,close_range";
+    let filter = "%net,%desc,%process,close_range,unshare";
     for follow in [&["-f"][..], &[]] {
         let options: Vec<_> = follow
             .iter()

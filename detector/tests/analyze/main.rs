@@ -6,6 +6,7 @@
     reason = "in tests a failure is a panic"
 )]
 
+mod doubts;
 mod files;
 mod filters;
 mod forms;

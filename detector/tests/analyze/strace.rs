@@ -139,7 +139,7 @@ fn wrong(analyzed: &Analyzed) -> Vec<(&str, u64, u64)> {
 
 #[test]
 fn whatever_the_options_the_findings_are_the_same() {
-    let filter = "trace=%net,%desc,%process,close_range";
+    let filter = "trace=%net,%desc,%process,close_range,unshare";
     let sets: [&[&str]; 20] = [
         &["-f", "-tt", "-yy"],
         &["-f", "-tt", "-yy", "-e", filter],

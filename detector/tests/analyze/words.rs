@@ -25,7 +25,10 @@ for at in range(1):
     };
     let (joined, told) = said("sendto,recvfrom,close");
     assert!(joined > 0 && told.contains("accept4"), "{told}");
-    assert_eq!(said("%net,%desc,%process,close_range"), (0, String::new()));
+    assert_eq!(
+        said("%net,%desc,%process,close_range,unshare"),
+        (0, String::new())
+    );
 }
 
 #[test]

@@ -170,11 +170,51 @@ pub(super) fn number(text: &[u8]) -> Option<u64> {
     }
 }
 
-/// Whether one of the flags of `A|B|C` is this.
+/// The flags that matter, as numbers, which `-X raw` has in their place.
+const FLAGS: [(&str, u64); 11] = [
+    ("SOCK_STREAM", 1),
+    ("SOCK_CLOEXEC", 0x80000),
+    ("O_CLOEXEC", 0x80000),
+    ("FD_CLOEXEC", 1),
+    ("MSG_OOB", 1),
+    ("MSG_PEEK", 2),
+    ("MSG_TRUNC", 0x20),
+    ("MSG_ERRQUEUE", 0x2000),
+    ("CLONE_FILES", 0x400),
+    ("CLONE_THREAD", 0x1_0000),
+    ("IORING_SETUP_SQPOLL", 2),
+];
+
+/// Whether one of the flags of `A|B|C` is this, in any of the forms of `-X`.
 pub(super) fn has_flag(flags: &[u8], name: &str) -> bool {
+    let value = FLAGS
+        .iter()
+        .find(|(flag, _)| *flag == name)
+        .map(|(_, value)| *value);
     flags
-        .split(|byte| *byte == b'|')
-        .any(|flag| flag == name.as_bytes())
+        .split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')
+        .any(|flag| {
+            flag == name.as_bytes()
+                || (flag.first().is_some_and(u8::is_ascii_digit)
+                    && number(flag)
+                        .zip(value)
+                        .is_some_and(|(flags, value)| flags & value != 0))
+        })
+}
+
+/// A constant's name, where `-X verbose` has it behind its number.
+pub(super) fn constant(argument: &[u8]) -> &[u8] {
+    let name = memmem::find(argument, b"/* ").and_then(|start| {
+        let behind = argument.get(start + 3..)?;
+        behind.get(..memmem::find(behind, b" */")?)
+    });
+    name.unwrap_or(argument)
+}
+
+/// Whether a constant is this, by its name or by its number.
+pub(super) fn is_constant(argument: &[u8], name: &str, value: u64) -> bool {
+    let argument = constant(argument);
+    argument == name.as_bytes() || number(argument) == Some(value)
 }
 
 #[cfg(test)]

@@ -51,6 +51,10 @@ pub(super) enum Does {
     Opens,
     /// It may move bytes that no line tells of.
     Unseen,
+    /// `io_uring_setup`: calls may be made that are in no line.
+    Ring,
+    /// `pidfd_getfd`: a copy of another process's descriptor.
+    Takes,
     /// `unshare`: descriptors may be apart from then on.
     Unshare,
 }
@@ -94,6 +98,8 @@ pub(super) fn does(name: &[u8]) -> Option<Does> {
         | b"inotify_init" | b"inotify_init1" | b"memfd_create" | b"pidfd_open" | b"userfaultfd"
         | b"fanotify_init" | b"perf_event_open" => Does::Opens,
         b"io_uring_enter" | b"io_submit" => Does::Unseen,
+        b"io_uring_setup" => Does::Ring,
+        b"pidfd_getfd" => Does::Takes,
         b"unshare" => Does::Unshare,
         _ => return None,
     })

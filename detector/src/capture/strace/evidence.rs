@@ -232,6 +232,16 @@ impl Evidence {
         }
     }
 
+    /// There is a call that only sockets take.
+    pub(super) fn has_net(self) -> bool {
+        self.net != 0
+    }
+
+    /// Made with a command like the one that is recommended, as far as it shows.
+    pub fn resembles_recommended(self) -> bool {
+        self.follows && self.net != 0 && self.desc | self.named != 0
+    }
+
     /// `%process`: a process that was made is in the log.
     pub fn tells_of_children(self) -> bool {
         self.everything || self.makes || self.exits || (self.process && !self.ended)
@@ -283,9 +293,8 @@ impl Evidence {
     }
 }
 
-/// What connections that ended may yet be refuted by, in a log that does not tell
-/// of all copies and children: that somebody goes on with one, or was made
-/// meanwhile.
+/// What connections that ended may yet be refuted by: that somebody goes on with one,
+/// or, in a log that does not tell of all copies and children, was made meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct Gone {
     /// The line that each was opened in, by its cookie.
@@ -293,6 +302,8 @@ pub(super) struct Gone {
     inodes: HashMap<u64, u64>,
     pairs: HashMap<(SocketAddr, SocketAddr), u64>,
     order: VecDeque<(u64, SocketName)>,
+    /// The descriptors that were closed, by their tables.
+    numbers: HashMap<(u32, i32), u64>,
     /// Those that somebody went on with.
     went_on: HashSet<u64>,
     /// Threads of unknown origin, by their first line.
@@ -329,6 +340,31 @@ impl Gone {
         if let (Some(local), Some(peer)) = (name.local, name.peer) {
             self.pairs.remove(&(local, peer));
         }
+    }
+
+    /// This descriptor of it was closed.
+    pub(super) fn closed(&mut self, table: u32, fd: i32, cookie: u64) {
+        if self.numbers.len() >= MOST {
+            self.numbers.clear();
+        }
+        self.numbers.insert((table, fd), cookie);
+    }
+
+    /// The number is another's.
+    pub(super) fn opened(&mut self, table: u32, fd: i32) {
+        self.numbers.remove(&(table, fd));
+    }
+
+    /// Somebody sends on a number that was closed, and not opened since.
+    pub(super) fn sent_on(&mut self, table: u32, fd: i32) {
+        if let Some(cookie) = self.numbers.remove(&(table, fd)) {
+            self.went_on.insert(cookie);
+        }
+    }
+
+    /// Whether somebody went on with a connection that ended.
+    pub(super) fn went_on(&self, cookie: u64) -> bool {
+        self.went_on.contains(&cookie)
     }
 
     /// Somebody uses a socket with this name, which was not opened since.

@@ -15,6 +15,7 @@
 //! | `socket_name.rs` | what `-y` and `-yy` say of a descriptor |
 //! | `evidence.rs` | which calls strace was asked for |
 //! | `descriptors.rs` | which thread has which descriptors |
+//! | `doubts.rs` | which connections others may have too |
 //! | `programs.rs` | which program a process runs |
 //! | `socket.rs` | counters and records of one socket |
 //! | `replay/`, `act/` | line by line: from a call to what it does |
@@ -24,6 +25,7 @@ mod arguments;
 mod calls;
 mod clock;
 mod descriptors;
+mod doubts;
 mod evidence;
 mod line;
 mod lines;

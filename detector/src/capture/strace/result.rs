@@ -24,6 +24,13 @@ pub(super) struct Outcome<'a> {
     pub(super) rest: &'a [u8],
 }
 
+impl Outcome<'_> {
+    /// strace made this up (`-e inject`), and the kernel did nothing.
+    pub(super) fn is_injected(&self) -> bool {
+        self.rest.ends_with(b"(INJECTED)")
+    }
+}
+
 /// Reads what is behind the closing parenthesis: blanks, `=`, blanks, the
 /// result; `None` if it is not that.
 pub(super) fn outcome(text: &[u8]) -> Option<Outcome<'_>> {

@@ -8,7 +8,7 @@ use detector_common::{
     Sample, SocketInfo, UNIX_PATH_LEN, family, flag, tcp_state,
 };
 
-use super::{payload::Payload, socket_name::SocketName};
+use super::{arguments::constant, payload::Payload, socket_name::SocketName};
 use crate::capture::{Bytes, Record};
 
 /// What a line comes to.
@@ -111,6 +111,15 @@ impl Socket {
     /// Whether bytes were moved.
     pub(super) fn announced(&self) -> bool {
         self.announced
+    }
+
+    /// A request was received from its first byte, and nothing was sent.
+    pub(super) fn got_request(&self) -> bool {
+        let first = &self.counters.first_received;
+        self.counters.sent == 0
+            && self.counters.received > 0
+            && begins_message(first)
+            && !first.starts_with(b"HTTP")
     }
 
     pub(super) fn was_shut(&self) -> bool {
@@ -427,10 +436,10 @@ pub(super) fn begins_message(bytes: &[u8]) -> bool {
 /// `AF_INET` and its like, as the kernel numbers those that carry HTTP; 0 for
 /// others.
 pub(super) fn family_of(name: &[u8]) -> u16 {
-    match name {
-        b"AF_UNIX" | b"AF_LOCAL" | b"PF_UNIX" | b"PF_LOCAL" => family::UNIX,
-        b"AF_INET" | b"PF_INET" => family::INET,
-        b"AF_INET6" | b"PF_INET6" => family::INET6,
+    match constant(name) {
+        b"AF_UNIX" | b"AF_LOCAL" | b"PF_UNIX" | b"PF_LOCAL" | b"0x1" | b"1" => family::UNIX,
+        b"AF_INET" | b"PF_INET" | b"0x2" | b"2" => family::INET,
+        b"AF_INET6" | b"PF_INET6" | b"0xa" | b"10" => family::INET6,
         _ => 0,
     }
 }

@@ -102,20 +102,25 @@ impl Replay {
             }
             socket.end(kind, (0, 0, walk), fd, moment, &mut self.steps);
         }
+        if let Some(thread) = self.descriptors.threads.get(&tid) {
+            self.gone.closed(thread.table, fd, cookie);
+        }
         self.let_go(cookie);
     }
 
     pub(super) fn closes_range(&mut self, tid: u32, first: i32, last: i32, flags: &[u8]) {
         self.hear_threads(tid);
-        let marks = has_flag(flags, "CLOSE_RANGE_CLOEXEC");
-        let apart = has_flag(flags, "CLOSE_RANGE_UNSHARE");
+        let flag = |name, value| {
+            has_flag(flags, name) || number(flags).is_some_and(|flags| flags & value != 0)
+        };
+        let marks = flag("CLOSE_RANGE_CLOEXEC", 4);
+        if first <= last && flag("CLOSE_RANGE_UNSHARE", 2) {
+            self.unshares(tid);
+        }
         let Some(table) = self.descriptors.table_of(tid) else {
             return;
         };
         if first > last {
-            return;
-        }
-        if apart && table.threads.len() > 1 {
             return;
         }
         if marks {
@@ -174,7 +179,62 @@ impl Replay {
                     .set(tid, new, What::Socket(cookie), close_on_exec);
             }
             Some(What::File) => self.descriptors.set(tid, new, What::File, close_on_exec),
+            None if annotation.is_empty() => self.doubts_number(tid, fd),
             None => {}
+        }
+    }
+
+    /// A process takes a copy of another's descriptor.
+    pub(super) fn takes(&mut self, tid: u32, new: i32, of: i32, annotation: &[u8]) {
+        self.gone_unseen(tid, new);
+        if let Named::Socket(name) = named(annotation) {
+            if let Some(cookie) = self.by_name(&name) {
+                if let Some(socket) = self.sockets.get_mut(&cookie) {
+                    socket.references += 1;
+                    socket.shared = true;
+                }
+                self.descriptors.set(tid, new, What::Socket(cookie), true);
+            } else {
+                self.finds(tid, new, *name);
+            }
+            return;
+        }
+        if !annotation.is_empty() {
+            return;
+        }
+        // Whose it is no line tells: it may be any with that number.
+        let tables = self.descriptors.tables.values();
+        let cookies: Vec<_> = tables
+            .filter_map(|table| match table.slots.get(&of)?.what {
+                What::Socket(cookie) => Some(cookie),
+                What::File => None,
+            })
+            .collect();
+        for cookie in cookies {
+            self.doubts_of.doubt(cookie);
+            if let Some(socket) = self.sockets.get_mut(&cookie) {
+                socket.shared = true;
+            }
+        }
+    }
+
+    /// A process of which no line tells where it is from uses a number that no line
+    /// opened: it may be a child's copy of another's.
+    pub(super) fn doubts_number(&mut self, tid: u32, fd: i32) {
+        let from_log = self
+            .descriptors
+            .threads
+            .get(&tid)
+            .is_none_or(|thread| thread.made)
+            || self
+                .descriptors
+                .table_of(tid)
+                .is_some_and(|table| table.exact);
+        if from_log {
+            return;
+        }
+        for (_, cookie) in self.descriptors.others_with(tid, fd) {
+            self.doubts_of.doubt(cookie);
         }
     }
 }

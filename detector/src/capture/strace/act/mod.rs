@@ -19,7 +19,7 @@ mod resolve;
 use detector_common::EndKind;
 
 use super::{
-    arguments::{Arguments, arguments, elements, field, has_flag, number},
+    arguments::{Arguments, arguments, elements, field, has_flag, is_constant, number},
     calls::{Data, Does, does},
     descriptors::{Table, What},
     programs::executed,
@@ -80,6 +80,9 @@ impl Replay {
         let Some(outcome) = outcome(behind) else {
             return self.garbled();
         };
+        if outcome.is_injected() {
+            return self.injected(tid, does, &outcome);
+        }
         let read = self.act(tid, name, does, &arguments, &outcome);
         if read.is_none() {
             // Whoever shortened it may have left out what matters.
@@ -160,8 +163,9 @@ impl Replay {
                 if value.is_none() {
                     return Some(());
                 }
-                let stream = has_flag(arguments.at(1), "SOCK_STREAM");
-                let close_on_exec = has_flag(arguments.at(1), "SOCK_CLOEXEC");
+                let kind = arguments.at(1);
+                let stream = has_flag(kind, "SOCK_STREAM") || number(kind).is_some();
+                let close_on_exec = has_flag(kind, "SOCK_CLOEXEC");
                 for element in elements(arguments.at(3)) {
                     let (fd, annotation) = descriptor(element)?;
                     let fd = u64::try_from(fd).ok()?;
@@ -234,21 +238,19 @@ impl Replay {
             }
             Does::Fcntl => {
                 let (fd, annotation) = descriptor(arguments.at(0))?;
-                match (arguments.at(1), value) {
-                    (command @ (b"F_DUPFD" | b"F_DUPFD_CLOEXEC"), Some(value)) => {
-                        let new = i32::try_from(value).ok()?;
-                        let close_on_exec = command == b"F_DUPFD_CLOEXEC";
-                        self.duplicates(tid, (fd, annotation), new, close_on_exec);
+                let Some(value) = value else { return Some(()) };
+                let is = |name, value| is_constant(arguments.at(1), name, value);
+                let close_on_exec = is("F_DUPFD_CLOEXEC", 1030);
+                if close_on_exec || is("F_DUPFD", 0) {
+                    let new = i32::try_from(value).ok()?;
+                    self.duplicates(tid, (fd, annotation), new, close_on_exec);
+                } else if is("F_SETFD", 2) {
+                    let close_on_exec = has_flag(arguments.at(2), "FD_CLOEXEC");
+                    if let Some(table) = self.descriptors.table_of(tid)
+                        && let Some(slot) = table.slots.get_mut(&fd)
+                    {
+                        slot.close_on_exec = close_on_exec;
                     }
-                    (b"F_SETFD", Some(_)) => {
-                        let close_on_exec = has_flag(arguments.at(2), "FD_CLOEXEC");
-                        if let Some(table) = self.descriptors.table_of(tid)
-                            && let Some(slot) = table.slots.get_mut(&fd)
-                        {
-                            slot.close_on_exec = close_on_exec;
-                        }
-                    }
-                    _ => {}
                 }
                 Some(())
             }
@@ -279,7 +281,9 @@ impl Replay {
                 Some(())
             }
             Does::SetOption => {
-                if arguments.at(2) == b"SO_LINGER" && outcome.returned == Returned::Value(0) {
+                let lingers = is_constant(arguments.at(1), "SOL_SOCKET", 1)
+                    && is_constant(arguments.at(2), "SO_LINGER", 13);
+                if lingers && outcome.returned == Returned::Value(0) {
                     let (fd, annotation) = descriptor(arguments.at(0))?;
                     let on = field(arguments.at(3), "l_onoff").and_then(number)?;
                     let seconds = field(arguments.at(3), "l_linger").and_then(number)?;
@@ -320,7 +324,8 @@ impl Replay {
             }
             Does::EpollWait => {
                 let events = arguments.at(1);
-                if memchr::memmem::find(events, b"HUP").is_none()
+                if memchr::memmem::find(events, b"EPOLL").is_some()
+                    && memchr::memmem::find(events, b"HUP").is_none()
                     && memchr::memmem::find(events, b"ERR").is_none()
                 {
                     return Some(());
@@ -362,22 +367,57 @@ impl Replay {
                 let submits = name != b"io_uring_enter" || arguments.at(1) != b"0";
                 if submits {
                     self.counts.unseen_calls += 1;
-                    let table = self.descriptors.table_of(tid)?;
-                    table.blind = true;
-                    let cookies = sockets_of(table);
-                    for cookie in cookies {
-                        self.lose(cookie);
-                    }
+                    self.blinds(tid);
                 }
+                Some(())
+            }
+            Does::Ring => {
+                let Some(value) = value else { return Some(()) };
+                // The kernel's own thread takes what is queued: no call says when.
+                let flags = field(arguments.at(1), "flags").unwrap_or_default();
+                if has_flag(flags, "IORING_SETUP_SQPOLL") {
+                    self.counts.unseen_calls += 1;
+                    self.blinds(tid);
+                }
+                self.opens_file(tid, value)
+            }
+            Does::Takes => {
+                let Some(value) = value else { return Some(()) };
+                let of = i32::try_from(number(arguments.at(1))?).ok()?;
+                self.takes(tid, i32::try_from(value).ok()?, of, outcome.annotation);
                 Some(())
             }
             Does::Unshare => {
-                if has_flag(arguments.at(0), "CLONE_FILES") {
-                    let table = self.descriptors.threads.get(&tid)?.table;
-                    self.share(table);
+                if outcome.returned == Returned::Value(0)
+                    && has_flag(arguments.at(0), "CLONE_FILES")
+                {
+                    self.unshares(tid);
                 }
                 Some(())
             }
+        }
+    }
+}
+
+impl Replay {
+    /// From here on, bytes may be moved on this process's sockets that no line tells
+    /// of.
+    fn blinds(&mut self, tid: u32) {
+        let Some(table) = self.descriptors.table_of(tid) else {
+            return;
+        };
+        table.blind = true;
+        for cookie in sockets_of(table) {
+            self.lose(cookie);
+        }
+    }
+
+    /// A call that strace did not let the kernel do (`-e inject`): what the process
+    /// and the kernel have is not the same from here on.
+    fn injected(&mut self, tid: u32, does: Does, outcome: &Outcome<'_>) {
+        if takes_descriptor(does) || matches!(outcome.returned, Returned::Value(_)) {
+            self.counts.injected += 1;
+            self.blinds(tid);
         }
     }
 }

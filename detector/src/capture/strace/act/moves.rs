@@ -2,7 +2,7 @@
 
 use super::descriptor;
 use crate::capture::strace::{
-    arguments::{Arguments, annotation, elements, field, has_flag, number},
+    arguments::{Arguments, annotation, elements, field, has_flag, is_constant, number},
     calls::{self, Data},
     descriptors::What,
     payload::{Payload, messages, payload},
@@ -77,12 +77,22 @@ impl Replay {
         };
         let not_moved =
             |flags: &[u8]| has_flag(flags, "MSG_PEEK") || has_flag(flags, "MSG_ERRQUEUE");
-        if !sends && not_moved(flags) {
+        // A look that finds the end finds that the peer has closed.
+        let finds_end = moved == Some(0) && !has_flag(flags, "MSG_ERRQUEUE");
+        if !sends && not_moved(flags) && !finds_end {
             return Some(());
         }
         // On a descriptor of which nothing is known: what begins as a message
         // does is kept until it is known.
         let known = self.descriptors.slot(tid, fd).is_some() || !annotation.is_empty();
+        if sends && !known && moved.is_none_or(|moved| moved > 0) {
+            self.doubts_number(tid, fd);
+            if !self.resuming
+                && let Some(thread) = self.descriptors.threads.get(&tid)
+            {
+                self.gone.sent_on(thread.table, fd);
+            }
+        }
         let mut all: Vec<(Payload, Option<i32>)> = Vec::new();
         if data == Data::Mmsghdr {
             let count = u64::try_from(moved.unwrap_or(0)).unwrap_or(0);
@@ -141,6 +151,7 @@ impl Replay {
                     && let Some(socket) = self.sockets.get_mut(&cookie)
                 {
                     socket.shared = true;
+                    self.doubts_of.received(cookie);
                 }
             }
         }
@@ -151,10 +162,18 @@ impl Replay {
                     && let Some(socket) = self.sockets.get_mut(&cookie)
                 {
                     socket.shared = true;
+                    if moved.is_none_or(|moved| moved >= 0) {
+                        self.doubts_of.passed(cookie);
+                    }
                 }
             }
         }
         self.check(cookie);
+        if has_flag(flags, "MSG_OOB") && moved.is_none_or(|moved| moved > 0) {
+            // Its last byte is in no stream.
+            self.counts.out_of_band += 1;
+            self.lose(cookie);
+        }
         let truncates = !sends && has_flag(flags, "MSG_TRUNC");
         for (mut payload, moved) in all {
             if truncates {
@@ -177,7 +196,14 @@ impl Replay {
                 break;
             };
             let told = socket.announced();
-            self.counts.cut += u64::from(payload.cut && moved.is_some_and(|moved| moved > 0));
+            let cut = payload.cut && moved.is_some_and(|moved| moved > 0);
+            self.counts.cut += u64::from(cut);
+            let head = payload.seen.first().is_none_or(|(start, bytes)| {
+                *start == 0
+                    && begins_message(bytes)
+                    && memchr::memmem::find(bytes, b"\r\n\r\n").is_none()
+            });
+            self.counts.cut_heads += u64::from(cut && head);
             if sends {
                 socket.send(call, payload, moment, &mut self.steps);
             } else {
@@ -226,7 +252,9 @@ impl Replay {
 /// The descriptors in `SCM_RIGHTS` (unix(7)).
 fn passed(control: &[u8]) -> Vec<(i32, &[u8])> {
     elements(control)
-        .filter(|message| field(message, "cmsg_type") == Some(b"SCM_RIGHTS"))
+        .filter(|message| {
+            field(message, "cmsg_type").is_some_and(|kind| is_constant(kind, "SCM_RIGHTS", 1))
+        })
         .filter_map(|message| field(message, "cmsg_data"))
         .flat_map(elements)
         .filter_map(descriptor)

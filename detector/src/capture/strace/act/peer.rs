@@ -1,6 +1,10 @@
 //! What poll(2) and epoll(7) say of the peer.
 
-use crate::capture::strace::{descriptors::What, replay::Replay};
+use crate::capture::strace::{
+    arguments::{constant, number},
+    descriptors::What,
+    replay::Replay,
+};
 
 impl Replay {
     /// What poll(2) says of the peer.
@@ -16,7 +20,15 @@ impl Replay {
         let Some(socket) = self.sockets.get_mut(&cookie) else {
             return;
         };
-        for flag in flags.split(|byte| *byte == b'|') {
+        // With `-X raw`: poll(2), the same in epoll(7).
+        let bits = number(flags).unwrap_or(0);
+        if bits & 0x18 != 0 {
+            socket.peer_is_gone();
+        } else if bits & 0x2000 != 0 {
+            socket.peer_has_half_closed();
+        }
+        let names = constant(flags);
+        for flag in names.split(|byte| *byte == b'|') {
             if flag.ends_with(b"RDHUP") {
                 socket.peer_has_half_closed();
             } else if flag.ends_with(b"HUP") || flag.ends_with(b"ERR") {

@@ -4,6 +4,7 @@ use detector_common::EndKind;
 
 use super::sockets_of;
 use crate::capture::strace::{
+    arguments::has_flag,
     descriptors::{Table, What},
     replay::Replay,
 };
@@ -65,36 +66,80 @@ impl Replay {
         };
         let (table, process, comm) = (maker.table, maker.process, maker.comm);
         let has = |flag: &str| {
-            name.starts_with(b"clone") && memchr::memmem::find(text, flag.as_bytes()).is_some()
+            let flags = memchr::memmem::find(text, b"flags=").and_then(|start| {
+                let flags = text.get(start + 6..)?;
+                let end = flags.iter().position(|byte| matches!(byte, b',' | b'}'));
+                flags.get(..end.unwrap_or(flags.len()))
+            });
+            name.starts_with(b"clone") && has_flag(flags.unwrap_or_default(), flag)
         };
         if !has("CLONE_THREAD") {
             self.programs.inherit(child, process, true);
         }
         let process = if has("CLONE_THREAD") { process } else { child };
         if has("CLONE_FILES") {
+            self.threads = true;
             self.descriptors.join(child, table, process, line, true);
         } else {
-            let slots = self
-                .descriptors
-                .tables
-                .get(&table)
-                .map(|table| table.slots.clone())
-                .unwrap_or_default();
-            let copy = Table {
-                slots,
-                exact: true,
-                ..Table::default()
-            };
-            for cookie in sockets_of(&copy) {
-                if let Some(socket) = self.sockets.get_mut(&cookie) {
-                    socket.references += 1;
-                }
-            }
-            let copy = self.descriptors.add(copy);
+            let (copy, cookies) = self.copies(table);
+            self.doubts_of.copied(child, &cookies);
             self.descriptors.join(child, copy, process, line, true);
         }
         if let Some(thread) = self.descriptors.threads.get_mut(&child) {
             thread.comm = comm;
+        }
+    }
+
+    /// A copy of a table of descriptors, and the sockets in it.
+    fn copies(&mut self, table: u32) -> (u32, Vec<u64>) {
+        let of = self.descriptors.tables.get(&table);
+        let copy = Table {
+            slots: of.map(|table| table.slots.clone()).unwrap_or_default(),
+            blind: of.is_some_and(|table| table.blind),
+            exact: true,
+            ..Table::default()
+        };
+        let cookies = sockets_of(&copy);
+        for cookie in &cookies {
+            if let Some(socket) = self.sockets.get_mut(cookie) {
+                socket.references += 1;
+            }
+        }
+        (self.descriptors.add(copy), cookies)
+    }
+
+    /// The thread has descriptors of its own from here on.
+    pub(super) fn unshares(&mut self, tid: u32) {
+        self.threads = true;
+        let Some(old) = self
+            .descriptors
+            .threads
+            .get(&tid)
+            .map(|thread| thread.table)
+        else {
+            return;
+        };
+        let Some(table) = self.descriptors.tables.get(&old) else {
+            return;
+        };
+        let alone = table.threads.len() < 2;
+        if !table.exact {
+            // Others that the log does not tell of have the old ones.
+            self.share(old);
+        }
+        if alone {
+            return;
+        }
+        let (copy, _) = self.copies(old);
+        if let Some(table) = self.descriptors.tables.get_mut(&old) {
+            table.threads.remove(&tid);
+            table.unheard.remove(&tid);
+        }
+        if let Some(table) = self.descriptors.tables.get_mut(&copy) {
+            table.threads.insert(tid);
+        }
+        if let Some(thread) = self.descriptors.threads.get_mut(&tid) {
+            thread.table = copy;
         }
     }
 

@@ -80,7 +80,10 @@ impl Replay {
 
     /// A socket that was open before the log began, or before it was traced.
     pub(super) fn joins(&mut self, tid: u32, fd: i32, name: SocketName) -> u64 {
-        self.gone.used(&name);
+        // What was in progress when it was closed is no use after it.
+        if !self.resuming {
+            self.gone.used(&name);
+        }
         let cookie = self.add_socket(name);
         if let Some(socket) = self.sockets.get_mut(&cookie) {
             // Who else has it is not known.
@@ -143,6 +146,7 @@ impl Replay {
         let mut gone = Vec::new();
         if let Some(table) = self.descriptors.tables.get_mut(&into) {
             table.threads.extend(&old.threads);
+            self.threads = true;
             table.exact = false;
             table.blind |= old.blind;
             for (fd, slot) in old.slots {

@@ -56,7 +56,9 @@ impl Replay {
                     let mut text = pending.arguments;
                     text.truncate(text.trim_ascii_end().len());
                     text.extend_from_slice(rest);
+                    self.resuming = true;
                     self.call(tid, name, &text);
+                    self.resuming = false;
                 }
                 if let Some(cookie) = pending.sends_on {
                     self.settle(cookie);

@@ -23,7 +23,8 @@ use detector_common::Connection as Counters;
 use super::{
     clock::{Clock, Meaning},
     descriptors::Descriptors,
-    evidence::{Evidence, Gone},
+    doubts::Doubts,
+    evidence::{Evidence, Gone, Sure},
     programs::Programs,
     socket::{Socket, Step},
 };
@@ -45,6 +46,8 @@ pub struct Counts {
     pub by_hand: u64,
     /// Calls on sockets of whose bytes strace was asked for a part only (`-s`).
     pub cut: u64,
+    /// Those of them that begin a message, and show no end of its head.
+    pub cut_heads: u64,
     /// Connections that moved bytes.
     pub connections: u64,
     /// Descriptors that may be sockets with messages on them; nothing says so.
@@ -60,6 +63,12 @@ pub struct Counts {
     pub untraced_processes: u64,
     /// Calls that may move bytes that no line tells of (io_uring, aio).
     pub unseen_calls: u64,
+    /// Calls that strace made up (`-e inject`).
+    pub injected: u64,
+    /// Bytes that were sent beside the stream (`MSG_OOB`).
+    pub out_of_band: u64,
+    /// Connections that ended on which a request was received, and nothing sent.
+    pub unanswered: u64,
     /// Sends that did not return before their process ended.
     pub interrupted: u64,
 }
@@ -97,6 +106,12 @@ pub struct Replay {
     pub(super) evidence: Evidence,
     /// Connections that ended.
     pub(super) gone: Gone,
+    /// Connections that others may have sent on.
+    pub(super) doubts_of: Doubts,
+    /// Threads share their descriptors.
+    pub(super) threads: bool,
+    /// A call ends that began in an earlier line.
+    pub(super) resuming: bool,
     /// Threads that strace let go of, in the last lines.
     detached: Vec<u32>,
 }
@@ -124,6 +139,27 @@ impl Replay {
     #[must_use]
     pub fn had_one_holder(&self, cookie: u64) -> bool {
         self.gone.had_one_holder(cookie)
+    }
+
+    /// Whether others than the threads that are seen may have sent on a connection,
+    /// or somebody went on with it after its end.
+    #[must_use]
+    pub fn is_in_doubt(&self, cookie: u64) -> bool {
+        self.doubts_of.has(cookie) || self.gone.went_on(cookie)
+    }
+
+    /// Whether lines to come may show that somebody goes on with a connection whose
+    /// last descriptor was closed: another thread, whose descriptors are not the same
+    /// any more.
+    #[must_use]
+    pub fn has_threads(&self) -> bool {
+        self.threads
+    }
+
+    /// Whether any call was on a socket, or none was made.
+    #[must_use]
+    pub fn has_sockets(&self) -> bool {
+        self.next > 0 || self.evidence.has_net() || self.evidence.copies() == Sure::Yes
     }
 
     /// Takes what the lines so far came to.

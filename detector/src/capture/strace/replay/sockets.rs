@@ -4,7 +4,6 @@ use detector_common::flag;
 
 use crate::capture::strace::{
     descriptors::What,
-    evidence::Sure,
     replay::Replay,
     socket::{Socket, Step},
     socket_name::SocketName,
@@ -34,9 +33,10 @@ impl Replay {
         };
         self.count_maybe(&socket);
         self.unname(&socket.name, cookie);
-        let told = self.evidence.copies() == Sure::Yes && self.evidence.tells_of_children();
-        if socket.announced() && !told {
+        if socket.announced() {
             self.gone.add(&socket);
+            let unanswered = !socket.lost && socket.maybe.is_none() && socket.got_request();
+            self.counts.unanswered += u64::from(unanswered);
         }
     }
 
@@ -48,6 +48,9 @@ impl Replay {
 
     /// The descriptor is another's by now, and no line told of its end.
     pub(in crate::capture::strace) fn gone_unseen(&mut self, tid: u32, fd: i32) {
+        if let Some(thread) = self.descriptors.threads.get(&tid) {
+            self.gone.opened(thread.table, fd);
+        }
         let Some(slot) = self.descriptors.remove(tid, fd) else {
             return;
         };
