@@ -86,8 +86,8 @@ pub(super) struct How<'a> {
     pub(super) lacks: Lacks,
     /// There are requests of which no line shows the response.
     pub(super) unanswered: bool,
-    /// It has calls on sockets.
-    pub(super) sockets: bool,
+    /// It has no call on a socket.
+    pub(super) no_sockets: bool,
     /// It may have been made with the command that is recommended.
     pub(super) resembles: bool,
     /// A finding rests on calls that are in no line.
@@ -107,7 +107,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     if lacks && how.resembles {
         advice.reason("if strace ran with the command below, add --all-traced to this one, and nothing has to be traced again");
     }
-    if !how.sockets {
+    if how.no_sockets {
         advice.reason("the log has no call on a socket, so that nothing was judged: trace the process that serves, with %net");
         again = again.max(Some(HEADS));
     }
@@ -285,6 +285,8 @@ mod tests {
         for bytes in [HEADS, BODIES] {
             assert!(command(bytes).lines().all(|line| line.len() + 2 <= 80));
         }
+        // In an error, which is one line, it can be pasted too.
+        assert!(!make_one().contains(['\\', '\n']), "{}", make_one());
     }
 
     #[test]
@@ -318,6 +320,23 @@ mod tests {
         assert_eq!(calls.commands, [command(HEADS)]);
         assert!(!calls.reasons.concat().contains("-s"), "{calls:?}");
         assert_eq!(asked(&cut, &[], traced), Advice::default());
+        // No head was cut: a message of one byte.
+        let no_heads = Counts {
+            cut_heads: 0,
+            ..cut
+        };
+        assert_eq!(
+            asked(&no_heads, &[Unjudged::HeadCut], traced),
+            Advice::default()
+        );
+        // The recommended command was run, as it seems.
+        let how = How {
+            lacks,
+            resembles: true,
+            ..How::default()
+        };
+        let again = advice(&cut, &Tally::default(), how);
+        assert!(again.reasons[0].contains("add --all-traced"), "{again:?}");
     }
 
     #[test]

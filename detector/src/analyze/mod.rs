@@ -387,7 +387,7 @@ impl Analysis<'_> {
             opens: self.replay.evidence().opens(),
             lacks: self.lacks,
             unanswered: self.unanswered() > 0,
-            sockets: self.replay.has_sockets(),
+            no_sockets: !self.replay.has_sockets(),
             resembles: self.replay.evidence().resembles_recommended(),
             assumed: self.assumed,
         };
