@@ -193,7 +193,6 @@ mod tests {
     fn as_much_is_read_as_memory_allows() {
         let place = own();
         let (symbols, debug) = (place.module.symbol_bytes, place.module.debug_bytes);
-        let names = memory::resident() + symbols + debug / 2;
         let found = |budget| {
             let frames = Symbols::new().frames(std::slice::from_ref(&place), 10, &budget);
             let frame = frames.last().cloned().unwrap_or_default();
@@ -202,7 +201,11 @@ mod tests {
         };
         assert_eq!(found(Budget::AMPLE), (true, true, true));
         assert_eq!(found(Budget::up_to(1 << 40)), (true, true, true));
-        assert_eq!(found(Budget::up_to(names)), (true, false, true));
+        // Other tests of this process take memory and give it back meanwhile.
+        assert!((0..20).any(|_| {
+            let names = memory::resident() + symbols + debug / 2;
+            found(Budget::up_to(names)) == (true, false, true)
+        }));
         assert_eq!(found(Budget::up_to(1)), (false, false, true));
     }
 

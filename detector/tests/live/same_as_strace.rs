@@ -30,7 +30,7 @@ fn strace(pid: u32, log: &Path) -> Result<Reaped> {
         .args(["-f", "-tt", "-yy", "-s", "8192"])
         .args([
             "-e",
-            "trace=%net,%desc,%process,close_range",
+            "trace=%net,%desc,%process,close_range,unshare",
             "-p",
             &pid.to_string(),
         ])
