@@ -20,8 +20,8 @@ pub const REGISTER_WORDS: usize = 34;
 
 /// So many stacks of a process's endings are copied at once, and then one each
 /// [`STACK_EVERY_NS`]: who calls it the first times calls it the hundredth time
-/// too, and each copy costs the process as much as all else that is done at an
-/// ending.
+/// too, and each copy takes two fifths of the time that is spent at an ending that
+/// has one.
 pub const STACK_BURST: u64 = 8;
 
 /// Nanoseconds, see [`STACK_BURST`].

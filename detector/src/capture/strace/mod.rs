@@ -15,6 +15,7 @@
 //! | `socket_name.rs` | what `-y` and `-yy` say of a descriptor |
 //! | `evidence.rs` | which calls strace was asked for |
 //! | `descriptors.rs` | which thread has which descriptors |
+//! | `gone.rs` | which connections ended, and what speaks against it |
 //! | `doubts.rs` | which connections others may have too |
 //! | `programs.rs` | which program a process runs |
 //! | `socket.rs` | counters and records of one socket |
@@ -27,6 +28,7 @@ mod clock;
 mod descriptors;
 mod doubts;
 mod evidence;
+mod gone;
 mod line;
 mod lines;
 mod payload;

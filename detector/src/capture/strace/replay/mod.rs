@@ -24,7 +24,8 @@ use super::{
     clock::{Clock, Meaning},
     descriptors::Descriptors,
     doubts::Doubts,
-    evidence::{Evidence, Gone, Sure},
+    evidence::{Evidence, Sure},
+    gone::Gone,
     programs::Programs,
     socket::{Socket, Step},
 };
