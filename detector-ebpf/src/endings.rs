@@ -238,7 +238,7 @@ fn process_exit(_context: BtfTracePointContext) -> i32 {
         return 0;
     }
     let mut walk = Walk::new(EndKind::Exit, Which::Open);
-    walk.wait_status = task.read(config!(fields.task_exit_code)).unwrap_or(0);
+    walk.wait_status = task.read_or_zero(config!(fields.task_exit_code));
     walk.others = u32::from(table_shared_outside());
     walk.run();
     if config!(watch_all) == 0 {

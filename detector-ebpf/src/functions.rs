@@ -88,8 +88,7 @@ fn socket(socket: *const u8) -> *const u8 {
     unsafe { field(socket, sk_at) }
 }
 
-/// One for all programs, each of which the verifier walks with its own types.
-#[inline(never)]
+#[inline(always)]
 fn send(of: *const u8, result: i32) -> i32 {
     let sk = socket(of);
     if sk.is_null() {
@@ -98,8 +97,7 @@ fn send(of: *const u8, result: i32) -> i32 {
     sent(sk, result)
 }
 
-/// The same for what receives.
-#[inline(never)]
+#[inline(always)]
 fn receive(of: *const u8, result: i32, flags: i32) -> i32 {
     let sk = socket(of);
     if sk.is_null() {

@@ -4,6 +4,8 @@
 //! Structures and fields as of Linux 6.18; where an older kernel differs, the
 //! field's comment in `detector_common::Fields` says so.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::helpers::{
     bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel,
     bpf_probe_read_kernel_buf, generated::bpf_probe_read_kernel as probe_read_kernel,
@@ -20,6 +22,16 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(crate) struct Address(pub(crate) u64);
 
+/// A type of which zeros are a value.
+pub(crate) trait Number: Copy {}
+
+impl Number for u8 {}
+impl Number for u16 {}
+impl Number for u32 {}
+impl Number for u64 {}
+impl Number for i32 {}
+impl<const N: usize> Number for [u8; N] {}
+
 impl Address {
     /// The value of type `T` at `offset` bytes from here.
     #[inline(always)]
@@ -28,10 +40,25 @@ impl Address {
         unsafe { bpf_probe_read_kernel((self.0 + offset) as *const T) }.ok()
     }
 
+    /// The same, or zeros where it cannot be read. Without a branch, of which the
+    /// verifier would follow both ways.
+    #[inline(always)]
+    pub(crate) fn read_or_zero<T: Number>(self, offset: u64) -> T {
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: the helper checks the address, and fills what it cannot read with
+        // zeros (bpf_probe_read_kernel_common, kernel/trace/bpf_trace.c), which are
+        // a value of T.
+        unsafe {
+            let to = value.as_mut_ptr().cast();
+            probe_read_kernel(to, size_of::<T>() as u32, (self.0 + offset) as *const _);
+            value.assume_init()
+        }
+    }
+
     /// The address that is stored there; `None` for a null pointer.
     #[inline(always)]
     pub(crate) fn follow(self, offset: u64) -> Option<Self> {
-        let next: u64 = self.read(offset)?;
+        let next: u64 = self.read_or_zero(offset);
         (next != 0).then_some(Self(next))
     }
 }
@@ -121,7 +148,7 @@ impl DescriptorTable {
         if word * 64 >= self.size {
             return 0;
         }
-        Address(bitmap.0 + u64::from(word) * 8).read(0).unwrap_or(0)
+        Address(bitmap.0 + u64::from(word) * 8).read_or_zero(0)
     }
 }
 
@@ -194,12 +221,12 @@ impl Socket {
     /// tracked.
     #[inline(always)]
     pub(crate) fn cookie(self) -> u64 {
-        self.0.read(config!(fields.sock_cookie)).unwrap_or(0)
+        self.0.read_or_zero(config!(fields.sock_cookie))
     }
 
     #[inline(always)]
     pub(crate) fn family(self) -> u16 {
-        self.0.read(config!(fields.sock_family)).unwrap_or(0)
+        self.0.read_or_zero(config!(fields.sock_family))
     }
 
     /// The family, if it is a byte stream that may carry HTTP: TCP over IPv4
@@ -225,7 +252,7 @@ impl Socket {
     /// too, or `TCP_SYN_SENT` (include/net/tcp_states.h).
     #[inline(always)]
     pub(crate) fn is_unconnected(self) -> bool {
-        let state: u8 = self.0.read(config!(fields.sock_state)).unwrap_or(0);
+        let state: u8 = self.0.read_or_zero(config!(fields.sock_state));
         state == 7 || state == 2
     }
 
@@ -249,9 +276,9 @@ impl Socket {
         // SAFETY: a whole SocketInfo that is ours to write.
         unsafe { copy(&raw mut *info, &NO_SOCKET) };
         info.family = self.family();
-        info.state = self.0.read(config!(fields.sock_state)).unwrap_or(0);
-        info.shutdown = self.0.read(config!(fields.sock_shutdown)).unwrap_or(0);
-        info.error = self.0.read(config!(fields.sock_err)).unwrap_or(0);
+        info.state = self.0.read_or_zero(config!(fields.sock_state));
+        info.shutdown = self.0.read_or_zero(config!(fields.sock_shutdown));
+        info.error = self.0.read_or_zero(config!(fields.sock_err));
         if info.family != family::UNIX {
             self.describe_queues(info);
         }
@@ -266,22 +293,16 @@ impl Socket {
         match info.family {
             family::UNIX => self.describe_unix(info),
             family::INET => {
-                let local: [u8; 4] = self.0.read(config!(fields.sock_saddr)).unwrap_or([0; 4]);
-                let peer: [u8; 4] = self.0.read(config!(fields.sock_daddr)).unwrap_or([0; 4]);
+                let local: [u8; 4] = self.0.read_or_zero(config!(fields.sock_saddr));
+                let peer: [u8; 4] = self.0.read_or_zero(config!(fields.sock_daddr));
                 copy4(&mut info.local, local);
                 copy4(&mut info.peer, peer);
                 (info.local_port, info.peer_port) = self.ports();
             }
             family::INET6 => {
                 if has!(fields.sock_v6_saddr) {
-                    info.local = self
-                        .0
-                        .read(config!(fields.sock_v6_saddr))
-                        .unwrap_or([0; 16]);
-                    info.peer = self
-                        .0
-                        .read(config!(fields.sock_v6_daddr))
-                        .unwrap_or([0; 16]);
+                    info.local = self.0.read_or_zero(config!(fields.sock_v6_saddr));
+                    info.peer = self.0.read_or_zero(config!(fields.sock_v6_daddr));
                 }
                 (info.local_port, info.peer_port) = self.ports();
             }
@@ -293,19 +314,19 @@ impl Socket {
     /// one that it has not.
     #[inline(always)]
     pub(crate) fn ports(self) -> (u16, u16) {
-        let local: u16 = self.0.read(config!(fields.sock_num)).unwrap_or(0);
-        let peer: u16 = self.0.read(config!(fields.sock_dport)).unwrap_or(0);
+        let local: u16 = self.0.read_or_zero(config!(fields.sock_num));
+        let peer: u16 = self.0.read_or_zero(config!(fields.sock_dport));
         (local, u16::from_be(peer))
     }
 
     /// What a close would do to bytes that are on their way, of a TCP socket.
     #[inline(always)]
     fn describe_queues(self, info: &mut SocketInfo) {
-        let protocol: u16 = self.0.read(config!(fields.sock_protocol)).unwrap_or(0);
+        let protocol: u16 = self.0.read_or_zero(config!(fields.sock_protocol));
         if protocol != TCP || !has!(fields.tcp_rcv_nxt) {
             return;
         }
-        let number = |field| self.0.read::<u32>(field).unwrap_or(0);
+        let number = |field| self.0.read_or_zero::<u32>(field);
         let received = number(config!(fields.tcp_rcv_nxt));
         let read = number(config!(fields.tcp_copied_seq));
         let queued = received.wrapping_sub(read);
@@ -322,7 +343,7 @@ impl Socket {
         // Our own FIN is no byte of a response.
         let pending = pending.wrapping_sub(u32::from(info.shutdown & SEND_SHUTDOWN != 0));
         info.unacknowledged = if pending as i32 > 0 { pending } else { 0 };
-        let flags: u64 = self.0.read(config!(fields.sock_flags)).unwrap_or(0);
+        let flags: u64 = self.0.read_or_zero(config!(fields.sock_flags));
         let time: u64 = self
             .0
             .read(config!(fields.sock_linger_time))
@@ -335,7 +356,7 @@ impl Socket {
         if has!(fields.sock_peer_pid)
             && let Some(pid) = self.0.follow(config!(fields.sock_peer_pid))
         {
-            info.peer_pid = pid.read(config!(fields.pid_number)).unwrap_or(0);
+            info.peer_pid = pid.read_or_zero(config!(fields.pid_number));
         }
         if !has!(fields.unix_addr) {
             return;
@@ -344,7 +365,7 @@ impl Socket {
             return;
         };
         // The length counts sun_family, the two bytes before the path.
-        let length: u32 = address.read(config!(fields.unix_addr_len)).unwrap_or(0);
+        let length: u32 = address.read_or_zero(config!(fields.unix_addr_len));
         let path_length = length.saturating_sub(2).min(UNIX_PATH_LEN as u32);
         if path_length == 0 {
             return;

@@ -163,11 +163,19 @@ impl SystemCall {
         if this.is(Arguments::Opaque) {
             this.fd = -1;
         }
-        // Else the verifier follows each kind of call to the end of the program.
-        this.arguments = forget(this.arguments) as u32;
-        this.number = forget(this.number) as u32;
-        this.fd = forget(this.fd as u32) as i32;
+        this.forget();
         (this, moment)
+    }
+
+    /// Lets the verifier forget what it knows of the call ([`unknown`]).
+    #[inline(always)]
+    pub(crate) fn forget(&mut self) {
+        self.arguments = unknown(self.arguments) as u32;
+        self.number = unknown(self.number) as u32;
+        self.fd = unknown(self.fd as u32) as i32;
+        self.pointer = unknown(self.pointer);
+        self.length = unknown(self.length);
+        self.message = unknown(self.message) as u32;
     }
 
     /// The registers, taken for those of a call of unknown kind.
@@ -320,33 +328,15 @@ impl SystemCall {
             total: UNKNOWN,
             first: NO_PIECE,
         };
-        let call = *self;
-        call.add_vectors(&mut sum);
+        // Each by itself: a copy of the whole takes stack.
+        add_vectors(
+            self.arguments,
+            self.pointer,
+            self.length,
+            self.message,
+            &mut sum,
+        );
         (sum.total, sum.first)
-    }
-
-    /// Adds up the call's I/O vectors.
-    #[inline(never)]
-    fn add_vectors(&self, sum: &mut VectorSum) {
-        let Some((vectors, count)) = self.vectors() else {
-            return;
-        };
-        sum.vectors = vectors;
-        sum.count = count;
-        sum.total = 0;
-        sum.add_batch(0);
-        if count > VECTOR_BATCH as u64 {
-            // SAFETY: a map of this program, a callback of the form that the
-            // helper asks for, and a context that outlives the call.
-            unsafe {
-                bpf_for_each_map_elem(
-                    (&raw const BATCHES).cast_mut().cast(),
-                    add_batch as *mut c_void,
-                    (&raw mut *sum).cast(),
-                    0,
-                )
-            };
-        }
     }
 
     /// Copies bytes that the call moved into the scratch, `wanted` from the
@@ -434,6 +424,38 @@ unsafe extern "C" fn gather_piece<W: Way>(
     gather.at += length;
     gather.wanted -= length;
     i64::from(gather.wanted == 0)
+}
+
+/// Adds up a call's I/O vectors; what it was given is as in [`SystemCall`].
+#[inline(never)]
+fn add_vectors(arguments: u32, pointer: u64, length: u64, message: u32, sum: &mut VectorSum) {
+    let call = SystemCall {
+        number: 0,
+        arguments,
+        fd: -1,
+        pointer,
+        length,
+        message,
+    };
+    let Some((vectors, count)) = call.vectors() else {
+        return;
+    };
+    sum.vectors = vectors;
+    sum.count = count;
+    sum.total = 0;
+    sum.add_batch(0);
+    if count > VECTOR_BATCH as u64 {
+        // SAFETY: a map of this program, a callback of the form that the helper
+        // asks for, and a context that outlives the call.
+        unsafe {
+            bpf_for_each_map_elem(
+                (&raw const BATCHES).cast_mut().cast(),
+                add_batch as *mut c_void,
+                (&raw mut *sum).cast(),
+                0,
+            )
+        };
+    }
 }
 
 /// Adds up I/O vectors.
@@ -537,4 +559,18 @@ pub(crate) fn forget(number: impl Into<u64>) -> u64 {
         core::arch::asm!("{0} = {0}", inout(reg) number, options(nomem, nostack, preserves_flags))
     };
     number
+}
+
+/// Always 0, which the verifier does not know: what is no constant of the object is
+/// in a map that may be written.
+#[unsafe(no_mangle)]
+static mut ZERO: u64 = 0;
+
+/// The same number, of which the verifier knows nothing. It follows a program from
+/// each branch to the end, unless all that it knows there fits what it knew when it
+/// came by before: what need not be known is best forgotten where ways meet.
+#[inline(always)]
+pub(crate) fn unknown(number: impl Into<u64>) -> u64 {
+    // SAFETY: nobody writes it.
+    number.into() ^ unsafe { (&raw const ZERO).read_volatile() }
 }

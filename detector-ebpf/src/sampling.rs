@@ -31,7 +31,7 @@ use crate::{
     atomic::fetch_add_u32,
     connections::find,
     maps::{RECORDS, boundary, count, needs_no_look},
-    memory::{Piece, SystemCall, forget},
+    memory::{Piece, SystemCall, forget, unknown},
     ring::{Moment, header, output, wake},
     scratch::{Scratch, Way, scratch},
 };
@@ -66,15 +66,24 @@ fn head_offset<W: Way>(connection: &mut Connection) -> &mut u64 {
     }
 }
 
-/// Looks at the bytes that a call moved, whose first piece is `first`.
-#[inline(always)]
-pub(crate) fn look<W: Way>(
-    connection: &mut Connection,
-    call: &SystemCall,
-    moved: Moved,
-    first: Piece,
-    moment: Moment,
-) {
+/// A call that moved bytes.
+pub(crate) struct Look {
+    pub(crate) call: SystemCall,
+    pub(crate) moved: Moved,
+    /// The first piece of its bytes.
+    pub(crate) first: Piece,
+    pub(crate) moment: Moment,
+    /// Where the walk begins: the offset that the judge asked for, or one of those
+    /// below.
+    pub(crate) next: u64,
+}
+
+/// Looks at the bytes that a call moved. A function of its own, and what it is given
+/// in memory: on whatever way the verifier comes here, it then finds that it was
+/// here before.
+#[inline(never)]
+pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
+    let Look { moved, first, .. } = *call;
     let before = *flags::<W>(connection);
     if W::SENDS && moved.offset != 0 && before & flag::HEAD_OPEN == 0 {
         let end = moved.offset + u64::from(moved.bytes);
@@ -82,7 +91,7 @@ pub(crate) fn look<W: Way>(
             return;
         }
     }
-    let known = first.length.min(u64::from(moved.bytes)) as u32;
+    let known = forget(first.length.min(u64::from(moved.bytes))) as u32;
     let Some(start) = start_of_bytes(first, known) else {
         *flags::<W>(connection) |= flag::UNREADABLE;
         return;
@@ -97,6 +106,7 @@ pub(crate) fn look<W: Way>(
     let begins = may_begin_message::<W>(start, known);
     let open = before & flag::HEAD_OPEN != 0
         && moved.offset.wrapping_sub(*head_offset::<W>(connection)) < HEAD_LIMIT;
+    let (begins, open) = (forget(begins) != 0, forget(open) != 0);
     let mut next = 0;
     if !begins && !open {
         // Most calls end here, before the scratch is touched.
@@ -121,22 +131,17 @@ pub(crate) fn look<W: Way>(
     let short = begins && known == moved.bytes && whole_head(first.base, known);
     if begins {
         *head_offset::<W>(connection) = moved.offset;
-        next = Start::HEAD;
+        next = Look::HEAD;
     } else if open {
-        next = Start::MORE;
+        next = Look::MORE;
     }
-    let start = Start {
-        call: *call,
-        moved,
-        moment,
-        // Else the verifier follows each value to the end of the program.
-        next: forget(next),
-    };
+    // Else the verifier follows each value to the end of the program.
+    call.next = unknown(next);
     if short {
-        start.sample_head::<W>(connection, first.base);
+        call.sample_head::<W>(connection, first.base);
         return;
     }
-    start.walk::<W>();
+    call.walk::<W>();
 }
 
 /// Most bytes of a head that is sampled at once.
@@ -161,16 +166,7 @@ fn whole_head(base: u64, bytes: u32) -> bool {
     end == Ok(*b"\r\n\r\n")
 }
 
-/// Where a walk begins.
-struct Start {
-    call: SystemCall,
-    moved: Moved,
-    moment: Moment,
-    /// The offset that the judge asked for, or one of those below.
-    next: u64,
-}
-
-impl Start {
+impl Look {
     /// With a head at the first byte.
     const HEAD: u64 = u64::MAX;
     /// With more of a head at the first byte.
@@ -769,24 +765,30 @@ unsafe extern "C" fn scan_block<W: Way>(
 /// them (`known`); zeros behind.
 #[inline(always)]
 fn start_of_bytes(first: Piece, known: u32) -> Option<u64> {
-    if known == 0 {
-        return Some(0);
+    let length = forget(at_most(known, 8));
+    let mut start = 0_u64;
+    // SAFETY: at most eight bytes go into eight; the helper checks the source.
+    let read = length <= 8
+        && unsafe {
+            let to = (&raw mut start).cast();
+            probe_read_user(to, length as u32, first.base as *const _) == 0
+        };
+    if !read {
+        count(Stat::Unreadable);
+        return None;
     }
-    // SAFETY: the helper checks the address.
-    if let Ok(start) = unsafe { bpf_probe_read_user(first.base as *const u64) } {
-        return Some(if known >= 8 {
-            start
-        } else {
-            start & ((1 << (known * 8)) - 1)
-        });
-    }
-    // Fewer than eight bytes may be mapped there.
-    // SAFETY: the helper checks the address.
-    if let Ok(start) = unsafe { bpf_probe_read_user(first.base as *const u8) } {
-        return Some(u64::from(start));
-    }
-    count(Stat::Unreadable);
-    None
+    Some(start)
+}
+
+/// The smaller number. Without a branch, of which the verifier would follow both
+/// ways.
+#[inline(always)]
+fn at_most(number: u32, most: u32) -> u64 {
+    let most = u64::from(most);
+    let under = u64::from(number).wrapping_sub(most);
+    // All ones if it is below.
+    let below = forget((under.cast_signed() >> 63).cast_unsigned());
+    most.wrapping_add(under & below)
 }
 
 /// Whether bytes that start so may be a message's. What matters is that no head
@@ -801,43 +803,42 @@ fn may_begin_message<W: Way>(start: u64, known: u32) -> bool {
         return false;
     }
     // Heads written in small pieces: what is there has to fit.
-    let mask = match known {
-        0 => 0,
-        1 => 0xff,
-        2 => 0xffff,
-        3 => 0xff_ffff,
-        _ => 0xffff_ffff,
-    };
-    let begins = |bytes: [u8; 4]| (start ^ u32::from_le_bytes(bytes)) & mask == 0;
+    let mask = ((1_u64 << (at_most(known, 4) * 8)) - 1) as u32;
+    // Without branches, of which the verifier would follow both ways: 1 if the
+    // start is this word's, else 0.
+    let begins = |word: u32| forget((start ^ word) & mask).wrapping_sub(1) >> 63;
     if !W::SENDS {
         // What a client reads, and nobody asks for.
-        if known >= 4 && begins(*b"HTTP") {
+        if known >= 4 && begins(u32::from_le_bytes(*b"HTTP")) != 0 {
             return false;
         }
         return may_be_method(whole, known);
     }
-    // Bodies go this way as a rule: only what servers and clients do send.
-    begins(*b"HTTP")
-        || begins(*b"GET ")
-        || begins(*b"POST")
-        || begins(*b"HEAD")
-        || begins(*b"PUT ")
-        || begins(*b"DELE")
-        || begins(*b"OPTI")
-        || begins(*b"PATC")
-        || begins(*b"CONN")
-        || begins(*b"TRAC")
-        || begins(*b"PROP")
-        || begins(*b"REPO")
-        || begins(*b"MKCO")
-        || begins(*b"COPY")
-        || begins(*b"MOVE")
-        || begins(*b"LOCK")
-        || begins(*b"UNLO")
-        || begins(*b"SEAR")
-        || begins(*b"QUER")
-        || begins(*b"PURG")
+    let row = &STARTS[start as usize & 31];
+    let mut any = 0;
+    for word in row {
+        any |= begins(*word);
+    }
+    forget(any) != 0
 }
+
+/// What a message begins with that servers and clients do send, as bodies go this
+/// way as a rule; by the lower bits of the first letter.
+#[unsafe(no_mangle)]
+static STARTS: [[u32; 5]; 32] = {
+    let words = b"HTTPGET POSTHEADPUT DELEOPTIPATCCONNTRACPROPREPOMKCOCOPYMOVELOCKUNLOSEARQUERPURG";
+    let mut rows = [[0; 5]; 32];
+    let mut used = [0; 32];
+    let mut at = 0;
+    while at < words.len() {
+        let row = (words[at] & 31) as usize;
+        let word = [words[at], words[at + 1], words[at + 2], words[at + 3]];
+        rows[row][used[row]] = u32::from_le_bytes(word);
+        used[row] += 1;
+        at += 4;
+    }
+    rows
+};
 
 /// Whether one of the words that [`may_begin_message`] knows begins so, or any
 /// method.
@@ -848,11 +849,12 @@ fn may_be_first<W: Way>(byte: u8) -> bool {
     }
     const CAPITALS: u32 = {
         let mut capitals = 0;
-        let mut at = 0;
-        let words = b"CDGHLMOPQRSTU";
-        while at < words.len() {
-            capitals |= 1 << (words[at] & 31);
-            at += 1;
+        let mut letter = 0;
+        while letter < 32 {
+            if STARTS[letter][0] != 0 {
+                capitals |= 1 << letter;
+            }
+            letter += 1;
         }
         capitals
     };

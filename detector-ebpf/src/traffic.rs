@@ -21,11 +21,11 @@ use crate::{
     atomic::{fetch_add, fetch_add_u32},
     connections::find,
     kernel::open_file,
-    memory::SystemCall,
+    memory::{SystemCall, unknown},
     opening::{connection_of, describe},
     processes::watched,
     ring::{Moment, current},
-    sampling::{Moved, look},
+    sampling::{Look, Moved, look},
     scratch::{Receives, Sends},
 };
 
@@ -99,12 +99,19 @@ pub(crate) fn sent(sk: *const u8, result: i32) -> i32 {
         connection.send_flags |= flag::OPAQUE;
         return 0;
     }
-    let moved = Moved {
-        cookie,
-        offset,
-        bytes: moved,
+    call.forget();
+    let mut call = Look {
+        call,
+        moved: Moved {
+            cookie,
+            offset: unknown(offset),
+            bytes: unknown(moved) as u32,
+        },
+        first,
+        moment,
+        next: 0,
     };
-    look::<Sends>(connection, &call, moved, first, moment);
+    look::<Sends>(connection, &mut call);
     0
 }
 
@@ -127,7 +134,7 @@ pub(crate) fn received(sk: *const u8, result: i32, flags: i32) -> i32 {
     };
     // SAFETY: as in sent.
     let connection = unsafe { &mut *connection };
-    let (call, moment) = SystemCall::of(sk, false);
+    let (mut call, moment) = SystemCall::of(sk, false);
     let (room, first) = call.offered();
     enter(connection, &call, room, result, moment, false);
     if result < 0 {
@@ -146,12 +153,19 @@ pub(crate) fn received(sk: *const u8, result: i32, flags: i32) -> i32 {
         connection.receive_flags |= flag::OPAQUE;
         return 0;
     }
-    let moved = Moved {
-        cookie,
-        offset,
-        bytes: moved,
+    call.forget();
+    let mut call = Look {
+        call,
+        moved: Moved {
+            cookie,
+            offset: unknown(offset),
+            bytes: unknown(moved) as u32,
+        },
+        first,
+        moment,
+        next: 0,
     };
-    look::<Receives>(connection, &call, moved, first, moment);
+    look::<Receives>(connection, &mut call);
     0
 }
 

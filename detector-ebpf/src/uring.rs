@@ -89,7 +89,7 @@ fn uring_queue(context: BtfTracePointContext) -> i32 {
     if request.read::<u8>(config!(fields.req_opcode)) != Some(SHUTDOWN) {
         return 0;
     }
-    let flags: u64 = request.read(config!(fields.req_flags)).unwrap_or(0);
+    let flags: u64 = request.read_or_zero(config!(fields.req_flags));
     let (Some(fd), Some(how)) = (
         request.read::<i32>(config!(fields.req_fd)),
         request.read::<u32>(config!(fields.shutdown_how)),
@@ -107,7 +107,7 @@ fn uring_queue(context: BtfTracePointContext) -> i32 {
 /// A close that is issued at once; one that waits is not followed.
 #[inline(always)]
 fn close(request: Address) {
-    let slot: u32 = request.read(config!(fields.close_slot)).unwrap_or(0);
+    let slot: u32 = request.read_or_zero(config!(fields.close_slot));
     let Some(fd) = request.read::<i32>(config!(fields.close_fd)) else {
         return;
     };
