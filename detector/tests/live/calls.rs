@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use testbed::{
     calls::{self, Launcher},
-    client::{Conn, Outcome, Request, RequestBody},
+    client::{Conn, Outcome, Request, RequestBody, TIMEOUT},
     watcher::Report,
 };
 
@@ -459,7 +459,19 @@ fn what_is_stranded_is_told() -> Result<()> {
     let path = format!("/nonblocking/close/{PROMISED}/{PROMISED}");
     let mut launcher = Launcher::start(&calls::build()?)?;
     let watcher = watch(launcher.pid(), &["--follow"])?;
-    let outcome = launcher.run(false, &path)?.outcome;
+    let request = Request::get(&path);
+    let outcome = launcher
+        .run_with(false, |mut client| {
+            // It reads nothing before: the one send could else take all, as fast as
+            // the client makes room.
+            let sent = client
+                .send(&request.message())
+                .and_then(|()| client.wait_hangup(TIMEOUT));
+            let mut outcome = client.receive(&request);
+            outcome.write_error = sent.err().map(|error| error.kind());
+            (outcome, Some(client))
+        })?
+        .outcome;
     let report = watcher.stop()?;
     let finding = report
         .findings
