@@ -45,6 +45,11 @@ Examples:
   zcat trace.log.gz | truncwatch analyze --json -
       Judge standard input, for a script.
 
+A log shows what strace was asked for, and no more: \"not judged: none\" means that
+nothing of what is in the log was left out. Calls that were not traced, processes
+that were not followed (-f) and what came before strace are not in it; what shows
+that something is missing is counted, and says so.
+
 Exit status:
   0  read to the end, no finding whose fault is local
   1  at least one such finding

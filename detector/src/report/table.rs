@@ -200,7 +200,7 @@ fn missing(finding: &Finding) -> String {
     let stranded = match finding.stranded {
         None if matches!(finding.ending.kind, EndingKind::Next { .. }) => String::new(),
         None => "; how many the last call offered is not known".to_owned(),
-        Some(0) => "; none stranded (never offered)".to_owned(),
+        Some(0) => "; the process never offered them to the kernel".to_owned(),
         Some(bytes) => format!("; {} stranded (offered to the last call)", grouped(bytes)),
     };
     match (finding.cause, finding.missing()) {
