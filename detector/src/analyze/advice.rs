@@ -36,7 +36,7 @@ impl Advice {
             return;
         }
         note_wrapped(if self.commands.iter().any(|it| it.ends_with("-p PID")) {
-            "run instead (or with a command in place of -p PID):"
+            "to trace again (or with a command in place of -p PID):"
         } else {
             "run instead:"
         });
@@ -86,6 +86,8 @@ pub(super) struct How<'a> {
     pub(super) lacks: Lacks,
     /// There are requests of which no line shows the response.
     pub(super) unanswered: bool,
+    /// Connections begin with no HTTP, and calls that sent the heads may be missing.
+    pub(super) headless: bool,
     /// It has no call on a socket.
     pub(super) no_sockets: bool,
     /// It may have been made with the command that is recommended.
@@ -103,7 +105,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     if let Some(cut) = how.cut {
         advice.reason(cut);
     }
-    let lacks = how.lacks.sends || how.lacks.holders || how.unanswered;
+    let lacks = how.lacks.sends || how.lacks.holders || how.unanswered || how.headless;
     if lacks && how.resembles {
         advice.reason("if strace ran with the command below, add --all-traced to this one, and nothing has to be traced again");
     }
@@ -210,6 +212,9 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     }
     if how.unanswered {
         advice.reason("requests were received and no response to them is in the log, and nothing in it shows that strace was asked for all calls that may have sent one");
+    }
+    if how.headless {
+        advice.reason("what was sent on some connections does not begin as HTTP, and nothing in the log shows that strace was asked for all calls that may have sent the heads");
     }
     if lacks {
         again = again.max(Some(HEADS));

@@ -388,6 +388,7 @@ impl Analysis<'_> {
             lacks: self.lacks,
             unanswered: self.unanswered() > 0,
             no_sockets: !self.replay.has_sockets(),
+            headless: self.headless(),
             resembles: self.replay.evidence().resembles_recommended(),
             assumed: self.assumed,
         };
@@ -406,6 +407,13 @@ impl Analysis<'_> {
         }
     }
 
+    /// Connections begin with bytes that are no HTTP, in a log that does not show that
+    /// it would have what was sent before them.
+    fn headless(&self) -> bool {
+        self.replay.evidence().sends() == Sure::No
+            && self.judge.tally().missed(Unjudged::NotHttp) > 0
+    }
+
     fn summarize(&mut self) {
         let counts = *self.replay.counts();
         let kernel = BTreeMap::from([
@@ -414,6 +422,7 @@ impl Analysis<'_> {
         ]);
         let tally = self.judge.tally();
         let unanswered = self.unanswered();
+        let headless = self.headless();
         let summary = &mut self.summary;
         summary.take(tally, &kernel);
         let untraced = self.untraced + self.let_go + unanswered;
@@ -446,6 +455,7 @@ impl Analysis<'_> {
         summary.incomplete |= tally.missed(Unjudged::Shared) > 0;
         summary.incomplete |= tally.missed(Unjudged::NoTimes) > 0;
         summary.incomplete |= counts.out_of_band > 0 || !self.replay.has_sockets();
+        summary.incomplete |= headless;
         summary.log = Some(LogSummary {
             lines: counts.lines,
             unreadable_lines: counts.unreadable,

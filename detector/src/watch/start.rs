@@ -1,6 +1,11 @@
 //! How the command's watch begins.
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 
@@ -30,29 +35,27 @@ impl<'a> Watch<'a> {
             ),
             None => None,
         };
-        let mut engine = Engine::start(
-            Settings {
-                live: live::Options {
-                    watch_all: cli.pid.is_empty() && command.is_none(),
-                    filter,
-                    follow: cli.follow || command.is_some(),
-                    ring_bytes: cli.ring_bytes,
-                    stack_bytes: None,
-                    max_connections: cli.max_connections,
-                    stacks: match (cli.no_stack, cli.all_stacks) {
-                        (true, _) => live::Stacks::None,
-                        (false, false) => live::Stacks::Some,
-                        (false, true) => live::Stacks::All,
-                    },
-                    hidden: cli.hide.clone(),
-                    object,
+        let settings = Settings {
+            live: live::Options {
+                watch_all: cli.pid.is_empty() && command.is_none(),
+                filter,
+                follow: cli.follow || command.is_some(),
+                ring_bytes: cli.ring_bytes,
+                stack_bytes: None,
+                max_connections: cli.max_connections,
+                stacks: match (cli.no_stack, cli.all_stacks) {
+                    (true, _) => live::Stacks::None,
+                    (false, false) => live::Stacks::Some,
+                    (false, true) => live::Stacks::All,
                 },
-                stall: cli.stall,
-                show_peer: cli.show_peer,
-                monitor: None,
+                hidden: cli.hide.clone(),
+                object,
             },
-            judge,
-        )?;
+            stall: cli.stall,
+            show_peer: cli.show_peer,
+            monitor: None,
+        };
+        let mut engine = patiently(|| Engine::start(settings, judge))?;
         for pid in &cli.pid {
             engine.watch(*pid)?;
         }
@@ -71,6 +74,7 @@ impl<'a> Watch<'a> {
             summary: Summary::default(),
             started: Instant::now(),
             closed: false,
+            unwatched: Vec::new(),
         };
         for what in watch.engine.live.reduced() {
             note(format_args!("not seen: {what}"));
@@ -89,7 +93,7 @@ impl<'a> Watch<'a> {
             Some(command) => watch.run_command(command, signals)?,
             None => {
                 watch.note_names();
-                watch.note_children();
+                watch.note_children(false);
                 note(format_args!("watching {}", watch.scope()));
             }
         }
@@ -123,4 +127,25 @@ impl<'a> Watch<'a> {
         self.engine.meet(pid);
         Ok(())
     }
+}
+
+/// How long it may take to begin before that is said.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// Does what takes a fifth of a second where nothing else runs, and says so where
+/// it takes long: who waits would think that it hangs.
+fn patiently<T>(work: impl FnOnce() -> T) -> T {
+    let (done, waiting) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if waiting.recv_timeout(SLOW) == Err(RecvTimeoutError::Timeout) {
+                note(format_args!(
+                    "not watching yet: the kernel still checks the programs (other work has the CPUs)"
+                ));
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
 }

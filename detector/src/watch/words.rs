@@ -1,7 +1,7 @@
 //! What is watched, in words.
 
 use super::Watch;
-use crate::{capture::live::process, report::note};
+use crate::{capture::live::process, judge::Unjudged, report::note};
 
 impl Watch<'_> {
     /// What is watched, in words.
@@ -28,25 +28,27 @@ impl Watch<'_> {
         text
     }
 
-    /// Says that children are not watched: a server's master has others work.
-    pub(super) fn note_children(&self) {
+    /// Says that children are not watched, those that it was not said of yet: a
+    /// server's master has others work. `later`: at the end of the watch.
+    pub(super) fn note_children(&mut self, later: bool) {
         if self.cli.follow || self.cli.pid.is_empty() {
             return;
         }
-        let children = process::descendants(&self.cli.pid)
-            .iter()
-            .filter(|pid| !self.cli.pid.contains(pid))
-            .count();
-        if children > 0 {
-            let (noun, are) = if children == 1 {
-                ("child", "is")
-            } else {
-                ("children", "are")
-            };
-            note(format_args!(
-                "{children} {noun} {are} not watched; with --follow they are too"
-            ));
-        }
+        let told = |pid: &u32| self.cli.pid.contains(pid) || self.unwatched.contains(pid);
+        let mut children = process::descendants(&self.cli.pid);
+        children.retain(|pid| !told(pid));
+        let (noun, verb) = match (children.len(), later) {
+            (0, _) => return,
+            (1, false) => ("child", "is"),
+            (1, true) => ("child that came later", "was"),
+            (_, false) => ("children", "are"),
+            (_, true) => ("children that came later", "were"),
+        };
+        note(format_args!(
+            "{} {noun} {verb} not watched; with --follow they are too",
+            children.len()
+        ));
+        self.unwatched.extend(children);
     }
 
     /// Says which names no process has now: they may be misspelt.
@@ -57,6 +59,16 @@ impl Watch<'_> {
                     "no process has the name {name} now; those to come are watched"
                 ));
             }
+        }
+    }
+
+    /// Says why nothing was judged, where the watch came too late for what there was.
+    pub(super) fn note_nothing_judged(&self) {
+        let joined = self.engine.judge.tally().missed(Unjudged::MidStream);
+        if joined > 0 && self.summary.messages_judged == 0 {
+            note(format_args!(
+                "no message was judged: connections were open when the watch began, or their beginning was not seen (mid-stream); watch for longer, until clients connect anew, or start the server with truncwatch -f -- COMMAND"
+            ));
         }
     }
 
