@@ -130,7 +130,7 @@ impl<'a> Watch<'a> {
 }
 
 /// How long it may take to begin before that is said.
-const SLOW: Duration = Duration::from_secs(1);
+const SLOW: Duration = Duration::from_secs(3);
 
 /// Does what takes a fifth of a second where nothing else runs, and says so where
 /// it takes long: who waits would think that it hangs.
@@ -140,7 +140,7 @@ fn patiently<T>(work: impl FnOnce() -> T) -> T {
         scope.spawn(move || {
             if waiting.recv_timeout(SLOW) == Err(RecvTimeoutError::Timeout) {
                 note(format_args!(
-                    "not watching yet: the kernel still checks the programs (other work has the CPUs)"
+                    "not watching yet: this takes long where other work has the CPUs"
                 ));
             }
         });
