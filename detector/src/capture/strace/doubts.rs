@@ -5,6 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::named::Named;
+
 /// Most connections of which it is kept which children have them.
 const MOST: usize = 1 << 16;
 
@@ -20,7 +22,7 @@ pub(super) struct Doubts {
     /// were not received in the log: how many.
     passed: HashMap<u64, u32>,
     /// Those on which a process that has no line that says so may have sent.
-    doubted: HashSet<u64>,
+    doubted: Named,
 }
 
 impl Doubts {
@@ -49,6 +51,11 @@ impl Doubts {
 
     /// A descriptor of it was sent away.
     pub(super) fn passed(&mut self, cookie: u64) {
+        if self.passed.len() >= MOST && !self.passed.contains_key(&cookie) {
+            // Too many are kept: this one may be another's for good.
+            self.doubted.insert(cookie);
+            return;
+        }
         *self.passed.entry(cookie).or_default() += 1;
     }
 
@@ -56,6 +63,9 @@ impl Doubts {
     pub(super) fn received(&mut self, cookie: u64) {
         if let Some(count) = self.passed.get_mut(&cookie) {
             *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.passed.remove(&cookie);
+            }
         }
     }
 
@@ -67,8 +77,8 @@ impl Doubts {
     /// Whether others than those that are seen may have sent on it.
     pub(super) fn has(&self, cookie: u64) -> bool {
         let unheard = |child: &u32| self.unheard.contains(child);
-        self.doubted.contains(&cookie)
-            || self.passed.get(&cookie).is_some_and(|count| *count > 0)
+        self.doubted.contains(cookie)
+            || self.passed.contains_key(&cookie)
             || (self.many && !self.unheard.is_empty())
             || self
                 .copied

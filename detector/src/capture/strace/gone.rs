@@ -1,11 +1,11 @@
 //! Connections that ended, so far as the log tells, and what speaks against it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     net::SocketAddr,
 };
 
-use super::{socket::Socket, socket_name::SocketName};
+use super::{named::Named, socket::Socket, socket_name::SocketName};
 
 /// Most ended connections and strangers that are kept.
 const MOST: usize = 1 << 14;
@@ -22,7 +22,7 @@ pub(super) struct Gone {
     /// The descriptors that were closed, by their tables.
     numbers: HashMap<(u32, i32), u64>,
     /// Those that somebody went on with.
-    went_on: HashSet<u64>,
+    went_on: Named,
     /// Threads of unknown origin, by their first line.
     strangers: BTreeMap<u64, u32>,
     /// There were more.
@@ -81,7 +81,7 @@ impl Gone {
 
     /// Whether somebody went on with a connection that ended.
     pub(super) fn went_on(&self, cookie: u64) -> bool {
-        self.went_on.contains(&cookie)
+        self.went_on.contains(cookie)
     }
 
     /// Somebody uses a socket with this name, which was not opened since.
@@ -126,6 +126,6 @@ impl Gone {
             return false;
         };
         let last = self.strangers.keys().next_back().copied().unwrap_or(0);
-        !self.went_on.contains(&cookie) && last.max(self.many) <= *born
+        !self.went_on.contains(cookie) && last.max(self.many) <= *born
     }
 }

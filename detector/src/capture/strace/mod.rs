@@ -16,6 +16,7 @@
 //! | `evidence.rs` | which calls strace was asked for |
 //! | `descriptors.rs` | which thread has which descriptors |
 //! | `gone.rs` | which connections ended, and what speaks against it |
+//! | `named.rs` | a set of connections that cannot grow for ever |
 //! | `doubts.rs` | which connections others may have too |
 //! | `programs.rs` | which program a process runs |
 //! | `socket.rs` | counters and records of one socket |
@@ -31,6 +32,7 @@ mod evidence;
 mod gone;
 mod line;
 mod lines;
+mod named;
 mod payload;
 mod programs;
 mod replay;
