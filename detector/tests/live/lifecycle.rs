@@ -54,6 +54,49 @@ fn a_connection_joined_in_mid_stream_is_judged_from_the_next_message_on() -> Res
 }
 
 #[test]
+fn a_watch_that_came_too_late_for_all_there_was_says_so() -> Result<()> {
+    let server = hyper(HyperVersion::V1_12_0)?;
+    let mut connection = Conn::connect(server.addr())?;
+    let request = Request::get("/bytes/20000000");
+    connection.send(&request.message())?;
+    assert!(connection.wait_readable(Duration::from_secs(10))?);
+    let watcher = watch(server.pid(), &[])?;
+    assert!(connection.receive(&request).complete());
+    let report = watcher.stop()?;
+    assert_eq!(report.count("messages_judged"), Some(0));
+    assert!(
+        report.errors.contains("no message was judged"),
+        "{}",
+        report.errors
+    );
+    assert_eq!(report.status.code(), Some(0));
+    Ok(())
+}
+
+#[test]
+fn children_that_come_later_and_are_not_watched_are_named() -> Result<()> {
+    let mut child = Command::new("sh")
+        .args(["-c", "read line; sleep 60 & echo; wait"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut input = child.stdin.take().context("no input")?;
+    let mut output = child.stdout.take().context("no output")?;
+    let parent = Reaped(child);
+    let watcher = watch(parent.0.id(), &[])?;
+    std::io::Write::write_all(&mut input, b"go\n")?;
+    output.read_exact(&mut [0])?;
+    let children = children_of(parent.0.id())?;
+    let report = watcher.stop()?;
+    for child in children {
+        Command::new("kill").arg(child.to_string()).status()?;
+    }
+    let said = "1 child that came later was not watched";
+    assert!(report.errors.contains(said), "{}", report.errors);
+    Ok(())
+}
+
+#[test]
 fn children_are_followed_those_there_already_and_those_to_come() -> Result<()> {
     let shell = "python3 -m http.server 0 --bind 127.0.0.1 & echo one; read line; \
                  python3 -m http.server 0 --bind 127.0.0.1 & echo two; wait";
