@@ -68,14 +68,14 @@ fn head_offset<W: Way>(connection: &mut Connection) -> &mut u64 {
 
 /// A call that moved bytes.
 pub(crate) struct Look {
-    pub(crate) call: SystemCall,
-    pub(crate) moved: Moved,
+    call: SystemCall,
+    moved: Moved,
     /// The first piece of its bytes.
-    pub(crate) first: Piece,
-    pub(crate) moment: Moment,
+    first: Piece,
+    moment: Moment,
     /// Where the walk begins: the offset that the judge asked for, or one of those
     /// below.
-    pub(crate) next: u64,
+    next: u64,
 }
 
 /// Looks at the bytes that a call moved. A function of its own, and what it is given
@@ -167,6 +167,23 @@ fn whole_head(base: u64, bytes: u32) -> bool {
 }
 
 impl Look {
+    /// At the bytes that a call moved. What the verifier knows of it is forgotten.
+    #[inline(always)]
+    pub(crate) fn at(mut call: SystemCall, moved: Moved, first: Piece, moment: Moment) -> Self {
+        call.forget();
+        Self {
+            call,
+            moved: Moved {
+                offset: unknown(moved.offset),
+                bytes: unknown(moved.bytes) as u32,
+                ..moved
+            },
+            first,
+            moment,
+            next: 0,
+        }
+    }
+
     /// With a head at the first byte.
     const HEAD: u64 = u64::MAX;
     /// With more of a head at the first byte.

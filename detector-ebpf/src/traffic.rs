@@ -21,7 +21,7 @@ use crate::{
     atomic::{fetch_add, fetch_add_u32},
     connections::find,
     kernel::open_file,
-    memory::{SystemCall, unknown},
+    memory::SystemCall,
     opening::{connection_of, describe},
     processes::watched,
     ring::{Moment, current},
@@ -99,19 +99,12 @@ pub(crate) fn sent(sk: *const u8, result: i32) -> i32 {
         connection.send_flags |= flag::OPAQUE;
         return 0;
     }
-    call.forget();
-    let mut call = Look {
-        call,
-        moved: Moved {
-            cookie,
-            offset: unknown(offset),
-            bytes: unknown(moved) as u32,
-        },
-        first,
-        moment,
-        next: 0,
+    let moved = Moved {
+        cookie,
+        offset,
+        bytes: moved,
     };
-    look::<Sends>(connection, &mut call);
+    look::<Sends>(connection, &mut Look::at(call, moved, first, moment));
     0
 }
 
@@ -134,7 +127,7 @@ pub(crate) fn received(sk: *const u8, result: i32, flags: i32) -> i32 {
     };
     // SAFETY: as in sent.
     let connection = unsafe { &mut *connection };
-    let (mut call, moment) = SystemCall::of(sk, false);
+    let (call, moment) = SystemCall::of(sk, false);
     let (room, first) = call.offered();
     enter(connection, &call, room, result, moment, false);
     if result < 0 {
@@ -153,19 +146,12 @@ pub(crate) fn received(sk: *const u8, result: i32, flags: i32) -> i32 {
         connection.receive_flags |= flag::OPAQUE;
         return 0;
     }
-    call.forget();
-    let mut call = Look {
-        call,
-        moved: Moved {
-            cookie,
-            offset: unknown(offset),
-            bytes: unknown(moved) as u32,
-        },
-        first,
-        moment,
-        next: 0,
+    let moved = Moved {
+        cookie,
+        offset,
+        bytes: moved,
     };
-    look::<Receives>(connection, &mut call);
+    look::<Receives>(connection, &mut Look::at(call, moved, first, moment));
     0
 }
 
