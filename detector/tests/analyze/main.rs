@@ -12,5 +12,6 @@ mod filters;
 mod forms;
 mod mutations;
 mod program;
+mod progress;
 mod strace;
 mod words;

@@ -239,7 +239,8 @@ impl Socket {
         end.header = self.header(Kind::End, moment);
         end.kind = kind as u32;
         end.how = how;
-        end.references = self.references + u32::from(self.shared);
+        // A send that has not returned holds it too.
+        end.references = self.references + u32::from(self.shared || self.sending > 0);
         end.wait_status = wait_status;
         end.fd = fd;
         end.walk = walk;

@@ -96,10 +96,6 @@ impl Replay {
         };
         self.check(cookie);
         if let Some(socket) = self.sockets.get_mut(&cookie) {
-            if socket.sending > 0 {
-                // A send that has not returned holds it too.
-                socket.shared = true;
-            }
             socket.end(kind, (0, 0, walk), fd, moment, &mut self.steps);
         }
         if let Some(thread) = self.descriptors.threads.get(&tid) {

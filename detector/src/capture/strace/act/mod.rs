@@ -70,6 +70,7 @@ impl Replay {
         }
         // Most of what is read and written are files.
         if let Does::Receive(_, false) | Does::Send(Data::Buffer | Data::Iovec, false) = does
+            && self.sends_on.is_none()
             && self.is_file(tid, rest)
         {
             return;

@@ -2,7 +2,7 @@
 
 use super::descriptor;
 use crate::capture::strace::{
-    arguments::{Arguments, annotation, elements, field, has_flag, is_constant, number},
+    arguments::{self, Arguments, annotation, elements, field, has_flag, is_constant, number},
     calls::{self, Data},
     descriptors::What,
     payload::{Payload, messages, payload},
@@ -84,7 +84,10 @@ impl Replay {
         }
         // On a descriptor of which nothing is known: what begins as a message
         // does is kept until it is known.
-        let known = self.descriptors.slot(tid, fd).is_some() || !annotation.is_empty();
+        let sends_on = self.sends_on.filter(|_| sends);
+        let known = sends_on.is_some()
+            || self.descriptors.slot(tid, fd).is_some()
+            || !annotation.is_empty();
         if sends && !known && moved.is_none_or(|moved| moved > 0) {
             self.doubts_number(tid, fd);
             if !self.resuming
@@ -128,9 +131,18 @@ impl Replay {
                 return Some(());
             }
         }
-        let mut cookie = match self.resolve(tid, fd, annotation, certain) {
-            Some(cookie) => cookie,
-            None => return Some(()),
+        let mut cookie = match sends_on {
+            // Its number may be another's by now.
+            Some(cookie) => {
+                if certain {
+                    self.is_socket(cookie);
+                }
+                cookie
+            }
+            None => match self.resolve(tid, fd, annotation, certain) {
+                Some(cookie) => cookie,
+                None => return Some(()),
+            },
         };
         if sends {
             self.counts.by_hand += u64::from(all.iter().any(|(payload, _)| payload.by_hand));
@@ -228,7 +240,20 @@ impl Replay {
     }
 
     /// A send begins whose end is in a later line: the socket it is on.
-    pub(in crate::capture::strace) fn begins_send(&mut self, tid: u32, text: &[u8]) -> Option<u64> {
+    pub(in crate::capture::strace) fn begins_send(
+        &mut self,
+        tid: u32,
+        data: Data,
+        text: &[u8],
+    ) -> Option<u64> {
+        let mut whole: Vec<u8>;
+        let text = if data == Data::Splice {
+            whole = text.trim_ascii_end().to_vec();
+            whole.push(b')');
+            arguments::arguments(&whole)?.0.at(2)
+        } else {
+            text
+        };
         let end = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let fd = i32::try_from(number(text.get(..end)?)?).ok()?;
         let behind = text.get(end..)?;

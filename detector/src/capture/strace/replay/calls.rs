@@ -27,13 +27,39 @@ impl Replay {
             Some(Does::Fork) => {
                 self.makers.insert(tid);
             }
-            Some(Does::Send(..)) => {
-                pending.sends_on = self.begins_send(tid, arguments);
+            Some(Does::Send(data, _)) => {
+                pending.sends_on = self.begins_send(tid, data, arguments);
             }
             _ => {}
         }
-        if let Some(thread) = self.descriptors.threads.get_mut(&tid) {
-            thread.pending = Some(pending);
+        if let Some(thread) = self.descriptors.threads.get_mut(&tid)
+            && let Some(before) = thread.pending.replace(pending)
+        {
+            self.breaks_off(&before);
+        }
+    }
+
+    /// How a call ends no line tells.
+    pub(super) fn breaks_off(&mut self, pending: &Pending) {
+        if let Some(cookie) = pending.sends_on {
+            // How much of it was accepted is not known.
+            self.counts.interrupted += 1;
+            self.lose(cookie);
+            self.has_sent(cookie);
+        }
+    }
+
+    /// A send is over that was in progress.
+    fn has_sent(&mut self, cookie: u64) {
+        let Some(socket) = self.sockets.get_mut(&cookie) else {
+            return;
+        };
+        socket.sending = socket.sending.saturating_sub(1);
+        let (sending, references) = (socket.sending, socket.references);
+        self.settle(cookie);
+        if sending == 0 && references == 0 {
+            // All that it was held by.
+            self.goes(cookie, true);
         }
     }
 
@@ -47,21 +73,18 @@ impl Replay {
         match pending {
             Some(pending) if pending.name == name => {
                 let fork = does(name) == Some(Does::Fork);
-                if let Some(cookie) = pending.sends_on
-                    && let Some(socket) = self.sockets.get_mut(&cookie)
-                {
-                    socket.sending = socket.sending.saturating_sub(1);
-                }
                 if !pending.done || fork {
                     let mut text = pending.arguments;
                     text.truncate(text.trim_ascii_end().len());
                     text.extend_from_slice(rest);
                     self.resuming = true;
+                    self.sends_on = pending.sends_on;
                     self.call(tid, name, &text);
                     self.resuming = false;
+                    self.sends_on = None;
                 }
                 if let Some(cookie) = pending.sends_on {
-                    self.settle(cookie);
+                    self.has_sent(cookie);
                 }
             }
             // It began before the log did.

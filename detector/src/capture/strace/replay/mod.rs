@@ -113,6 +113,8 @@ pub struct Replay {
     pub(super) threads: bool,
     /// A call ends that began in an earlier line.
     pub(super) resuming: bool,
+    /// The socket that it sends on, whatever its descriptor's number is by now.
+    pub(super) sends_on: Option<u64>,
     /// Threads that strace let go of, in the last lines.
     detached: Vec<u32>,
 }
@@ -257,7 +259,7 @@ impl Replay {
         for cookie in &cookies {
             self.check(*cookie);
             if let Some(socket) = self.sockets.get(cookie)
-                && socket.was_shut()
+                && (socket.was_shut() || socket.references == 0)
                 && socket.sending > 0
             {
                 self.counts.interrupted += 1;

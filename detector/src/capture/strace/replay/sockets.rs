@@ -16,11 +16,19 @@ impl Replay {
             return;
         };
         socket.references = socket.references.saturating_sub(1);
-        if socket.references > 0 {
-            return;
+        // A send that has not returned holds it too.
+        if socket.references == 0 && socket.sending == 0 {
+            let unseen = socket.shared;
+            self.goes(cookie, unseen);
         }
-        let unseen = socket.shared && socket.announced() && !socket.lost && socket.maybe.is_none();
-        if unseen {
+    }
+
+    /// Nothing of the socket is left; `unseen`: no record told so.
+    pub(super) fn goes(&mut self, cookie: u64, unseen: bool) {
+        let Some(socket) = self.sockets.get(&cookie) else {
+            return;
+        };
+        if unseen && socket.announced() && !socket.lost && socket.maybe.is_none() {
             let counters = Box::new(socket.counters);
             self.steps.push(Step::Unseen(cookie, counters));
         }

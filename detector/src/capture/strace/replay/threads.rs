@@ -117,11 +117,8 @@ impl Replay {
         if self.nameless == Some(tid) {
             self.nameless = None;
         }
-        let pending = thread.pending.as_ref();
-        if let Some(cookie) = pending.and_then(|pending| pending.sends_on) {
-            // How much of it was accepted no line tells.
-            self.counts.interrupted += 1;
-            self.lose(cookie);
+        if let Some(pending) = &thread.pending {
+            self.breaks_off(pending);
         }
         let numbered = tid != 0;
         let Some(table) = self.descriptors.tables.get_mut(&thread.table) else {
@@ -151,7 +148,10 @@ impl Replay {
             table.threads.insert(tid);
         }
         thread.process = tid;
-        self.descriptors.threads.insert(tid, thread);
+        let before = self.descriptors.threads.insert(tid, thread);
+        if let Some(pending) = before.and_then(|thread| thread.pending) {
+            self.breaks_off(&pending);
+        }
     }
 
     /// Others that the log does not tell of may have the table's sockets.
