@@ -11,6 +11,7 @@ mod files;
 mod filters;
 mod forms;
 mod mutations;
+mod peers;
 mod program;
 mod progress;
 mod strace;

@@ -15,6 +15,7 @@
 //! | `socket_name.rs` | what `-y` and `-yy` say of a descriptor |
 //! | `evidence.rs` | which calls strace was asked for |
 //! | `descriptors.rs` | which thread has which descriptors |
+//! | `ends.rs` | the two ends of a connection |
 //! | `gone.rs` | which connections ended, and what speaks against it |
 //! | `named.rs` | a set of connections that cannot grow for ever |
 //! | `doubts.rs` | which connections others may have too |
@@ -28,6 +29,7 @@ mod calls;
 mod clock;
 mod descriptors;
 mod doubts;
+mod ends;
 mod evidence;
 mod gone;
 mod line;

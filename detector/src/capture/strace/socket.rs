@@ -8,7 +8,7 @@ use detector_common::{
     Sample, SocketInfo, UNIX_PATH_LEN, family, flag, tcp_state,
 };
 
-use super::{arguments::constant, payload::Payload, socket_name::SocketName};
+use super::{arguments::constant, ends::Other, payload::Payload, socket_name::SocketName};
 use crate::capture::{Bytes, Record};
 
 /// What a line comes to.
@@ -81,6 +81,8 @@ pub(super) struct Socket {
     pub(super) doubts: u64,
     /// What would be told if it is a socket; `None` once it is known to be.
     pub(super) maybe: Option<Vec<Step>>,
+    /// What the log tells of the other end.
+    pub(super) other: Other,
     announced: bool,
     reset: bool,
     peer_gone: bool,
@@ -101,6 +103,7 @@ impl Socket {
             lost: false,
             doubts,
             maybe: None,
+            other: Other::There,
             announced: false,
             reset: false,
             peer_gone: false,
@@ -360,14 +363,59 @@ impl Socket {
         info.unix_path_len = u16::try_from(length).unwrap_or(0);
         info.reset = u16::from(self.reset);
         // sk_shutdown's bits: 1 the peer sends no more, 2 we cannot send.
-        if self.peer_gone {
+        let (mut gone, mut half_closed) = (self.peer_gone, self.peer_half_closed);
+        let unix = self.name.family == family::UNIX;
+        match self.other {
+            Other::There => {}
+            Other::Shut { sends, receives } => {
+                half_closed |= sends;
+                gone |= unix && sends && receives;
+                if unix && receives {
+                    info.shutdown = 2;
+                }
+            }
+            Other::Closed {
+                unsure,
+                resets,
+                received,
+            } => {
+                let unread = self.counters.fresh == 1
+                    && received.is_some_and(|received| received < self.counters.sent);
+                half_closed = true;
+                gone |= !unsure && (unix || resets || unread);
+            }
+        }
+        if gone {
             info.state = tcp_state::CLOSE;
             info.shutdown = 3;
-        } else if self.peer_half_closed {
+        } else if half_closed {
             info.state = tcp_state::CLOSE_WAIT;
-            info.shutdown = 1;
+            info.shutdown |= 1;
         }
         info
+    }
+
+    /// What the other end is to be told of this one, while it is open.
+    pub(super) fn shut(&self) -> Other {
+        let flags = self.counters.end_flags;
+        let (sends, receives) = (flags & flag::SHUT_WR != 0, flags & flag::SHUT_RD != 0);
+        if sends || receives {
+            Other::Shut { sends, receives }
+        } else {
+            Other::There
+        }
+    }
+
+    /// The same once its last descriptor is gone. `unseen`: so it seems.
+    /// `receives`: strace was asked for all that receives.
+    pub(super) fn closed(&self, unseen: bool, receives: bool) -> Other {
+        let unsure = unseen || self.lost || self.maybe.is_some();
+        let known = receives && self.counters.fresh == 1 && !unsure;
+        Other::Closed {
+            unsure,
+            resets: self.reset,
+            received: known.then_some(self.counters.received),
+        }
     }
 
     fn enter(&mut self, call: Call, offered: u64, result: i32, moment: Moment, sending: bool) {

@@ -15,6 +15,8 @@ use super::{
 pub(super) struct SocketName {
     /// As in `socket:[N]` of `/proc/PID/fd`.
     pub(super) inode: Option<u64>,
+    /// The same of the other end, of a Unix socket.
+    pub(super) peer_inode: Option<u64>,
     /// Address family, as the kernel numbers them; 0 if it is not told.
     pub(super) family: u16,
     pub(super) local: Option<SocketAddr>,
@@ -48,6 +50,7 @@ impl SocketName {
     /// Adds what another name of the same socket tells.
     pub(super) fn learn(&mut self, other: &Self) {
         self.inode = self.inode.or(other.inode);
+        self.peer_inode = self.peer_inode.or(other.peer_inode);
         if self.family == 0 {
             self.family = other.family;
         }
@@ -145,6 +148,7 @@ fn unix(name: &mut SocketName, content: &[u8]) {
     };
     let end = memchr::memmem::find(numbers, b"->").unwrap_or(numbers.len());
     name.inode = numbers.get(..end).and_then(number);
+    name.peer_inode = numbers.get(end + 2..).and_then(number);
     // An abstract one is written `@"name"`.
     let (abstract_name, path) = match path.strip_prefix(b"@") {
         Some(path) => (true, path),
@@ -190,8 +194,8 @@ mod tests {
         assert_eq!(socket("<TCP:[2685563]>").inode, Some(2_685_563));
         let unix = socket(r#"<UNIX-STREAM:[1->2,"/run/a.sock"]>"#);
         assert_eq!(
-            (unix.family, unix.inode, unix.path.as_slice()),
-            (1, Some(1), b"/run/a.sock".as_slice())
+            (unix.family, unix.inode, unix.peer_inode, &*unix.path),
+            (1, Some(1), Some(2), &b"/run/a.sock"[..])
         );
         assert!(socket("<UDP:[127.0.0.1:5]>").no_stream);
         assert!(socket("<NETLINK:[ROUTE:5]>").no_stream);

@@ -50,6 +50,7 @@ impl Replay {
         let socket = self.sockets.get_mut(&cookie)?;
         if how == 0 {
             socket.counters.end_flags |= flag::SHUT_RD;
+            self.tells_shut(cookie);
             return Some(());
         }
         if socket.was_shut() {
@@ -63,6 +64,7 @@ impl Replay {
         if how == SHUT_RDWR {
             socket.counters.end_flags |= flag::SHUT_RD;
         }
+        self.tells_shut(cookie);
         self.settle(cookie);
         Some(())
     }

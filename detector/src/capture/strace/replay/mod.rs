@@ -24,6 +24,7 @@ use super::{
     clock::{Clock, Meaning},
     descriptors::Descriptors,
     doubts::Doubts,
+    ends::Ends,
     evidence::{Evidence, Sure},
     gone::Gone,
     programs::Programs,
@@ -83,6 +84,7 @@ pub struct Replay {
     pub(super) sockets: HashMap<u64, Socket>,
     inodes: HashMap<u64, u64>,
     pairs: HashMap<(SocketAddr, SocketAddr), u64>,
+    ends: Ends,
     /// Which socket an epoll event is about: by descriptor and data.
     pub(super) watched: HashMap<(u32, i32, u64), u64>,
     pub(super) counts: Counts,

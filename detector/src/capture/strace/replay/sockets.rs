@@ -4,6 +4,8 @@ use detector_common::flag;
 
 use crate::capture::strace::{
     descriptors::What,
+    ends::{Other, Side},
+    evidence::Sure,
     replay::Replay,
     socket::{Socket, Step},
     socket_name::SocketName,
@@ -32,10 +34,57 @@ impl Replay {
             let counters = Box::new(socket.counters);
             self.steps.push(Step::Unseen(cookie, counters));
         }
+        // What sends is traced, so what receives is: both are in the same classes.
+        let receives = self.evidence.sends() == Sure::Yes;
+        let how = socket.closed(unseen, receives);
+        let alone = matches!(socket.other, Other::Closed { .. });
+        let sides = sides(socket);
+        self.tells_other(cookie, how);
+        if let Some(sides) = sides {
+            self.ends.left(sides, cookie, (!alone).then_some(how));
+        }
         self.forget(cookie);
     }
 
-    pub(super) fn forget(&mut self, cookie: u64) {
+    /// What became of this end of a connection the other knows.
+    fn tells_other(&mut self, cookie: u64, how: Other) {
+        if let Some((own, other)) = self.sockets.get(&cookie).and_then(sides)
+            && self.ends.living(own) == Some(cookie)
+            && let Some(other) = self.ends.living(other)
+            && let Some(other) = self.sockets.get_mut(&other)
+        {
+            other.other = how;
+        }
+    }
+
+    /// This end was shut down.
+    pub(in crate::capture::strace) fn tells_shut(&mut self, cookie: u64) {
+        if let Some(socket) = self.sockets.get(&cookie) {
+            let how = socket.shut();
+            self.tells_other(cookie, how);
+        }
+    }
+
+    /// Which end of a connection the socket is got known.
+    fn meets_other(&mut self, cookie: u64) {
+        let Some((own, other)) = self.sockets.get(&cookie).and_then(sides) else {
+            return;
+        };
+        if self.ends.living(own) == Some(cookie) {
+            return;
+        }
+        let gone = self.ends.named((own, other), cookie);
+        let living = self.ends.living(other);
+        let shut = living.and_then(|other| Some(self.sockets.get(&other)?.shut()));
+        if let Some(how) = shut.or(gone)
+            && let Some(socket) = self.sockets.get_mut(&cookie)
+        {
+            socket.other = how;
+        }
+        self.tells_shut(cookie);
+    }
+
+    fn forget(&mut self, cookie: u64) {
         let Some(socket) = self.sockets.remove(&cookie) else {
             return;
         };
@@ -82,6 +131,7 @@ impl Replay {
         self.rename(&name, cookie);
         socket.name = name;
         self.sockets.insert(cookie, socket);
+        self.meets_other(cookie);
         cookie
     }
 
@@ -103,6 +153,7 @@ impl Replay {
         socket.name.learn(name);
         let name = socket.name.clone();
         self.rename(&name, cookie);
+        self.meets_other(cookie);
     }
 
     pub(super) fn rename(&mut self, name: &SocketName, cookie: u64) {
@@ -163,4 +214,8 @@ impl Replay {
             self.steps.push(Step::Settle(cookie, counters));
         }
     }
+}
+
+fn sides(socket: &Socket) -> Option<(Side, Side)> {
+    Side::both(&socket.name)
 }

@@ -1,0 +1,98 @@
+//! The two ends of a connection, where the log has both: what one did the other was
+//! told by the kernel.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+};
+
+use super::socket_name::SocketName;
+
+/// Most ends that are kept of which the other was not seen yet: of connections that
+/// wait to be accepted.
+const MOST: usize = 1 << 14;
+
+/// What the log tells of the other end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Other {
+    /// Nothing.
+    #[default]
+    There,
+    /// It was shut down, for sending (it will send no more), for receiving, or both.
+    Shut { sends: bool, receives: bool },
+    /// Its last descriptor is gone, so far as the log tells.
+    Closed {
+        /// Others may have it, or what it did is not known.
+        unsure: bool,
+        /// It sends a reset, whatever it left unread (`SO_LINGER`).
+        resets: bool,
+        /// Bytes that it received, where it is known; if it was sent more, it sends a
+        /// reset (RFC 9293 section 3.6.1, RFC 2525 section 2.17).
+        received: Option<u64>,
+    },
+}
+
+/// One end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Side {
+    /// Of a Unix socket, its inode.
+    Inode(u64),
+    /// Its own address and the peer's.
+    Pair(SocketAddr, SocketAddr),
+}
+
+impl Side {
+    /// The end with this name, and the other.
+    pub(super) fn both(name: &SocketName) -> Option<(Self, Self)> {
+        if let (Some(inode), Some(peer)) = (name.inode, name.peer_inode) {
+            return Some((Self::Inode(inode), Self::Inode(peer)));
+        }
+        // A socket for both kinds of IP has the same addresses in another form.
+        let plain =
+            |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let (local, peer) = (plain(name.local?), plain(name.peer?));
+        (local != peer).then_some((Self::Pair(local, peer), Self::Pair(peer, local)))
+    }
+}
+
+/// All ends with a name that says what the other is.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    living: HashMap<Side, u64>,
+    /// Those that are gone, and of which the other was not seen yet.
+    gone: HashMap<Side, Other>,
+    order: VecDeque<Side>,
+}
+
+impl Ends {
+    /// This socket is known as this end now; what the other is, if it is gone.
+    pub(super) fn named(&mut self, (own, other): (Side, Side), cookie: u64) -> Option<Other> {
+        self.living.insert(own, cookie);
+        // That was another's of the same name.
+        self.gone.remove(&own);
+        self.gone.remove(&other)
+    }
+
+    /// The socket that is this end.
+    pub(super) fn living(&self, side: Side) -> Option<u64> {
+        self.living.get(&side).copied()
+    }
+
+    /// The socket is gone; `how`, if the other end may have yet to be seen.
+    pub(super) fn left(&mut self, (own, other): (Side, Side), cookie: u64, how: Option<Other>) {
+        if self.living.get(&own) != Some(&cookie) {
+            return;
+        }
+        self.living.remove(&own);
+        let Some(how) = how.filter(|_| !self.living.contains_key(&other)) else {
+            return;
+        };
+        if self.order.len() >= MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.gone.remove(&oldest);
+        }
+        self.gone.insert(own, how);
+        self.order.push_back(own);
+    }
+}
