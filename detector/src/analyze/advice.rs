@@ -88,6 +88,10 @@ pub(super) struct How<'a> {
     pub(super) unanswered: bool,
     /// Connections begin with no HTTP, and calls that sent the heads may be missing.
     pub(super) headless: bool,
+    /// It has sockets, and no line of a byte that was sent or received on one.
+    pub(super) silent: bool,
+    /// Connections came from processes that it does not tell of.
+    pub(super) joined: bool,
     /// It has no call on a socket.
     pub(super) no_sockets: bool,
     /// It may have been made with the command that is recommended.
@@ -105,12 +109,17 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     if let Some(cut) = how.cut {
         advice.reason(cut);
     }
-    let lacks = how.lacks.sends || how.lacks.holders || how.unanswered || how.headless;
+    let lacks =
+        how.lacks.sends || how.lacks.holders || how.unanswered || how.headless || how.joined;
     if lacks && how.resembles {
         advice.reason("if strace ran with the command below, add --all-traced to this one, and nothing has to be traced again");
     }
     if how.no_sockets {
         advice.reason("the log has no call on a socket, so that nothing was judged: trace the process that serves, with %net");
+        again = again.max(Some(HEADS));
+    }
+    if how.silent {
+        advice.reason("no line tells of a byte that was sent or received on a connection: trace the processes that serve (of a server that runs, each worker with a -p of its own: -f follows only those to come), with %net and %desc, while clients are served");
         again = again.max(Some(HEADS));
     }
     // Where it was cut off counts as one.
@@ -157,6 +166,10 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
         advice.reason(format!(
             "no message was judged, for the log tells of no connection from its first byte: {opened}"
         ));
+        again = again.max(Some(HEADS));
+    }
+    if how.joined && tally.messages_judged > 0 {
+        advice.reason("connections seem to be joined in mid-stream, and nothing in the log shows that strace was asked for the calls that hand them on (%process) and for all that send");
         again = again.max(Some(HEADS));
     }
     if counts.unseen_ends > 0 && missed(&[Unjudged::NotObserved]) {

@@ -389,10 +389,14 @@ impl Analysis<'_> {
             unanswered: self.unanswered() > 0,
             no_sockets: !self.replay.has_sockets(),
             headless: self.headless(),
+            silent: self.silent(),
+            joined: self.joined_untold(),
             resembles: self.replay.evidence().resembles_recommended(),
             assumed: self.assumed,
         };
         let advice = advice::advice(counts, self.judge.tally(), how);
+        // Whoever is told to trace again has no answer yet.
+        self.summary.incomplete |= !advice.commands.is_empty();
         Ok((self.summary, advice))
     }
 
@@ -412,6 +416,19 @@ impl Analysis<'_> {
     fn headless(&self) -> bool {
         self.replay.evidence().sends() == Sure::No
             && self.judge.tally().missed(Unjudged::NotHttp) > 0
+    }
+
+    /// No connection in the log moved a byte, so far as it tells.
+    fn silent(&self) -> bool {
+        self.replay.has_sockets() && self.replay.counts().connections == 0
+    }
+
+    /// Connections were joined in mid-stream, in a log that does not show that it
+    /// would tell of the processes that hand them on.
+    fn joined_untold(&self) -> bool {
+        let evidence = self.replay.evidence();
+        let untold = !evidence.tells_of_children() || evidence.sends() == Sure::No;
+        untold && self.judge.tally().missed(Unjudged::MidStream) > 0
     }
 
     fn summarize(&mut self) {

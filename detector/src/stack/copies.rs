@@ -109,12 +109,6 @@ impl Copies {
         self.maps.insert(pid, Known { time_ns, maps });
     }
 
-    /// Whether it is remembered of this process.
-    #[must_use]
-    pub fn knows(&self, pid: u32) -> bool {
-        self.maps.contains_key(&pid)
-    }
-
     /// Takes a piece.
     pub fn take(&mut self, piece: &StackPiece, now_ns: u64) {
         let key = (piece.tid, piece.time_ns);

@@ -36,7 +36,7 @@ impl Engine {
             if finding.cause == Cause::PeerClosed && !self.settings.show_peer {
                 continue;
             }
-            let program = self.programs.now(finding.pid);
+            let program = self.programs.now(&finding);
             if !tell(&finding, &program.origin) {
                 continue;
             }

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use crate::{capture::live::process, origin::Origin};
+use super::monotonic_ns;
+use crate::{capture::live::process, judge::Finding, origin::Origin};
 
 /// Most processes that are remembered.
 const MOST: usize = 4096;
@@ -12,14 +13,39 @@ const MOST: usize = 4096;
 pub(super) struct Program {
     pub(super) exe: Option<String>,
     pub(super) origin: Origin,
+    /// The first thread's name when that was read.
+    comm: Option<String>,
+    /// When that was, nanoseconds as the records'.
+    at: u64,
 }
 
 impl Program {
     fn of(pid: u32) -> Self {
+        // Before it is read: what it is known to be is so since then at the latest.
+        let at = monotonic_ns();
         Self {
             exe: process::exe(pid),
             origin: Origin::of(pid),
+            comm: process::comm(pid),
+            at,
         }
+    }
+
+    /// The program of the process that this finding is about: not what ran before
+    /// it, where it was read too early, before an exec.
+    fn exe_of(&self, finding: &Finding) -> Option<&str> {
+        let exe = self.exe.as_deref()?;
+        let first = finding
+            .timeline
+            .iter()
+            .filter_map(|call| call.time_ns)
+            .min();
+        let used = first.is_some_and(|first| first <= self.at);
+        // A script's name is that of no program; threads have names of their own.
+        let comm = self.comm.as_deref()?;
+        let name = exe.rsplit('/').next().unwrap_or(exe);
+        let same = comm == finding.comm && name.starts_with(comm);
+        (used || same).then_some(exe)
     }
 }
 
@@ -30,13 +56,27 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Takes note of a process; `true` if it was not known.
-    pub(super) fn see(&mut self, pid: u32) -> bool {
+    /// Takes note of a process, of which records came that are read since `now_ns`;
+    /// `true` if it was not known, or runs another program than it did.
+    pub(super) fn see(&mut self, pid: u32, now_ns: u64) -> bool {
         if self.known.len() >= MOST {
             self.known.clear();
         }
         match self.known.entry(pid) {
             Entry::Vacant(place) => {
+                place.insert(Program::of(pid));
+                true
+            }
+            Entry::Occupied(mut place) if place.get().at < now_ns => {
+                let at = monotonic_ns();
+                // One that ended is what it was.
+                let Some(exe) = process::exe(pid) else {
+                    return false;
+                };
+                if place.get().exe.as_ref() == Some(&exe) {
+                    place.get_mut().at = at;
+                    return false;
+                }
                 place.insert(Program::of(pid));
                 true
             }
@@ -49,22 +89,25 @@ impl Programs {
         self.known.insert(pid, Program::of(pid));
     }
 
-    /// As it was when the process was first seen.
-    pub(super) fn seen(&self, pid: u32) -> Program {
-        self.known.get(&pid).cloned().unwrap_or_default()
+    /// The program behind a finding, as it was when records of it were read.
+    pub(super) fn seen(&self, finding: &Finding) -> Option<String> {
+        let seen = self.known.get(&finding.pid)?;
+        seen.exe_of(finding).map(str::to_owned)
     }
 
-    /// As it is now, or as it was when the process was first seen.
-    pub(super) fn now(&self, pid: u32) -> Program {
-        let (now, seen) = (Program::of(pid), self.seen(pid));
+    /// The program behind a finding, as it is now, or as it was.
+    pub(super) fn now(&self, finding: &Finding) -> Program {
+        let now = Program::of(finding.pid);
+        let seen = self.known.get(&finding.pid);
         Program {
-            exe: now.exe.or(seen.exe),
+            exe: now.exe.or_else(|| self.seen(finding)),
             // One that ended is in no group, or in the root.
-            origin: if now.origin == Origin::default() {
-                seen.origin
-            } else {
-                now.origin
+            origin: match seen {
+                Some(seen) if now.origin == Origin::default() => seen.origin.clone(),
+                _ => now.origin,
             },
+            comm: now.comm,
+            at: now.at,
         }
     }
 }

@@ -71,7 +71,7 @@ impl Engine {
             return;
         };
         for finding in findings {
-            let exe = self.programs.seen(finding.pid).exe;
+            let exe = self.programs.seen(finding);
             writer.frame(&Frame::Program(Program {
                 pid: finding.pid,
                 exe,

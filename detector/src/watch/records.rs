@@ -12,10 +12,11 @@ impl Engine {
             unknown_records,
             ..
         } = self;
+        let now = monotonic_ns();
         live.drain(|record| match record {
             Ok(record) => {
                 let pid = record.header().tgid;
-                if programs.see(pid) {
+                if programs.see(pid, now) {
                     stacks.meet(pid, monotonic_ns());
                 }
                 judge.take(record);

@@ -193,18 +193,28 @@ fn processes_and_threads() {
     {
         for by_file in [true, false] {
             let options: Vec<_> = set.iter().copied().chain(["-s", "8192"]).collect();
-            let name = format!("together-{at}-{by_file}");
-            let analyzed = file(&trace(&name, TOGETHER, &options, by_file));
-            assert_eq!(
-                wrong(&analyzed),
-                [
-                    ("premature-shutdown", 1000, 500),
-                    ("process-exit", 3000, 12)
-                ],
-                "{options:?}, file {by_file}: {} {}",
-                analyzed.summary,
-                analyzed.said
-            );
+            let expected = [
+                ("premature-shutdown", 1000, 500),
+                ("process-exit", 3000, 12),
+            ];
+            // Where strace is late with a child's first line nothing proves who had
+            // its sockets: that is said, and the next log has it.
+            let found = (0..5).any(|attempt| {
+                let name = format!("together-{at}-{by_file}-{attempt}");
+                let analyzed = file(&trace(&name, TOGETHER, &options, by_file));
+                let wrong = wrong(&analyzed);
+                let what = format!(
+                    "{options:?}, file {by_file}: {} {}",
+                    analyzed.summary, analyzed.said
+                );
+                assert!(wrong.iter().all(|it| expected.contains(it)), "{what}");
+                assert!(
+                    wrong == expected || analyzed.unjudged("shared") > 0,
+                    "{what}"
+                );
+                wrong == expected
+            });
+            assert!(found, "{options:?}, file {by_file}");
         }
     }
 }

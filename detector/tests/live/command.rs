@@ -50,6 +50,28 @@ fn its_status_is_in_the_summary_and_is_not_ours() -> Result<()> {
     Ok(())
 }
 
+/// It ends at once, before its program could be read again.
+#[test]
+fn the_program_before_an_exec_is_not_taken_for_it() -> Result<()> {
+    let program = format!("{SHORT}\nshort()\nos.kill(os.getpid(), 9)");
+    let shell = [
+        "--json",
+        "--",
+        "sh",
+        "-c",
+        "exec python3 -c \"$0\"",
+        &program,
+    ];
+    let output = run(&shell)?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let finding = printed.lines().next().context("nothing was printed")?;
+    let finding: Value = serde_json::from_str(finding)?;
+    assert_eq!(text(&finding, "/cause"), "premature-shutdown");
+    let exe = finding.pointer("/process/exe").and_then(Value::as_str);
+    assert!(exe.is_none_or(|exe| exe.contains("python")), "{exe:?}");
+    Ok(())
+}
+
 #[test]
 fn its_first_connection_is_judged_and_its_childrens_are() -> Result<()> {
     let program = format!(
