@@ -19,11 +19,13 @@ pub enum Stat {
     Compat = 5,
     /// Pieces of stacks that found their ring buffer full.
     StacksFull = 6,
+    /// Children of processes that are watched without theirs.
+    Children = 7,
 }
 
 impl Stat {
     /// All of them, in slot order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Connections,
         Self::RingFull,
         Self::ConnectionsFull,
@@ -31,6 +33,7 @@ impl Stat {
         Self::ExitWalkCut,
         Self::Compat,
         Self::StacksFull,
+        Self::Children,
     ];
 }
 
@@ -46,6 +49,7 @@ impl Stat {
             Self::ExitWalkCut => "exit-walk-cut",
             Self::Compat => "32-bit",
             Self::StacksFull => "stacks-full",
+            Self::Children => "children",
         }
     }
 }

@@ -1,17 +1,20 @@
-//! Children of watched processes (`--follow`), from their first instruction.
+//! Children of watched processes: watched too (`--follow`), from their first
+//! instruction, or counted.
 
 use crate::{
     config::config,
     kernel::Address,
+    maps::count,
     processes::{is_member, join},
 };
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use detector_common::Stat;
 
 /// `sched_process_fork`: `(struct task_struct *parent, struct task_struct
 /// *child)`, before the child runs. Checked: 5.15 to 6.18.
 #[btf_tracepoint(function = "sched_process_fork")]
 fn fork(context: BtfTracePointContext) -> i32 {
-    if config!(follow) == 0 {
+    if config!(watch_all) != 0 {
         return 0;
     }
     let parent = Address(context.arg::<u64>(0));
@@ -22,7 +25,11 @@ fn fork(context: BtfTracePointContext) -> i32 {
     };
     // A new thread has its process's number.
     if parent != child && is_member(parent) {
-        join(child);
+        if config!(follow) != 0 {
+            join(child);
+        } else {
+            count(Stat::Children);
+        }
     }
     0
 }

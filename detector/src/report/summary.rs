@@ -85,6 +85,18 @@ impl Summary {
                 self.incomplete = true;
             }
         }
+        if stat("children") > 0 {
+            let children = stat("children");
+            let (noun, they) = if children == 1 {
+                ("child", "it is")
+            } else {
+                ("children", "they are")
+            };
+            self.not_seen.push(format!(
+                "{} {noun} that came later (with --follow {they} watched too)",
+                grouped(children)
+            ));
+        }
         self.incomplete |= self.events_lost > 0
             || [Unjudged::LostEvents, Unjudged::HeadCut]
                 .iter()

@@ -98,7 +98,6 @@ impl Watch<'_> {
             let written = self.printer.summary(&self.summary);
             self.written(written)?;
         }
-        self.note_children(true);
         self.note_nothing_judged();
         Ok(self.summary)
     }

@@ -92,8 +92,6 @@ struct Watch<'a> {
     started: Instant,
     /// Nobody reads the report any more.
     closed: bool,
-    /// Children that it was said of that they are not watched.
-    unwatched: Vec<u32>,
 }
 
 pub(crate) fn monotonic_ns() -> u64 {

@@ -74,7 +74,6 @@ impl<'a> Watch<'a> {
             summary: Summary::default(),
             started: Instant::now(),
             closed: false,
-            unwatched: Vec::new(),
         };
         for what in watch.engine.live.reduced() {
             note(format_args!("not seen: {what}"));
@@ -93,7 +92,7 @@ impl<'a> Watch<'a> {
             Some(command) => watch.run_command(command, signals)?,
             None => {
                 watch.note_names();
-                watch.note_children(false);
+                watch.note_children();
                 note(format_args!("watching {}", watch.scope()));
             }
         }

@@ -28,27 +28,25 @@ impl Watch<'_> {
         text
     }
 
-    /// Says that children are not watched, those that it was not said of yet: a
-    /// server's master has others work. `later`: at the end of the watch.
-    pub(super) fn note_children(&mut self, later: bool) {
+    /// Says that children are not watched: a server's master has others work.
+    pub(super) fn note_children(&self) {
         if self.cli.follow || self.cli.pid.is_empty() {
             return;
         }
-        let told = |pid: &u32| self.cli.pid.contains(pid) || self.unwatched.contains(pid);
-        let mut children = process::descendants(&self.cli.pid);
-        children.retain(|pid| !told(pid));
-        let (noun, verb) = match (children.len(), later) {
-            (0, _) => return,
-            (1, false) => ("child", "is"),
-            (1, true) => ("child that came later", "was"),
-            (_, false) => ("children", "are"),
-            (_, true) => ("children that came later", "were"),
-        };
-        note(format_args!(
-            "{} {noun} {verb} not watched; with --follow they are too",
-            children.len()
-        ));
-        self.unwatched.extend(children);
+        let children = process::descendants(&self.cli.pid)
+            .iter()
+            .filter(|pid| !self.cli.pid.contains(pid))
+            .count();
+        if children > 0 {
+            let (noun, are) = if children == 1 {
+                ("child", "is")
+            } else {
+                ("children", "are")
+            };
+            note(format_args!(
+                "{children} {noun} {are} not watched; with --follow they are too"
+            ));
+        }
     }
 
     /// Says which names no process has now: they may be misspelt.
