@@ -228,7 +228,8 @@ Examples:
       Print completions for bash; man is the manual page.
 
 Exit status:
-  0  watched or read to the end, no finding whose fault is local
+  0  watched or read to the end, no finding whose fault is local (one
+     whose fault is unknown, as after the peer's FIN over TCP, does not count)
   1  at least one such finding
   2  could not do the work
   3  no such finding, but something was missed (events lost, map full,

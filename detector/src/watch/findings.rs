@@ -99,6 +99,7 @@ impl Watch<'_> {
             self.written(written)?;
         }
         self.note_nothing_judged();
+        self.note_nothing_passed();
         Ok(self.summary)
     }
 }

@@ -65,7 +65,17 @@ impl Watch<'_> {
         let joined = self.engine.judge.tally().missed(Unjudged::MidStream);
         if joined > 0 && self.summary.messages_judged == 0 {
             note(format_args!(
-                "no message was judged: connections were open when the watch began, or their beginning was not seen (mid-stream); watch for longer, until clients connect anew, or start the server with truncwatch -f -- COMMAND"
+                "no message was judged: connections were open when the watch began, or their beginning was not seen (mid-stream); watch for longer, until clients connect anew, with --follow if children serve, or start the server with truncwatch -- COMMAND"
+            ));
+        }
+    }
+
+    /// Says that the filters may be wrong.
+    pub(super) fn note_nothing_passed(&self) {
+        let filters = self.filters();
+        if self.summary.connections == 0 && !filters.is_empty() {
+            note(format_args!(
+                "no connection{filters} sent or received a byte"
             ));
         }
     }
