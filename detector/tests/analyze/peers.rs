@@ -199,3 +199,14 @@ fn what_was_left_unread_is_known_where_all_that_reads_is_traced() {
     let known = with(&["--show-peer", "--all-traced"], &bare);
     assert_eq!(fault(&known), "peer");
 }
+
+#[test]
+fn whoever_ends_both_at_once_has_ended_this_one() {
+    for ends in [
+        &["exit_group(0) = ?", "+++ exited with 0 +++"][..],
+        &["close_range(3, 4294967295, 0) = 0"],
+        &[r#"execve("./next", ["./next"], 0x7ffd /* 36 vars */) = 0"#],
+    ] {
+        local(&answered(TCP, ends));
+    }
+}

@@ -15,11 +15,11 @@
 //! | `socket_name.rs` | what `-y` and `-yy` say of a descriptor |
 //! | `evidence.rs` | which calls strace was asked for |
 //! | `descriptors.rs` | which thread has which descriptors |
-//! | `ends.rs` | the two ends of a connection |
 //! | `gone.rs` | which connections ended, and what speaks against it |
 //! | `named.rs` | a set of connections that cannot grow for ever |
 //! | `doubts.rs` | which connections others may have too |
 //! | `programs.rs` | which program a process runs |
+//! | `sides.rs` | the two ends of a connection |
 //! | `socket.rs` | counters and records of one socket |
 //! | `replay/`, `act/` | line by line: from a call to what it does |
 
@@ -29,7 +29,6 @@ mod calls;
 mod clock;
 mod descriptors;
 mod doubts;
-mod ends;
 mod evidence;
 mod gone;
 mod line;
@@ -39,6 +38,7 @@ mod payload;
 mod programs;
 mod replay;
 mod result;
+mod sides;
 mod socket;
 mod socket_name;
 mod unquote;

@@ -8,7 +8,7 @@ use detector_common::{
     Sample, SocketInfo, UNIX_PATH_LEN, family, flag, tcp_state,
 };
 
-use super::{arguments::constant, ends::Other, payload::Payload, socket_name::SocketName};
+use super::{arguments::constant, payload::Payload, sides::Other, socket_name::SocketName};
 use crate::capture::{Bytes, Record};
 
 /// What a line comes to.

@@ -171,6 +171,8 @@ impl Replay {
             .filter(|(_, slot)| slot.close_on_exec)
             .map(|(fd, slot)| (*fd, slot.what))
             .collect();
+        // Both ends of a connection are met with both still open.
+        let mut gone = Vec::new();
         for (fd, what) in closed {
             self.descriptors.remove(tid, fd);
             let What::Socket(cookie) = what else { continue };
@@ -180,7 +182,12 @@ impl Replay {
             {
                 // What a new child inherited is not worth a record.
                 socket.end(EndKind::Exec, (0, 0, 0), fd, moment, &mut self.steps);
+                gone.push(cookie);
+            } else {
+                self.let_go(cookie);
             }
+        }
+        for cookie in gone {
             self.let_go(cookie);
         }
     }

@@ -24,10 +24,10 @@ use super::{
     clock::{Clock, Meaning},
     descriptors::Descriptors,
     doubts::Doubts,
-    ends::Ends,
     evidence::{Evidence, Sure},
     gone::Gone,
     programs::Programs,
+    sides::Sides,
     socket::{Socket, Step},
 };
 
@@ -84,7 +84,7 @@ pub struct Replay {
     pub(super) sockets: HashMap<u64, Socket>,
     inodes: HashMap<u64, u64>,
     pairs: HashMap<(SocketAddr, SocketAddr), u64>,
-    ends: Ends,
+    sides: Sides,
     /// Which socket an epoll event is about: by descriptor and data.
     pub(super) watched: HashMap<(u32, i32, u64), u64>,
     pub(super) counts: Counts,

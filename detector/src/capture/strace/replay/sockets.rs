@@ -4,9 +4,9 @@ use detector_common::flag;
 
 use crate::capture::strace::{
     descriptors::What,
-    ends::{Other, Side},
     evidence::Sure,
     replay::Replay,
+    sides::{Other, Side},
     socket::{Socket, Step},
     socket_name::SocketName,
 };
@@ -41,7 +41,7 @@ impl Replay {
         let sides = sides(socket);
         self.tells_other(cookie, how);
         if let Some(sides) = sides {
-            self.ends.left(sides, cookie, (!alone).then_some(how));
+            self.sides.left(sides, cookie, (!alone).then_some(how));
         }
         self.forget(cookie);
     }
@@ -49,8 +49,8 @@ impl Replay {
     /// What became of this end of a connection the other knows.
     fn tells_other(&mut self, cookie: u64, how: Other) {
         if let Some((own, other)) = self.sockets.get(&cookie).and_then(sides)
-            && self.ends.living(own) == Some(cookie)
-            && let Some(other) = self.ends.living(other)
+            && self.sides.living(own) == Some(cookie)
+            && let Some(other) = self.sides.living(other)
             && let Some(other) = self.sockets.get_mut(&other)
         {
             other.other = how;
@@ -70,11 +70,11 @@ impl Replay {
         let Some((own, other)) = self.sockets.get(&cookie).and_then(sides) else {
             return;
         };
-        if self.ends.living(own) == Some(cookie) {
+        if self.sides.living(own) == Some(cookie) {
             return;
         }
-        let gone = self.ends.named((own, other), cookie);
-        let living = self.ends.living(other);
+        let gone = self.sides.named((own, other), cookie);
+        let living = self.sides.living(other);
         let shut = living.and_then(|other| Some(self.sockets.get(&other)?.shut()));
         if let Some(how) = shut.or(gone)
             && let Some(socket) = self.sockets.get_mut(&cookie)

@@ -55,16 +55,16 @@ impl Side {
     }
 }
 
-/// All ends with a name that says what the other is.
+/// All with a name that says what the other is.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct Sides {
     living: HashMap<Side, u64>,
     /// Those that are gone, and of which the other was not seen yet.
     gone: HashMap<Side, Other>,
     order: VecDeque<Side>,
 }
 
-impl Ends {
+impl Sides {
     /// This socket is known as this end now; what the other is, if it is gone.
     pub(super) fn named(&mut self, (own, other): (Side, Side), cookie: u64) -> Option<Other> {
         self.living.insert(own, cookie);
@@ -94,5 +94,37 @@ impl Ends {
         }
         self.gone.insert(own, how);
         self.order.push_back(own);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_those_that_are_gone_the_last_are_kept() {
+        let mut sides = Sides::default();
+        let both = |number: u64| (Side::Inode(2 * number), Side::Inode(2 * number + 1));
+        let swapped = |number| (both(number).1, both(number).0);
+        let how = Other::Shut {
+            sends: true,
+            receives: true,
+        };
+        let most = MOST as u64;
+        for number in 0..=most {
+            sides.named(both(number), number);
+            sides.left(both(number), number, Some(how));
+        }
+        assert!(sides.living.is_empty() && sides.gone.len() == MOST);
+        assert_eq!(sides.named(swapped(0), most + 1), None);
+        assert_eq!(sides.named(swapped(1), most + 2), Some(how));
+        // It is told once.
+        assert_eq!(sides.gone.len(), MOST - 1);
+        // Of one that was there, and was told, nothing is kept.
+        sides.named(both(most + 1), most + 3);
+        sides.named(swapped(most + 1), most + 4);
+        sides.left(both(most + 1), most + 3, Some(how));
+        sides.left(swapped(most + 1), most + 4, None);
+        assert_eq!((sides.living.len(), sides.gone.len()), (2, MOST - 1));
     }
 }
