@@ -114,11 +114,11 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     if lacks && how.resembles {
         advice.reason("if strace ran with the command below, add --all-traced to this one, and nothing has to be traced again");
     }
-    if how.no_sockets {
+    if how.no_sockets && how.cut.is_none() {
         advice.reason("the log has no call on a socket, so that nothing was judged: trace the process that serves, with %net");
         again = again.max(Some(HEADS));
     }
-    if how.silent {
+    if how.silent && how.cut.is_none() {
         advice.reason("no line tells of a byte that was sent or received on a connection: trace the processes that serve (of a server that runs, each worker with a -p of its own: -f follows only those to come), with %net and %desc, while clients are served");
         again = again.max(Some(HEADS));
     }

@@ -130,6 +130,12 @@ impl Watch<'_> {
         {
             if !self.dismissed {
                 self.dismissed = true;
+                if limit {
+                    self.status.end();
+                    note(format_args!(
+                        "the limit is reached: the command is asked to end (SIGTERM), and waited for"
+                    ));
+                }
                 command.send(Signal::SIGTERM);
             }
             return Ok(false);
