@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{self, IsTerminal as _},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
@@ -132,8 +133,11 @@ impl<'a> Watch<'a> {
 const SLOW: Duration = Duration::from_secs(3);
 
 /// Does what takes a fifth of a second where nothing else runs, and says so where
-/// it takes long: who waits would think that it hangs.
+/// it takes long: who waits at a terminal would think that it hangs.
 fn patiently<T>(work: impl FnOnce() -> T) -> T {
+    if !io::stderr().is_terminal() {
+        return work();
+    }
     let (done, waiting) = mpsc::channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {
