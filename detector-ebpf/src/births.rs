@@ -37,8 +37,12 @@ fn accepted(context: &TracePointContext) -> u32 {
     let Ok(fd) = (unsafe { context.read_at::<i64>(RESULT) }) else {
         return 0;
     };
+    // First of all: a server asks until there is no more.
+    if fd < 0 {
+        return 0;
+    }
     let (tgid, _) = current();
-    if fd < 0 || !passes(tgid) {
+    if !passes(tgid) {
         return 0;
     }
     // What accept returned is a socket, if no other thread closed it yet: then

@@ -15,7 +15,7 @@ use aya_ebpf::{
     macros::map,
     maps::Array,
 };
-use detector_common::{Arguments, OPERATION, RECEIVES, SAMPLE_LEN, SYSCALL_LIMIT};
+use detector_common::{Arguments, Connection, OPERATION, RECEIVES, SAMPLE_LEN, SYSCALL_LIMIT};
 
 use crate::{
     config::{config, has},
@@ -118,9 +118,10 @@ impl SystemCall {
     /// The call in which the socket `sk` sends or receives, and who makes it.
     ///
     /// A task that uses io_uring may do that on its way out of any other call,
-    /// and kernel threads in none: then the registers say nothing of it.
+    /// and kernel threads in none: then the registers say nothing of it. For `zero`
+    /// see [`unknown`].
     #[inline(always)]
-    pub(crate) fn of(sk: Socket, sending: bool) -> (Self, Moment) {
+    pub(crate) fn of(sk: Socket, sending: bool, zero: u64) -> (Self, Moment) {
         let task = Task::current();
         let (tgid_at, pid_at) = (config!(fields.task_tgid), config!(fields.task_pid));
         let (flags_at, io_uring_at) = (config!(fields.task_flags), config!(fields.task_io_uring));
@@ -163,19 +164,19 @@ impl SystemCall {
         if this.is(Arguments::Opaque) {
             this.fd = -1;
         }
-        this.forget();
+        this.forget(zero);
         (this, moment)
     }
 
     /// Lets the verifier forget what it knows of the call ([`unknown`]).
     #[inline(always)]
-    pub(crate) fn forget(&mut self) {
-        self.arguments = unknown(self.arguments) as u32;
-        self.number = unknown(self.number) as u32;
-        self.fd = unknown(self.fd as u32) as i32;
-        self.pointer = unknown(self.pointer);
-        self.length = unknown(self.length);
-        self.message = unknown(self.message) as u32;
+    pub(crate) fn forget(&mut self, zero: u64) {
+        self.arguments = unknown(self.arguments, zero) as u32;
+        self.number = unknown(self.number, zero) as u32;
+        self.fd = unknown(self.fd as u32, zero) as i32;
+        self.pointer = unknown(self.pointer, zero);
+        self.length = unknown(self.length, zero);
+        self.message = unknown(self.message, zero) as u32;
     }
 
     /// The registers, taken for those of a call of unknown kind.
@@ -561,16 +562,22 @@ pub(crate) fn forget(number: impl Into<u64>) -> u64 {
     number
 }
 
-/// Always 0, which the verifier does not know: what is no constant of the object is
-/// in a map that may be written.
-#[unsafe(no_mangle)]
-static mut ZERO: u64 = 0;
+/// Always 0, which the verifier does not know: it takes nothing for sure of what is
+/// in a map that may be written, and the connection's cookie stays what it is while
+/// its socket is used. Read where every call has read already: a page of its own
+/// costs a fifth of a microsecond where the caches are cold.
+#[inline(always)]
+pub(crate) fn zero(connection: &Connection) -> u64 {
+    let cookie = &raw const connection.cookie;
+    // SAFETY: a live map value, eight bytes that are written at once.
+    unsafe { cookie.read_volatile() ^ cookie.read_volatile() }
+}
 
 /// The same number, of which the verifier knows nothing. It follows a program from
 /// each branch to the end, unless all that it knows there fits what it knew when it
-/// came by before: what need not be known is best forgotten where ways meet.
+/// came by before: what need not be known is best forgotten where ways meet. `zero` is
+/// of [`zero`].
 #[inline(always)]
-pub(crate) fn unknown(number: impl Into<u64>) -> u64 {
-    // SAFETY: nobody writes it.
-    number.into() ^ unsafe { (&raw const ZERO).read_volatile() }
+pub(crate) fn unknown(number: impl Into<u64>, zero: u64) -> u64 {
+    number.into() ^ zero
 }

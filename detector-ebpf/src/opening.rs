@@ -112,14 +112,14 @@ fn take_up(sk: *const u8, found_cookie: &mut u64) -> *mut Connection {
     };
     if made {
         count(Stat::Connections);
-        let (tgid, _) = current();
+        let moment = Moment::now();
         // SAFETY: a live map value.
         let connection = unsafe { &mut *found };
         connection.family = stream.family;
         connection.inode = stream.inode;
-        connection.tgid = tgid;
+        connection.tgid = moment.tgid;
         connection.fresh = u32::from(fresh);
-        connection.born_ns = Moment::now().time_ns;
+        connection.born_ns = moment.time_ns;
     }
     found
 }

@@ -31,7 +31,7 @@ use crate::{
     atomic::fetch_add_u32,
     connections::find,
     maps::{RECORDS, boundary, count, needs_no_look},
-    memory::{Piece, SystemCall, forget, unknown},
+    memory::{Piece, SystemCall, forget, unknown, zero},
     ring::{Moment, header, output, wake},
     scratch::{Scratch, Way, scratch},
 };
@@ -136,7 +136,7 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
         next = Look::MORE;
     }
     // Else the verifier follows each value to the end of the program.
-    call.next = unknown(next);
+    call.next = unknown(next, zero(connection));
     if short {
         call.sample_head::<W>(connection, first.base);
         return;
@@ -169,13 +169,19 @@ fn whole_head(base: u64, bytes: u32) -> bool {
 impl Look {
     /// At the bytes that a call moved. What the verifier knows of it is forgotten.
     #[inline(always)]
-    pub(crate) fn at(mut call: SystemCall, moved: Moved, first: Piece, moment: Moment) -> Self {
-        call.forget();
+    pub(crate) fn at(
+        mut call: SystemCall,
+        moved: Moved,
+        first: Piece,
+        moment: Moment,
+        zero: u64,
+    ) -> Self {
+        call.forget(zero);
         Self {
             call,
             moved: Moved {
-                offset: unknown(moved.offset),
-                bytes: unknown(moved.bytes) as u32,
+                offset: unknown(moved.offset, zero),
+                bytes: unknown(moved.bytes, zero) as u32,
                 ..moved
             },
             first,

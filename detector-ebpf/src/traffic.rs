@@ -21,7 +21,7 @@ use crate::{
     atomic::{fetch_add, fetch_add_u32},
     connections::find,
     kernel::open_file,
-    memory::SystemCall,
+    memory::{SystemCall, zero},
     opening::{connection_of, describe},
     processes::watched,
     ring::{Moment, current},
@@ -64,7 +64,7 @@ pub(crate) fn sent(sk: *const u8, result: i32) -> i32 {
         // case through all that it reads.
         describe(cookie, connection, sk);
     }
-    let (mut call, moment) = SystemCall::of(sk, true);
+    let (mut call, moment) = SystemCall::of(sk, true, zero(connection));
     if call.is_mmsg() {
         if connection.mmsg_tid != moment.tid {
             connection.mmsg_tid = moment.tid;
@@ -104,7 +104,7 @@ pub(crate) fn sent(sk: *const u8, result: i32) -> i32 {
         offset,
         bytes: moved,
     };
-    look::<Sends>(connection, &mut Look::at(call, moved, first, moment));
+    look::<Sends>(connection, &mut Look::at(call, moved, first, moment, zero(connection)));
     0
 }
 
@@ -127,7 +127,7 @@ pub(crate) fn received(sk: *const u8, result: i32, flags: i32) -> i32 {
     };
     // SAFETY: as in sent.
     let connection = unsafe { &mut *connection };
-    let (call, moment) = SystemCall::of(sk, false);
+    let (call, moment) = SystemCall::of(sk, false, zero(connection));
     let (room, first) = call.offered();
     enter(connection, &call, room, result, moment, false);
     if result < 0 {
@@ -151,7 +151,7 @@ pub(crate) fn received(sk: *const u8, result: i32, flags: i32) -> i32 {
         offset,
         bytes: moved,
     };
-    look::<Receives>(connection, &mut Look::at(call, moved, first, moment));
+    look::<Receives>(connection, &mut Look::at(call, moved, first, moment, zero(connection)));
     0
 }
 
