@@ -157,6 +157,13 @@ pub struct Fields {
     pub pid_number: u32,
     /// `socket_alloc.vfs_inode`
     pub socket_inode: u32,
+    /// `trace_event_raw_sock_msg_length.sk`; [`NO_FIELD`] before Linux 6.3, as the
+    /// two that follow
+    pub message_sk: u32,
+    /// `trace_event_raw_sock_msg_length.ret`
+    pub message_result: u32,
+    /// `trace_event_raw_sock_msg_length.flags`
+    pub message_flags: u32,
     // Read at every send and receive: next to each other and to what follows.
     /// `task_struct.tgid`
     pub task_tgid: u32,

@@ -204,6 +204,13 @@ fn prepare_exec(_context: BtfTracePointContext) -> i32 {
     execs()
 }
 
+/// `sched:sched_prepare_exec`: the same in perf's form (see `events.rs`).
+#[tracepoint]
+fn exec_event(_context: TracePointContext) -> u32 {
+    execs();
+    0
+}
+
 /// `void do_close_on_exec(struct files_struct *files)`, the function that closes
 /// them: for kernels without that tracepoint. The table is then the process's own
 /// in any case. Checked: 6.1.
@@ -226,6 +233,18 @@ fn execs() -> i32 {
 /// are closed. Only the last thread's matters. Checked: 5.15 to 6.18.
 #[btf_tracepoint(function = "sched_process_exit")]
 fn process_exit(_context: BtfTracePointContext) -> i32 {
+    exits()
+}
+
+/// `sched:sched_process_exit`: the same in perf's form (see `events.rs`).
+#[tracepoint]
+fn exit_event(_context: TracePointContext) -> u32 {
+    exits();
+    0
+}
+
+#[inline(always)]
+fn exits() -> i32 {
     let (tgid, _) = current();
     if !watched(tgid) {
         return 0;

@@ -16,6 +16,7 @@ use aya_ebpf::{macros::fexit, programs::FExitContext};
 use crate::{
     config::config,
     kernel::{MPTCP, field},
+    opening::Typed,
     traffic::{received, sent},
 };
 
@@ -94,7 +95,7 @@ fn send(of: *const u8, result: i32) -> i32 {
     if sk.is_null() {
         return 0;
     }
-    sent(sk, result)
+    sent(Typed(sk), result)
 }
 
 #[inline(always)]
@@ -103,5 +104,5 @@ fn receive(of: *const u8, result: i32, flags: i32) -> i32 {
     if sk.is_null() {
         return 0;
     }
-    received(sk, result, flags)
+    received(Typed(sk), result, flags)
 }

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `traffic.rs` | counts sends and receives |
 //! | `functions.rs` | the same on kernels without tracepoints for it |
+//! | `events.rs`  | the same on kernels where typed tracepoints may be preempted |
 //! | `opening.rs` | takes up a connection when it is first used |
 //! | `sampling.rs` | which bytes are shown to the judge |
 //! | `endings.rs` | shutdown, close, process exit |
@@ -39,6 +40,7 @@ mod births;
 mod config;
 mod connections;
 mod endings;
+mod events;
 mod family;
 mod filter;
 mod functions;

@@ -86,7 +86,7 @@ pub(crate) static STATS: PerCpuArray<u64> =
 pub(crate) static WORDS: Array<u32> = Array::with_max_entries(4096, 0);
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h; Linux 5.5).
-const MMAPABLE: u32 = 1 << 10;
+pub(crate) const MMAPABLE: u32 = 1 << 10;
 
 /// What the judge tells of connections (`detector_common::hint`); user space
 /// maps it into its memory and writes it there.

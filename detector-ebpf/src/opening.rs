@@ -8,8 +8,9 @@ use crate::{
     births::take_birth,
     config::config,
     connections::{find, make},
+    events::unnamed,
     filter::takes_up,
-    kernel::{Address, MPTCP, STREAM, Socket, TCP, field},
+    kernel::{Address, MPTCP, Number, STREAM, Socket, TCP, field},
     maps::{RECORDS, count},
     memory::is_compat,
     processes::watched,
@@ -20,35 +21,105 @@ use crate::{
 /// and the socket may carry HTTP. A socket that is tracked is counted whoever
 /// uses it: bytes that an unwatched process sends on it are its too.
 #[inline(always)]
-pub(crate) fn connection_of(sk: *const u8) -> Option<(u64, Socket, *mut Connection)> {
-    let socket = Socket(Address(sk as u64));
-    let cookie_at = config!(fields.sock_cookie);
-    // Read directly, which costs a tenth of asking the helper.
-    // SAFETY: a field of the tracepoint's argument; the verifier checks the
-    // offset.
-    let mut cookie: u64 = unsafe { field(sk, cookie_at) };
+pub(crate) fn connection_of<N: Named>(sk: N) -> Option<(u64, Socket, *mut Connection)> {
+    let socket = sk.socket();
+    // Read, which costs a tenth of asking the helper.
+    let mut cookie: u64 = sk.read(config!(fields.sock_cookie));
     if cookie != 0
         && let Some(found) = find(cookie)
     {
         return Some((cookie, socket, found));
     }
-    let (tgid, _) = current();
-    let taken = if config!(filters) == 0 {
-        watched(tgid)
-    } else {
-        takes_up(tgid, socket)
-    };
-    if !taken {
+    if !is_wanted(socket) {
         return None;
     }
     let found = take_up(sk, &mut cookie);
     (!found.is_null()).then_some((cookie, socket, found))
 }
 
-/// What is read of a socket through a pointer whose type the verifier knows:
-/// that costs no call.
+/// Whether a socket that the current process uses is taken up.
+#[inline(always)]
+pub(crate) fn is_wanted(socket: Socket) -> bool {
+    let (tgid, _) = current();
+    if config!(filters) == 0 {
+        watched(tgid)
+    } else {
+        takes_up(tgid, socket)
+    }
+}
+
+/// A structure of the kernel's as a hook names it.
+pub(crate) trait Named: Copy {
+    /// Whether a cookie can be made of it, if it is a socket.
+    const MAKES: bool;
+    fn socket(self) -> Socket;
+    fn read<T: Number>(self, offset: u64) -> T;
+    fn follow(self, offset: u64) -> Option<Self>;
+    /// The cookie of a socket, made now if it has none and that can be; else 0.
+    fn cookie(self) -> u64;
+}
+
+/// By a pointer whose type the verifier knows: to read through it costs no call.
 #[derive(Clone, Copy)]
-struct Stream {
+pub(crate) struct Typed(pub(crate) *const u8);
+
+impl Named for Typed {
+    const MAKES: bool = true;
+
+    #[inline(always)]
+    fn socket(self) -> Socket {
+        Socket(Address(self.0 as u64))
+    }
+
+    #[inline(always)]
+    fn read<T: Number>(self, offset: u64) -> T {
+        // SAFETY: a field of what the hook was given, or of what that points to; the
+        // verifier checks the offset, and reading through a null pointer gives 0.
+        unsafe { field(self.0, offset) }
+    }
+
+    #[inline(always)]
+    fn follow(self, offset: u64) -> Option<Self> {
+        // SAFETY: as above.
+        let next: *const u8 = unsafe { field(self.0, offset) };
+        (!next.is_null()).then_some(Self(next))
+    }
+
+    #[inline(always)]
+    fn cookie(self) -> u64 {
+        // SAFETY: the hook's argument is a live socket.
+        unsafe { bpf_get_socket_cookie(self.0.cast_mut().cast()) }
+    }
+}
+
+/// By its address.
+impl Named for Address {
+    const MAKES: bool = false;
+
+    #[inline(always)]
+    fn socket(self) -> Socket {
+        Socket(self)
+    }
+
+    #[inline(always)]
+    fn read<T: Number>(self, offset: u64) -> T {
+        self.read_or_zero(offset)
+    }
+
+    #[inline(always)]
+    fn follow(self, offset: u64) -> Option<Self> {
+        Self::follow(self, offset)
+    }
+
+    #[inline(always)]
+    fn cookie(self) -> u64 {
+        self.read_or_zero(config!(fields.sock_cookie))
+    }
+}
+
+/// What is read of a socket.
+#[derive(Clone, Copy)]
+pub(crate) struct Stream {
     family: u16,
     inode: u64,
 }
@@ -59,33 +130,20 @@ impl Stream {
     /// descriptor: the kernel's own (network file systems) have no file, and are
     /// nobody's here.
     #[inline(always)]
-    fn of(sk: *const u8) -> Option<Self> {
-        let (family_at, type_at) = (config!(fields.sock_family), config!(fields.sock_type));
-        let (protocol_at, socket_at) = (config!(fields.sock_protocol), config!(fields.sock_socket));
-        let (file_at, inode_at) = (config!(fields.socket_file), config!(fields.file_inode));
-        let number_at = config!(fields.inode_number);
-        // SAFETY: fields of the tracepoint's argument; the verifier checks the
-        // offsets.
-        let (family, kind, protocol, socket) = unsafe {
-            (
-                field::<u16>(sk, family_at),
-                field::<u16>(sk, type_at),
-                field::<u16>(sk, protocol_at),
-                field::<*const u8>(sk, socket_at),
-            )
-        };
+    pub(crate) fn of<N: Named>(sk: N) -> Option<Self> {
+        let family: u16 = sk.read(config!(fields.sock_family));
+        let kind: u16 = sk.read(config!(fields.sock_type));
+        let protocol: u16 = sk.read(config!(fields.sock_protocol));
         let tcp = protocol == TCP || protocol == MPTCP;
         let internet = family == family::INET || family == family::INET6;
-        if kind != STREAM || !(family == family::UNIX || (internet && tcp)) || socket.is_null() {
+        if kind != STREAM || !(family == family::UNIX || (internet && tcp)) {
             return None;
         }
-        // SAFETY: as above; reading through a null pointer gives 0.
-        let file: *const u8 = unsafe { field(socket, file_at) };
-        if file.is_null() {
-            return None;
-        }
-        // SAFETY: as above.
-        let inode = unsafe { field(field::<*const u8>(file, inode_at), number_at) };
+        let inode = sk
+            .follow(config!(fields.sock_socket))?
+            .follow(config!(fields.socket_file))?
+            .follow(config!(fields.file_inode))?
+            .read(config!(fields.inode_number));
         Some(Self { family, inode })
     }
 }
@@ -94,7 +152,7 @@ impl Stream {
 /// of ours. A function of its own, as whatever is rare: the way that every call
 /// goes through is then short, and more often in the CPU's caches.
 #[inline(never)]
-fn take_up(sk: *const u8, found_cookie: &mut u64) -> *mut Connection {
+fn take_up<N: Named>(sk: N, found_cookie: &mut u64) -> *mut Connection {
     let nothing = core::ptr::null_mut();
     let Some(stream) = Stream::of(sk) else {
         return nothing;
@@ -103,10 +161,15 @@ fn take_up(sk: *const u8, found_cookie: &mut u64) -> *mut Connection {
         count(Stat::Compat);
         return nothing;
     }
-    // SAFETY: the hook's argument is a live socket.
-    let cookie = unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) };
+    let cookie = sk.cookie();
     *found_cookie = cookie;
-    let fresh = take_birth(Socket(Address(sk as u64)), stream.inode);
+    let fresh = take_birth(sk.socket(), stream.inode);
+    if !N::MAKES && cookie == 0 {
+        // The program that makes it was left out (`events.rs`). Its birth is gone,
+        // so that what it sends later is taken for what it is, joined midway.
+        unnamed();
+        return nothing;
+    }
     let Some((found, made)) = make(cookie) else {
         return nothing;
     };

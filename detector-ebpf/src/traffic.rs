@@ -22,7 +22,7 @@ use crate::{
     connections::find,
     kernel::open_file,
     memory::{SystemCall, zero},
-    opening::{connection_of, describe},
+    opening::{Named, Typed, connection_of, describe},
     processes::watched,
     ring::{Moment, current},
     sampling::{Look, Moved, look},
@@ -47,12 +47,12 @@ const ETIMEDOUT: i32 = 110;
 /// `sendfile` and `splice` pass here from 6.5. Checked: 6.18.
 #[btf_tracepoint(function = "sock_send_length")]
 fn send_length(context: BtfTracePointContext) -> i32 {
-    sent(context.arg(0), context.arg(1))
+    sent(Typed(context.arg(0)), context.arg(1))
 }
 
-/// A socket has sent, or failed to: `sk` is a pointer whose type the verifier knows.
+/// A socket has sent, or failed to.
 #[inline(always)]
-pub(crate) fn sent(sk: *const u8, result: i32) -> i32 {
+pub(crate) fn sent<N: Named>(sk: N, result: i32) -> i32 {
     let Some((cookie, sk, connection)) = connection_of(sk) else {
         return 0;
     };
@@ -104,7 +104,10 @@ pub(crate) fn sent(sk: *const u8, result: i32) -> i32 {
         offset,
         bytes: moved,
     };
-    look::<Sends>(connection, &mut Look::at(call, moved, first, moment, zero(connection)));
+    look::<Sends>(
+        connection,
+        &mut Look::at(call, moved, first, moment, zero(connection)),
+    );
     0
 }
 
@@ -112,12 +115,12 @@ pub(crate) fn sent(sk: *const u8, result: i32) -> i32 {
 /// later. Checked: 6.18.
 #[btf_tracepoint(function = "sock_recv_length")]
 fn recv_length(context: BtfTracePointContext) -> i32 {
-    received(context.arg(0), context.arg(1), context.arg(2))
+    received(Typed(context.arg(0)), context.arg(1), context.arg(2))
 }
 
-/// A socket has received, or failed to; `sk` as in [`sent`].
+/// A socket has received, or failed to.
 #[inline(always)]
-pub(crate) fn received(sk: *const u8, result: i32, flags: i32) -> i32 {
+pub(crate) fn received<N: Named>(sk: N, result: i32, flags: i32) -> i32 {
     // EAGAIN is how every non-blocking reader ends; not worth an entry.
     if flags & (PEEK | ERRQUEUE) != 0 || (result < 0 && !gone(result)) {
         return 0;
@@ -151,7 +154,10 @@ pub(crate) fn received(sk: *const u8, result: i32, flags: i32) -> i32 {
         offset,
         bytes: moved,
     };
-    look::<Receives>(connection, &mut Look::at(call, moved, first, moment, zero(connection)));
+    look::<Receives>(
+        connection,
+        &mut Look::at(call, moved, first, moment, zero(connection)),
+    );
     0
 }
 

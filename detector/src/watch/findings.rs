@@ -86,6 +86,12 @@ impl Watch<'_> {
         let missed = self.engine.live.missed();
         self.summary.events_lost += missed;
         self.summary.incomplete |= missed > 0;
+        for (program, count) in self.engine.live.left_out() {
+            let runs = several(count, "call");
+            self.summary
+                .not_seen
+                .push(format!("{runs} of {program}, which the kernel left out"));
+        }
         self.summary.incomplete |= self.engine.unknown_records > 0;
         if self.cli.verbose {
             note(format_args!(

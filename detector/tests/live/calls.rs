@@ -138,42 +138,56 @@ fn check_one(finding: &Value, expected: &Expected, path: &str) {
 
 const BOTH: [bool; 2] = [false, true];
 
+/// Those that are system calls.
+const SENDS: [&str; 14] = [
+    "write",
+    "writev",
+    "writev-many",
+    "pwritev2",
+    "sendto",
+    "sendmsg",
+    "sendmmsg",
+    "sendfile",
+    "splice",
+    "more",
+    "pieces",
+    "zerocopy",
+    "sendto-one-by-one",
+    "sendfile-shrunk",
+];
+
+/// Those of io_uring.
+const URING_SENDS: [&str; 8] = [
+    "uring-send",
+    "uring-send-zc",
+    "uring-write",
+    "uring-writev",
+    "uring-sendmsg",
+    "uring-sqpoll",
+    "uring-registered",
+    "uring-splice",
+];
+
 #[test]
 fn every_call_that_sends_is_counted_to_the_byte() -> Result<()> {
-    counted_to_the_byte(&[
-        "write",
-        "writev",
-        "writev-many",
-        "pwritev2",
-        "sendto",
-        "sendmsg",
-        "sendmmsg",
-        "sendfile",
-        "splice",
-        "more",
-        "pieces",
-        "zerocopy",
-        "sendto-one-by-one",
-        "sendfile-shrunk",
-    ])
+    counted_to_the_byte(&SENDS, &[])
 }
 
 #[test]
 fn everything_that_io_uring_sends_is_counted_to_the_byte() -> Result<()> {
-    counted_to_the_byte(&[
-        "uring-send",
-        "uring-send-zc",
-        "uring-write",
-        "uring-writev",
-        "uring-sendmsg",
-        "uring-sqpoll",
-        "uring-registered",
-        "uring-splice",
-    ])
+    counted_to_the_byte(&URING_SENDS, &[])
+}
+
+/// The way of Linux 7.0 and later, on any kernel that has these tracepoints.
+#[test]
+fn perf_s_tracepoints_count_the_same() -> Result<()> {
+    let perf = ["--hide", "steady-tracepoints"];
+    counted_to_the_byte(&SENDS, &perf)?;
+    counted_to_the_byte(&URING_SENDS, &perf)
 }
 
 /// Each of these, whole and cut short, over both kinds of socket.
-fn counted_to_the_byte(sends: &[&str]) -> Result<()> {
+fn counted_to_the_byte(sends: &[&str], options: &[&str]) -> Result<()> {
     const PROMISED: u64 = 5000;
     const SENT: u64 = 3000;
     let mut rows = Vec::new();
@@ -197,7 +211,7 @@ fn counted_to_the_byte(sends: &[&str]) -> Result<()> {
             rows.push(Row::new(tcp, &format!("{path}/{PROMISED}"), None));
         }
     }
-    let (outcomes, report) = check(&rows, &[])?;
+    let (outcomes, report) = check(&rows, options)?;
     for (row, outcome) in rows.iter().zip(&outcomes) {
         let sent = if row.expected.is_empty() {
             PROMISED

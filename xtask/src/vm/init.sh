@@ -36,6 +36,8 @@ if [ $loaded = 0 ] && [ "$TESTS" != no ]; then
         status=$?
         [ $status = 0 ] || cat /tmp/output
         end $status
+        # What a test leaves that did not come to its end.
+        [ $status = 0 ] || kill -KILL -1
     done </vm/tests
 fi
 

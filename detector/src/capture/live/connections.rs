@@ -54,7 +54,10 @@ impl Connections {
         let slot = self.slot(cookie)?;
         self.here(slot)
             .filter(|connection| connection.cookie == cookie)
-            .or_else(|| self.elsewhere.get(&cookie, 0).ok().map(|value| value.0))
+            .or_else(|| {
+                any_elsewhere(slot).then_some(())?;
+                self.elsewhere.get(&cookie, 0).ok().map(|value| value.0)
+            })
     }
 
     /// Those of all sockets, by cookie.
@@ -93,10 +96,8 @@ impl Connections {
             // cookie is there.
             unsafe { rest.write_bytes(0, size_of::<Connection>() / size_of::<u64>() - 1) };
             owner.store(0, Ordering::Release);
-        } else if self.elsewhere.remove(&cookie).is_ok() {
-            // SAFETY: a field that both sides access atomically.
-            let elsewhere = unsafe { AtomicU64::from_ptr(&raw mut (*slot.as_ptr()).elsewhere) };
-            elsewhere.fetch_sub(1, Ordering::Relaxed);
+        } else if any_elsewhere(slot) && self.elsewhere.remove(&cookie).is_ok() {
+            elsewhere_of(slot).fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -151,4 +152,17 @@ impl Connections {
 fn cookie_of<'a>(slot: NonNull<Slot>) -> &'a AtomicU64 {
     // SAFETY: the first field of a live value, which both sides access atomically.
     unsafe { slot.cast::<AtomicU64>().as_ref() }
+}
+
+/// How many connections of this slot's are in the hash map.
+fn elsewhere_of<'a>(slot: NonNull<Slot>) -> &'a AtomicU64 {
+    // SAFETY: a field of a live value, which both sides access atomically.
+    unsafe { AtomicU64::from_ptr(&raw mut (*slot.as_ptr()).elsewhere) }
+}
+
+/// Whether the hash map need be asked. That is a system call, and worse: while one
+/// that reads or writes such a map is preempted, the kernel leaves out the programs of
+/// perf's tracepoints on that CPU (`bpf_disable_instrumentation`, include/linux/bpf.h).
+fn any_elsewhere(slot: NonNull<Slot>) -> bool {
+    elsewhere_of(slot).load(Ordering::Acquire) != 0
 }

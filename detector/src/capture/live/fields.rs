@@ -8,6 +8,7 @@ use detector_common::{
 use super::{
     Stacks,
     btf::{Btf, BtfError},
+    hooks,
 };
 
 /// What is read of io_uring's requests (io_uring/{net,rw,openclose}.h and
@@ -109,6 +110,7 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
     };
     let v6 = |path| optional("sock_common", path);
     let uring = optional;
+    let message = |path| field(hooks::MESSAGE, path).unwrap_or(NO_FIELD);
     let pid_numbers = optional("pid", "numbers");
     // Where stacks end: without these more is copied than is of use.
     let thread_pointer = if cfg!(target_arch = "aarch64") {
@@ -194,6 +196,9 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
             pid_numbers + optional("upid", "nr")
         },
         socket_inode: field("socket_alloc", "vfs_inode")?,
+        message_sk: message("sk"),
+        message_result: message("ret"),
+        message_flags: message("flags"),
     })
 }
 

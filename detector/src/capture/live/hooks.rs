@@ -1,5 +1,7 @@
 //! The hooks: one row per program.
 
+use std::fs;
+
 use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, FEntry, FExit, Program, ProgramError, TracePoint},
@@ -18,6 +20,9 @@ pub(super) enum Hook {
     End(Function),
     /// A system call's tracepoint, in `events/syscalls`.
     Syscall(&'static str),
+    /// Another tracepoint in perf's form: its folder in `events`, its name, and the
+    /// structure that its record is.
+    Event(&'static str, &'static str, &'static str),
 }
 
 /// What is traced where a tracepoint is missing.
@@ -39,6 +44,8 @@ pub(super) struct Row {
     need: Need,
     /// What is tried where the kernel lacks this one.
     instead: Option<&'static Row>,
+    /// What is attached where the kernel may preempt this one.
+    steady: Option<&'static Row>,
 }
 
 /// What to do without a hook.
@@ -67,6 +74,7 @@ pub(super) const fn row(
         since,
         need: Need::Required,
         instead: None,
+        steady: None,
     }
 }
 
@@ -97,6 +105,11 @@ impl Row {
         self
     }
 
+    const fn steadily(mut self, other: &'static Self) -> Self {
+        self.steady = Some(other);
+        self
+    }
+
     pub(super) const fn if_there(mut self) -> Self {
         self.need = Need::IfThere;
         self
@@ -104,6 +117,13 @@ impl Row {
 
     /// This one, or the one that this kernel has instead.
     fn on(&'static self, kernel: Kernel<'_>) -> &'static Self {
+        if let Some(other) = self.steady
+            && kernel.preempts
+            && self.hook.may_exist(kernel)
+            && other.hook.may_exist(kernel)
+        {
+            return other;
+        }
         match self.instead {
             Some(other) if !self.hook.may_exist(kernel) && other.hook.may_exist(kernel) => other,
             _ => self,
@@ -130,6 +150,9 @@ impl Row {
 
 const BEGINNINGS: &str = "shows where connections begin";
 const EXEC: &str = "shows sockets that an exec closes";
+const EXIT: &str = "shows the end of a process";
+const RECEIVED: &str = "counts received bytes";
+const SENT: &str = "counts sent bytes";
 const SUBMISSION: &str = "shows where io_uring's bytes are, and its close";
 
 /// Where `sched_prepare_exec` is missing, if functions can be traced.
@@ -194,13 +217,15 @@ const FRAMING: &[Row] = &[
         "6.10",
     )
     .optional()
-    .or(&CLOSE_ON_EXEC),
+    .or(&CLOSE_ON_EXEC)
+    .steadily(&EXEC_EVENT),
     row(
         "process_exit",
         Hook::Typed("sched_process_exit"),
-        "shows the end of a process",
+        EXIT,
         "5.5",
-    ),
+    )
+    .steadily(&EXIT_EVENT),
     row(
         "fork",
         Hook::Typed("sched_process_fork"),
@@ -243,16 +268,87 @@ const COUNTING: &[Row] = &[
     row(
         "recv_length",
         Hook::Typed("sock_recv_length"),
-        "counts received bytes",
+        RECEIVED,
+        "6.5",
+    )
+    .steadily(&RECV_EVENT),
+    row("send_length", Hook::Typed("sock_send_length"), SENT, "6.5").steadily(&SEND_EVENT),
+];
+
+/// The record of `sock:sock_send_length` and `sock:sock_recv_length`.
+pub(super) const MESSAGE: &str = "trace_event_raw_sock_msg_length";
+
+// What is attached where typed tracepoints may be preempted
+// (`detector-ebpf/src/events.rs`).
+const RECV_EVENT: Row = row(
+    "recv_event",
+    Hook::Event("sock", "sock_recv_length", MESSAGE),
+    RECEIVED,
+    "6.5",
+);
+const SEND_EVENT: Row = row(
+    "send_event",
+    Hook::Event("sock", "sock_send_length", MESSAGE),
+    SENT,
+    "6.5",
+);
+const EXEC_EVENT: Row = row(
+    "exec_event",
+    Hook::Event(
+        "sched",
+        "sched_prepare_exec",
+        "trace_event_raw_sched_prepare_exec",
+    ),
+    EXEC,
+    "6.10",
+)
+.optional();
+const EXIT_EVENT: Row = row(
+    "exit_event",
+    // The structure is that of a class of tracepoints, whose name has changed.
+    Hook::Event("sched", "sched_process_exit", "trace_entry"),
+    EXIT,
+    "5.5",
+);
+
+/// Makes the cookies of sockets for [`RECV_EVENT`] and [`SEND_EVENT`]. A tracepoint
+/// calls its programs in the order in which they were attached.
+const COOKIES: &[Row] = &[
+    row(
+        RECV_COOKIE,
+        Hook::Typed("sock_recv_length"),
+        "tells sockets apart as they receive",
         "6.5",
     ),
     row(
-        "send_length",
+        SEND_COOKIE,
         Hook::Typed("sock_send_length"),
-        "counts sent bytes",
+        "tells sockets apart as they send",
         "6.5",
     ),
 ];
+
+const RECV_COOKIE: &str = "recv_cookie";
+const SEND_COOKIE: &str = "send_cookie";
+
+/// Whether calls may go uncounted where this program was left out. What the makers of
+/// cookies miss, those behind them count.
+pub(super) fn loses(program: &str) -> bool {
+    program != RECV_COOKIE && program != SEND_COOKIE
+}
+
+/// What is hidden to count as if typed tracepoints could be preempted: tests.
+const STEADY: &str = "steady-tracepoints";
+
+/// Whether this kernel may preempt a typed tracepoint's programs.
+fn preempts(hidden: &[String]) -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let major = release
+        .split('.')
+        .next()
+        .and_then(|it| it.parse::<u32>().ok());
+    major.is_some_and(|major| major >= 7) || hidden.iter().any(|name| name == STEADY)
+}
 
 /// Those that tell which connections are seen from their first byte. They are
 /// attached after [`COUNTING`]: such a byte must have been counted.
@@ -304,9 +400,19 @@ pub(super) struct Kernel<'a> {
     /// Tracepoints that are taken for missing: they are looked for under a name
     /// that no kernel has.
     hidden: &'a [String],
+    /// It may preempt a typed tracepoint's programs.
+    preempts: bool,
 }
 
-impl Kernel<'_> {
+impl<'a> Kernel<'a> {
+    fn new(btf: &'a Btf, hidden: &'a [String]) -> Self {
+        Self {
+            btf,
+            hidden,
+            preempts: preempts(hidden),
+        }
+    }
+
     fn name_of(self, tracepoint: &str) -> String {
         if self.hidden.iter().any(|name| name == tracepoint) {
             return format!("{tracepoint}_renamed");
@@ -328,6 +434,16 @@ impl Kernel<'_> {
         functions::check(self)?;
         Ok(functions::COUNTING)
     }
+
+    /// Those that are attached before them.
+    fn cookies(self, counting: &'static [Row]) -> &'static [Row] {
+        let numbered = |row: &'static Row| matches!(row.on(self).hook, Hook::Event(..));
+        if counting.iter().any(numbered) {
+            COOKIES
+        } else {
+            &[]
+        }
+    }
 }
 
 /// Loads and attaches every program. Returns what will not be seen, because
@@ -337,7 +453,7 @@ pub(super) fn attach(
     btf: &Btf,
     hidden: &[String],
 ) -> Result<Vec<String>, CaptureError> {
-    let kernel = Kernel { btf, hidden };
+    let kernel = Kernel::new(btf, hidden);
     // Before anything is loaded: a kernel that is too old may refuse a program
     // for other reasons, which say less.
     let counting = kernel.counting()?;
@@ -347,6 +463,7 @@ pub(super) fn attach(
         }
     }
     let mut reduced = attach_all(FRAMING, programs, kernel)?;
+    reduced.append(&mut attach_all(kernel.cookies(counting), programs, kernel)?);
     reduced.append(&mut attach_all(counting, programs, kernel)?);
     reduced.append(&mut attach_all(BIRTHS, programs, kernel)?);
     Ok(reduced)
@@ -365,10 +482,10 @@ pub(super) struct Tried {
 /// Loads and attaches every program, one after the other, whatever becomes of
 /// the others.
 pub(super) fn try_each(programs: &mut Ebpf, btf: &Btf, hidden: &[String]) -> Vec<Tried> {
-    let kernel = Kernel { btf, hidden };
+    let kernel = Kernel::new(btf, hidden);
     // A kernel that is too old has none; the tracepoints then say so.
     let counting = kernel.counting().unwrap_or(COUNTING);
-    [FRAMING, counting, BIRTHS]
+    [FRAMING, kernel.cookies(counting), counting, BIRTHS]
         .into_iter()
         .flatten()
         .map(|row| row.on(kernel))
@@ -468,6 +585,10 @@ impl Hook {
                     .id_by_type_name_kind(&name, BtfKind::Typedef)
                     .is_ok()
             }
+            Self::Event(_, _, record) => kernel
+                .btf
+                .id_by_type_name_kind(record, BtfKind::Struct)
+                .is_ok(),
             Self::Syscall(_) => true,
         }
     }
@@ -489,6 +610,11 @@ impl Hook {
                 program.load(&kernel.name_of(function.name), kernel.btf)?;
                 program.attach()?;
             }
+            Self::Event(folder, tracepoint, _) => {
+                let program: &mut TracePoint = program.try_into()?;
+                program.load()?;
+                program.attach(folder, &kernel.name_of(tracepoint))?;
+            }
             Self::Syscall(tracepoint) => {
                 let program: &mut TracePoint = program.try_into()?;
                 program.load()?;
@@ -500,7 +626,7 @@ impl Hook {
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Typed(name) | Self::Syscall(name) => name,
+            Self::Typed(name) | Self::Syscall(name) | Self::Event(_, name, _) => name,
             Self::Start(function) | Self::End(function) => function.name,
         }
     }

@@ -19,6 +19,7 @@ pub mod sockets;
 use std::{
     collections::BTreeMap,
     os::fd::{AsFd as _, AsRawFd as _},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use aya::{
@@ -334,6 +335,7 @@ pub struct Live {
     stats: PerCpuArray<MapData, u64>,
     hints: Hints,
     filters: Filters,
+    unnamed: Shared<u64>,
 }
 
 impl Live {
@@ -374,6 +376,7 @@ impl Live {
         };
         filters.fill(&options.filter)?;
         let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
+        let unnamed = Shared::new(map(&mut programs, "UNNAMED")?, "UNNAMED")?;
         let hints = Hints(Shared::new(map(&mut programs, "HINTS")?, "HINTS")?);
         let typed = match typed.join() {
             Ok(types) => types.map_err(|error| CaptureError::Load(error.into()))?,
@@ -395,6 +398,7 @@ impl Live {
             stats,
             hints,
             filters,
+            unnamed,
         })
     }
 
@@ -432,17 +436,34 @@ impl Live {
     /// Kernels in which tracepoints may be preempted do that under load.
     #[must_use]
     pub fn missed(&self) -> u64 {
+        self.unnamed() + self.left_out().values().sum::<u64>()
+    }
+
+    /// Calls on sockets that could not be told apart yet (`detector-ebpf/src/events.rs`).
+    fn unnamed(&self) -> u64 {
+        self.unnamed.get(0).map_or(0, |counter| {
+            // SAFETY: a live value that both sides access atomically.
+            unsafe { AtomicU64::from_ptr(counter.as_ptr()) }.load(Ordering::Relaxed)
+        })
+    }
+
+    /// The same by program, but for those that make cookies: what they miss is counted
+    /// where it matters.
+    #[must_use]
+    pub fn left_out(&self) -> BTreeMap<String, u64> {
         self.programs
             .programs()
-            .filter_map(|(_, program)| {
+            .filter(|(name, _)| hooks::loses(name))
+            .filter_map(|(name, program)| {
                 let fd = program.fd().ok()?.as_fd().as_raw_fd();
                 let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
                 let count = text
                     .lines()
                     .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-                count.trim().parse::<u64>().ok()
+                let count = count.trim().parse::<u64>().ok()?;
+                (count > 0).then(|| (name.to_owned(), count))
             })
-            .sum()
+            .collect()
     }
 
     /// Watches a process, with all its threads.

@@ -1,0 +1,98 @@
+//! Counts on kernels whose typed tracepoints may be preempted: Linux 7.0 and later.
+//!
+//! A program that is preempted there counts as running on its CPU, and is left out
+//! for whoever runs on that CPU meanwhile and comes to the same tracepoint
+//! (`recursion_misses`). Perf's form of a tracepoint keeps the CPU to its end
+//! (include/trace/perf.h), so that none of it is left out; but it gives the socket as
+//! a number, of which no cookie can be made. Hence two programs: a typed one that
+//! makes the cookie of a new socket, and is over in a moment; and behind it the one
+//! that counts. Where the first is left out, the second sees a socket without a
+//! cookie, and counts that.
+//!
+//! Checked: 6.18 (where it is not needed) and 7.3.
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, map, tracepoint},
+    maps::Array,
+    programs::{BtfTracePointContext, TracePointContext},
+};
+
+use crate::{
+    atomic::fetch_add,
+    config::config,
+    kernel::Address,
+    maps::MMAPABLE,
+    opening::{Named, Stream, Typed, is_wanted},
+    traffic::{received, sent},
+};
+
+/// Calls on sockets without a cookie that should have had one. In user space's memory
+/// too: it asks often, and by a system call it would make the kernel leave out programs
+/// (`detector/src/capture/live/connections.rs`).
+#[map]
+static UNNAMED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
+
+/// Counts one.
+#[inline(always)]
+pub(crate) fn unnamed() {
+    if let Some(counter) = UNNAMED.get_ptr_mut(0) {
+        fetch_add(counter, 1);
+    }
+}
+
+/// `sock_send_length`, as in `traffic.rs`.
+#[btf_tracepoint(function = "sock_send_length")]
+fn send_cookie(context: BtfTracePointContext) -> i32 {
+    give_cookie(Typed(context.arg(0)))
+}
+
+/// `sock_recv_length`, as in `traffic.rs`.
+#[btf_tracepoint(function = "sock_recv_length")]
+fn recv_cookie(context: BtfTracePointContext) -> i32 {
+    give_cookie(Typed(context.arg(0)))
+}
+
+/// Makes the cookie of a socket that is to be taken up.
+#[inline(always)]
+fn give_cookie(sk: Typed) -> i32 {
+    let cookie: u64 = sk.read(config!(fields.sock_cookie));
+    if cookie == 0 && is_wanted(sk.socket()) && Stream::of(sk).is_some() {
+        sk.cookie();
+    }
+    0
+}
+
+/// `sock:sock_send_length`; its record is a `struct trace_event_raw_sock_msg_length`.
+#[tracepoint]
+fn send_event(context: TracePointContext) -> u32 {
+    if let Some((sk, result, _)) = message(&context) {
+        sent(sk, result);
+    }
+    0
+}
+
+/// `sock:sock_recv_length`; the same record.
+#[tracepoint]
+fn recv_event(context: TracePointContext) -> u32 {
+    if let Some((sk, result, flags)) = message(&context) {
+        received(sk, result, flags);
+    }
+    0
+}
+
+/// The socket, what the call returned, and its flags.
+#[inline(always)]
+fn message(context: &TracePointContext) -> Option<(Address, i32, i32)> {
+    let sk_at = config!(fields.message_sk) as usize;
+    let result_at = config!(fields.message_result) as usize;
+    let flags_at = config!(fields.message_flags) as usize;
+    // SAFETY: fields of the record, by the kernel's own types.
+    let (sk, result, flags) = unsafe {
+        (
+            context.read_at(sk_at).ok()?,
+            context.read_at(result_at).ok()?,
+            context.read_at(flags_at).ok()?,
+        )
+    };
+    Some((Address(sk), result, flags))
+}
