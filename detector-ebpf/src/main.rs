@@ -15,6 +15,7 @@
 //! | `endings.rs` | shutdown, close, process exit |
 //! | `uring.rs`   | what io_uring does without a system call |
 //! | `atomic.rs`  | adds that other CPUs may make at the same time |
+//! | `bytes.rs`   | what eight bytes may be the beginning of |
 //! | `births.rs`  | accept and connect: connections seen from their first byte |
 //! | `config.rs`  | what user space told at load, as constants in the code |
 //! | `connections.rs` | where connections are kept |
@@ -37,6 +38,7 @@
 
 mod atomic;
 mod births;
+mod bytes;
 mod config;
 mod connections;
 mod endings;

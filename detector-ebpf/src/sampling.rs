@@ -29,6 +29,7 @@ use detector_common::{Connection, EDGE_END, EDGE_START, Kind, SAMPLE_LEN, Sample
 
 use crate::{
     atomic::fetch_add_u32,
+    bytes::{at_most, equal, hexadecimal, lowest, may_be_size, may_begin_message},
     connections::find,
     maps::{RECORDS, boundary, count, needs_no_look},
     memory::{Piece, SystemCall, forget, unknown, zero},
@@ -625,47 +626,6 @@ fn size_line<W: Way>(call: &SystemCall, moved: Moved, at: u32) -> Option<(u32, u
     (digits > 0 && digits < 8 && ends && length <= known).then_some((length, size))
 }
 
-/// Whether a chunk's size line may begin so (RFC 9112 section 7.1): digits, then
-/// its end, space, or an extension.
-#[inline(always)]
-fn may_be_size(start: u64) -> bool {
-    let (digits, _) = hexadecimal(start);
-    let end = (start >> ((digits & 7) * 8)) as u8;
-    digits == 8 || (digits > 0 && matches!(end, b'\r' | b'\n' | b';' | b' ' | b'\t'))
-}
-
-/// How many of the eight bytes, from the first on, are hexadecimal digits, and
-/// their value.
-#[inline(always)]
-fn hexadecimal(word: u64) -> (u32, u32) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * ONES;
-    let ascii = word & !HIGH;
-    let lower = ascii | (0x20 * ONES);
-    // A high bit for each byte that is at least `least`.
-    let from = |word: u64, least: u8| word.wrapping_add((0x80 - least as u64) * ONES);
-    let numeral = from(ascii, b'0') & !from(ascii, b'9' + 1);
-    let letter = from(lower, b'a') & !from(lower, b'f' + 1);
-    let others = !((numeral | letter) & !word) & HIGH;
-    let digits = if others == 0 { 8 } else { lowest(others) };
-    let letters = (letter & !word & HIGH) >> 7;
-    let values = (ascii & (0x0f * ONES)).wrapping_add(9 * letters);
-    // The first digit is the highest; those behind the last fall away.
-    let mut packed = values.swap_bytes() >> ((8 - (digits as u64 & 7)) * 8 & 63);
-    packed = (packed | packed >> 4) & 0x00ff_00ff_00ff_00ff;
-    packed = (packed | packed >> 8) & 0x0000_ffff_0000_ffff;
-    packed |= packed >> 16;
-    (digits, packed as u32)
-}
-
-/// The number of the first byte whose high bit is set; one is.
-#[inline(always)]
-fn lowest(high_bits: u64) -> u32 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let below = (high_bits & high_bits.wrapping_neg()).wrapping_sub(1);
-    ((below & ONES).wrapping_mul(ONES) >> 56) as u32 - 1
-}
-
 #[inline(always)]
 fn unreadable<W: Way>(connection: &mut Connection) {
     count(Stat::Unreadable);
@@ -731,14 +691,6 @@ fn scan<W: Way>(scratch: *mut Scratch, length: u32, line: &mut u32) -> u32 {
     }
 }
 
-/// A high bit for each byte of the word that is `byte`.
-#[inline(always)]
-fn equal(word: u64, byte: u8) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let other = word ^ (0x0101_0101_0101_0101 * byte as u64);
-    !(((other & LOW).wrapping_add(LOW)) | other | LOW)
-}
-
 unsafe extern "C" fn scan_block<W: Way>(
     _map: *mut c_void,
     key: *const u32,
@@ -801,110 +753,4 @@ fn start_of_bytes(first: Piece, known: u32) -> Option<u64> {
         return None;
     }
     Some(start)
-}
-
-/// The smaller number. Without a branch, of which the verifier would follow both
-/// ways.
-#[inline(always)]
-fn at_most(number: u32, most: u32) -> u64 {
-    let most = u64::from(most);
-    let under = u64::from(number).wrapping_sub(most);
-    // All ones if it is below.
-    let below = forget((under.cast_signed() >> 63).cast_unsigned());
-    most.wrapping_add(under & below)
-}
-
-/// Whether bytes that start so may be a message's. What matters is that no head
-/// is missed; what only looks like one is told apart by the judge, by its
-/// offset.
-#[inline(always)]
-fn may_begin_message<W: Way>(start: u64, known: u32) -> bool {
-    let whole = start;
-    let start = start as u32;
-    // Bodies end here as a rule.
-    if known > 0 && !may_be_first::<W>(start as u8) {
-        return false;
-    }
-    // Heads written in small pieces: what is there has to fit.
-    let mask = ((1_u64 << (at_most(known, 4) * 8)) - 1) as u32;
-    // Without branches, of which the verifier would follow both ways: 1 if the
-    // start is this word's, else 0.
-    let begins = |word: u32| forget((start ^ word) & mask).wrapping_sub(1) >> 63;
-    if !W::SENDS {
-        // What a client reads, and nobody asks for.
-        if known >= 4 && begins(u32::from_le_bytes(*b"HTTP")) != 0 {
-            return false;
-        }
-        return may_be_method(whole, known);
-    }
-    let row = &STARTS[start as usize & 31];
-    let mut any = 0;
-    for word in row {
-        any |= begins(*word);
-    }
-    forget(any) != 0
-}
-
-/// What a message begins with that servers and clients do send, as bodies go this
-/// way as a rule; by the lower bits of the first letter.
-#[unsafe(no_mangle)]
-static STARTS: [[u32; 5]; 32] = {
-    let words = b"HTTPGET POSTHEADPUT DELEOPTIPATCCONNTRACPROPREPOMKCOCOPYMOVELOCKUNLOSEARQUERPURG";
-    let mut rows = [[0; 5]; 32];
-    let mut used = [0; 32];
-    let mut at = 0;
-    while at < words.len() {
-        let row = (words[at] & 31) as usize;
-        let word = [words[at], words[at + 1], words[at + 2], words[at + 3]];
-        rows[row][used[row]] = u32::from_le_bytes(word);
-        used[row] += 1;
-        at += 4;
-    }
-    rows
-};
-
-/// Whether one of the words that [`may_begin_message`] knows begins so, or any
-/// method.
-#[inline(always)]
-fn may_be_first<W: Way>(byte: u8) -> bool {
-    if !W::SENDS {
-        return byte.is_ascii_uppercase() || byte == b'-';
-    }
-    const CAPITALS: u32 = {
-        let mut capitals = 0;
-        let mut letter = 0;
-        while letter < 32 {
-            if STARTS[letter][0] != 0 {
-                capitals |= 1 << letter;
-            }
-            letter += 1;
-        }
-        capitals
-    };
-    byte & 0xe0 == 0x40 && CAPITALS >> (byte & 31) & 1 != 0
-}
-
-/// Whether bytes may be a method and the space behind it. RFC 9110 section 9.1
-/// asks for a token; those that are registered are of capitals (and
-/// M-SEARCH's kind of a dash).
-#[inline(always)]
-fn may_be_method(start: u64, known: u32) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * ONES;
-    let within = if known >= 8 {
-        u64::MAX
-    } else {
-        (1 << (known * 8)) - 1
-    };
-    let ascii = start & !HIGH;
-    let from = |least: u8| ascii.wrapping_add((0x80 - least as u64) * ONES);
-    let capital = from(b'A') & !from(b'Z' + 1);
-    let letters = (capital | equal(start, b'-')) & !start & HIGH;
-    // The first byte that is none has to be a space, behind three that are.
-    let others = !letters & HIGH & within;
-    if others == 0 {
-        return true;
-    }
-    let first = others & others.wrapping_neg();
-    first & equal(start, b' ') != 0 && first > 0x80 << 16
 }
