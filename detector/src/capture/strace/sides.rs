@@ -1,10 +1,9 @@
 //! The two ends of a connection, where the log has both: what one did the other was
 //! told by the kernel.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    net::SocketAddr,
-};
+use std::{collections::HashMap, net::SocketAddr};
+
+use hashlink::LinkedHashMap;
 
 use super::socket_name::SocketName;
 
@@ -59,9 +58,8 @@ impl Side {
 #[derive(Debug, Default)]
 pub(super) struct Sides {
     living: HashMap<Side, u64>,
-    /// Those that are gone, and of which the other was not seen yet.
-    gone: HashMap<Side, Other>,
-    order: VecDeque<Side>,
+    /// Those that are gone, and of which the other was not seen yet; the oldest first.
+    gone: LinkedHashMap<Side, Other>,
 }
 
 impl Sides {
@@ -87,13 +85,10 @@ impl Sides {
         let Some(how) = how.filter(|_| !self.living.contains_key(&other)) else {
             return;
         };
-        if self.order.len() >= MOST
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.gone.remove(&oldest);
-        }
         self.gone.insert(own, how);
-        self.order.push_back(own);
+        if self.gone.len() > MOST {
+            self.gone.pop_front();
+        }
     }
 }
 
@@ -126,5 +121,10 @@ mod tests {
         sides.left(both(most + 1), most + 3, Some(how));
         sides.left(swapped(most + 1), most + 4, None);
         assert_eq!((sides.living.len(), sides.gone.len()), (2, MOST - 1));
+        // What was told makes room: the oldest stays.
+        sides.named(both(most + 5), most + 5);
+        sides.left(both(most + 5), most + 5, Some(how));
+        assert_eq!(sides.gone.len(), MOST);
+        assert_eq!(sides.named(swapped(2), most + 6), Some(how));
     }
 }
