@@ -20,7 +20,7 @@ pub(crate) enum Suite<'a> {
     Security(&'a str),
 }
 
-/// An apt that sees these suites and no others.
+/// An apt that sees these suites and no others, of one architecture.
 pub(crate) struct Apt {
     folder: PathBuf,
     options: Vec<String>,
@@ -35,8 +35,20 @@ pub(crate) struct Available {
 }
 
 impl Apt {
-    /// Keeps its files in this folder, and fetches the suites' lists.
+    /// Keeps its files in this folder, and fetches the suites' lists, of this
+    /// machine's architecture.
     pub(crate) fn new(folder: &Path, suites: &[Suite<'_>]) -> Result<Self> {
+        Self::with(folder, suites, &[])
+    }
+
+    /// The same of this architecture, by Debian's name.
+    pub(crate) fn of(architecture: &str, folder: &Path, suites: &[Suite<'_>]) -> Result<Self> {
+        let options = ["Architecture", "Architectures"];
+        let options = options.map(|name| format!("-oAPT::{name}={architecture}"));
+        Self::with(folder, suites, &options)
+    }
+
+    fn with(folder: &Path, suites: &[Suite<'_>], more: &[String]) -> Result<Self> {
         for program in ["apt-get", "apt-cache", "dpkg"] {
             if !root::has(program) {
                 bail!("there is no {program}: this needs a Debian machine");
@@ -48,7 +60,7 @@ impl Apt {
         let sources = folder.join("sources.list");
         fs::write(&sources, lines(suites)?)?;
         let option = |name: &str, value: &Path| format!("-o{name}={}", value.display());
-        let apt = Self {
+        let mut apt = Self {
             folder: folder.to_owned(),
             options: vec![
                 option("Dir::Etc::SourceList", &sources),
@@ -63,6 +75,7 @@ impl Apt {
                 "-oAcquire::Languages=none".to_owned(),
             ],
         };
+        apt.options.extend_from_slice(more);
         let shell = Shell::new()?;
         let options = &apt.options;
         cmd!(shell, "apt-get -qq {options...} update")
@@ -117,11 +130,11 @@ impl Apt {
         remove(&archives)
     }
 
-    /// Fetches a package with everything that it needs and this machine has
+    /// Fetches packages with everything that they need and this machine has
     /// not, and unpacks all that into this folder.
     pub(crate) fn unpack_with_needs(
         &self,
-        package: &str,
+        packages: &[&str],
         release: Option<&str>,
         into: &Path,
     ) -> Result<()> {
@@ -129,12 +142,12 @@ impl Apt {
         let release: &[&str] = &release.map_or(vec![], |name| vec!["--target-release", name]);
         cmd!(
             shell,
-            "apt-get -qq {options...} install --yes --download-only --no-install-recommends {release...} {package}"
+            "apt-get -qq {options...} install --yes --download-only --no-install-recommends {release...} {packages...}"
         )
         .quiet()
         .ignore_stdout()
         .run()
-        .with_context(|| format!("{package} could not be fetched"))?;
+        .with_context(|| format!("{} could not be fetched", packages.join(" ")))?;
         unpack_all(&self.folder.join("cache/archives"), into)
     }
 }

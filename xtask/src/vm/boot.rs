@@ -11,18 +11,17 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{fetch::Kernel, folder, qemu::Qemu};
+use super::{arch::Arch, fetch::Kernel, qemu::Qemu};
 
 /// Seconds until a machine is ended: one that fails hangs.
 const LIMIT: u32 = 1800;
 
-/// Software emulation, always: a `/dev/kvm` that is there may still not work,
-/// and `-M microvm` hangs now and then.
-const MACHINE: &str = "-M q35 -cpu max -accel tcg,thread=multi -smp 2 -m 2G -nodefaults \
+/// Software emulation, always: a `/dev/kvm` that is there may still not work.
+const MACHINE: &str = "-accel tcg,thread=multi -smp 2 -m 2G -nodefaults \
                        -net none -no-reboot -display none -serial stdio";
 
 /// Nothing but a panic is printed beside the script's words.
-const COMMAND_LINE: &str = "console=ttyS0 quiet loglevel=1 panic=-1";
+const COMMAND_LINE: &str = "quiet loglevel=1 panic=-1";
 
 /// What happened in one machine.
 #[derive(Default)]
@@ -31,6 +30,8 @@ pub(super) struct Boot {
     pub(super) load: Section,
     /// The tests that ran.
     pub(super) tests: Vec<Section>,
+    /// What the tests are, where they were only to say that.
+    pub(super) list: Vec<String>,
     /// What the kernel complained of.
     pub(super) warnings: Vec<String>,
     /// The script came to its end.
@@ -74,28 +75,35 @@ impl Boot {
 }
 
 /// Removes what it said before.
-pub(super) fn forget(kernel: &Kernel) -> Result<()> {
-    let log = log(kernel);
+pub(super) fn forget(arch: &Arch, kernel: &Kernel) -> Result<()> {
+    let log = log(arch, kernel);
     if log.exists() {
         fs::remove_file(log)?;
     }
     Ok(())
 }
 
-fn log(kernel: &Kernel) -> PathBuf {
-    folder().join(format!("linux-{}.log", kernel.version))
+fn log(arch: &Arch, kernel: &Kernel) -> PathBuf {
+    arch.folder().join(format!("linux-{}.log", kernel.version))
 }
 
 /// Boots it, with this behind its command line, and waits for its end. What it said
 /// stays in a file.
-pub(super) fn run(qemu: &Qemu, kernel: &Kernel, image: &Path, more: &str) -> Result<Boot> {
+pub(super) fn run(
+    arch: &Arch,
+    qemu: &Qemu,
+    kernel: &Kernel,
+    image: &Path,
+    more: &str,
+) -> Result<Boot> {
     println!("Linux {} {more}", kernel.version);
-    let mut child = command(qemu)
+    let command_line = format!("{} {COMMAND_LINE} {more}", arch.command_line);
+    let mut child = command(arch, qemu)
         .arg("-kernel")
         .arg(&kernel.image)
         .arg("-initrd")
         .arg(image)
-        .args(["-append", &format!("{COMMAND_LINE} {more}")])
+        .args(["-append", &command_line])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -104,8 +112,8 @@ pub(super) fn run(qemu: &Qemu, kernel: &Kernel, image: &Path, more: &str) -> Res
     let mut log = File::options()
         .create(true)
         .append(true)
-        .open(log(kernel))?;
-    writeln!(log, "## {COMMAND_LINE} {more}")?;
+        .open(log(arch, kernel))?;
+    writeln!(log, "## {command_line}")?;
     let mut reader = Reader::default();
     for line in BufReader::new(output).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).trim_end().to_owned();
@@ -117,12 +125,13 @@ pub(super) fn run(qemu: &Qemu, kernel: &Kernel, image: &Path, more: &str) -> Res
 }
 
 /// Ended if it takes too long, and out of the way of other work.
-fn command(qemu: &Qemu) -> Command {
+fn command(arch: &Arch, qemu: &Qemu) -> Command {
     let limit = LIMIT.to_string();
     let mut command = Command::new("timeout");
     command.args(["--foreground", "--kill-after=10", &limit]);
     command.args(["nice", "-n", "10"]);
     qemu.add_to(&mut command);
+    command.args(arch.machine.split_whitespace());
     command.args(MACHINE.split_whitespace());
     command
 }
@@ -156,6 +165,10 @@ impl Reader {
         if section.name == "warnings" {
             self.boot.warnings = section.lines;
             self.boot.complete = true;
+            return;
+        }
+        if section.name == "list" {
+            self.boot.list = section.lines;
             return;
         }
         let seconds = since.elapsed().as_secs_f32();

@@ -8,12 +8,12 @@ use serde_json::Value;
 use testbed::server::HyperVersion;
 use xshell::{Shell, cmd};
 
-use super::{declared::LEFT_OUT, folder};
+use super::{
+    arch::{Arch, X86_64},
+    cross,
+    declared::LEFT_OUT,
+};
 use crate::root;
-
-/// Naming the target, even though it is this machine's own, keeps the flags
-/// from what runs while building.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// What was built: where a binary is, and where the tests look for it.
 pub(super) struct Built {
@@ -26,31 +26,43 @@ pub(super) struct Built {
 }
 
 impl Built {
-    /// The names of the tests to run: that contain one of these, if there are any.
-    pub(super) fn tests(&self, parts: &[String]) -> Result<Vec<String>> {
+    /// What the tests say that they are.
+    pub(super) fn list(&self) -> Result<Vec<String>> {
         let live = self.live.as_ref().context("no tests were built")?;
         let shell = Shell::new()?;
         let list = cmd!(shell, "{live} --list").quiet().ignore_stderr();
-        let tests: Vec<_> = list
-            .read()?
-            .lines()
-            .filter_map(|line| line.strip_suffix(": test"))
-            .filter(|test| parts.is_empty() || parts.iter().any(|part| test.contains(part)))
-            .filter(|test| !LEFT_OUT.iter().any(|(left_out, _)| test.contains(left_out)))
-            .map(str::to_owned)
-            .collect();
-        Ok(tests)
+        Ok(list.read()?.lines().map(str::to_owned).collect())
     }
 }
 
+/// The names of the tests to run, of this list: that contain one of these parts,
+/// if there are any.
+pub(super) fn chosen(list: &[String], parts: &[String]) -> Vec<String> {
+    list.iter()
+        .filter_map(|line| line.strip_suffix(": test"))
+        .filter(|test| parts.is_empty() || parts.iter().any(|part| test.contains(part)))
+        .filter(|test| !LEFT_OUT.iter().any(|(left_out, _)| test.contains(left_out)))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Builds truncwatch, and all the rest unless only that is wanted.
-pub(super) fn all(only_truncwatch: bool) -> Result<Built> {
+pub(super) fn all(arch: &Arch, only_truncwatch: bool) -> Result<Built> {
     let shell = root::shell()?;
+    let _environment = arch
+        .foreign
+        .then(|| cross::environment(arch, &shell))
+        .transpose()?;
     let _flags = shell.push_env("RUSTFLAGS", "-C target-feature=+crt-static");
     // Nothing here is debugged, and half the size is loaded in half the time.
     let _debug = shell.push_env("CARGO_PROFILE_DEV_DEBUG", "0");
     println!("building static binaries (the first time takes minutes)");
-    let truncwatch = build(&shell, &["build", "--package", "truncwatch"], "truncwatch")?;
+    let truncwatch = build(
+        arch,
+        &shell,
+        &["build", "--package", "truncwatch"],
+        "truncwatch",
+    )?;
     if only_truncwatch {
         return Ok(Built {
             truncwatch,
@@ -60,12 +72,17 @@ pub(super) fn all(only_truncwatch: bool) -> Result<Built> {
         });
     }
     let tests = ["test", "--no-run", "--package", "truncwatch"];
-    let live = build(&shell, &[&tests[..], &["--test", "live"]].concat(), "live")?;
+    let live = build(
+        arch,
+        &shell,
+        &[&tests[..], &["--test", "live"]].concat(),
+        "live",
+    )?;
     let programs = ["calls", "crowd"]
         .into_iter()
         .map(|name| {
             let arguments = ["build", "--package", "testbed", "--bin", name];
-            Ok((name, build(&shell, &arguments, name)?))
+            Ok((name, build(arch, &shell, &arguments, name)?))
         })
         .collect::<Result<_>>()?;
     let servers = HyperVersion::ALL
@@ -75,7 +92,7 @@ pub(super) fn all(only_truncwatch: bool) -> Result<Built> {
             shell.change_dir(root::folder().join(package));
             Ok((
                 version,
-                build(&shell, &["build", "--release"], "hyper-server")?,
+                build(arch, &shell, &["build", "--release"], "hyper-server")?,
             ))
         })
         .collect::<Result<_>>()?;
@@ -88,16 +105,25 @@ pub(super) fn all(only_truncwatch: bool) -> Result<Built> {
 }
 
 /// Where cargo says that it put the executable of this name.
-fn build(shell: &Shell, arguments: &[&str], name: &str) -> Result<PathBuf> {
+fn build(arch: &Arch, shell: &Shell, arguments: &[&str], name: &str) -> Result<PathBuf> {
     let cargo = root::cargo();
-    let mut target = folder().join("build");
+    // Naming the target, even where it is this machine's own, keeps the flags
+    // from what runs while building.
+    let triple = arch.target;
+    let library: &[&str] = if arch.foreign {
+        &["-Z", "build-std"]
+    } else {
+        &[]
+    };
+    // Shared: cargo keeps targets apart.
+    let mut target = X86_64.folder().join("build");
     if arguments.contains(&"--release") {
         // The servers' packages are not of the workspace, and of one name.
         target.push(shell.current_dir().file_name().context("no folder")?);
     }
     let messages = cmd!(
         shell,
-        "{cargo} {arguments...} --quiet --locked --target {TARGET} --target-dir {target} --message-format json-render-diagnostics"
+        "{cargo} {arguments...} --quiet --locked {library...} --target {triple} --target-dir {target} --message-format json-render-diagnostics"
     )
     .quiet()
     .read()

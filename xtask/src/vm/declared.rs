@@ -2,17 +2,10 @@
 //! difference, and fails.
 
 use super::{
+    arch::Arch,
     boot::{Boot, Section},
     fetch::Kernel,
 };
-
-/// The kernels that are booted if none are named, as Debian has them today:
-/// of `oldstable`'s security support, of each release since, and of sid. None
-/// between 6.1 and 6.12 can be had from Debian any more.
-pub(super) const SERIES: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "newest"];
-
-/// The oldest kernel that truncwatch does not refuse.
-const FLOOR: [u64; 2] = [5, 15];
 
 /// What truncwatch says on standard error that it does not see, and from which
 /// kernel on it does.
@@ -107,7 +100,7 @@ pub(super) const LEFT_OUT: [(&str, &str); 15] = [
 ];
 
 /// How this boot differs from what is declared of its kernel, in words.
-pub(super) fn differences(kernel: &Kernel, boot: &Boot, tests: usize) -> Vec<String> {
+pub(super) fn differences(arch: &Arch, kernel: &Kernel, boot: &Boot, tests: usize) -> Vec<String> {
     let mut differences = Vec::new();
     let mut differ = |difference: String| differences.push(difference);
     if !boot.complete {
@@ -116,7 +109,7 @@ pub(super) fn differences(kernel: &Kernel, boot: &Boot, tests: usize) -> Vec<Str
     for warning in &boot.warnings {
         differ(format!("the kernel says: {warning}"));
     }
-    if kernel.is_older_than(FLOOR) {
+    if kernel.is_older_than(arch.floor) {
         // One line that says since when it would work, and exit status 2.
         let clear = matches!(&boot.load.lines[..], [line] if line.contains(" and later"));
         if boot.load.status != 2 || !clear {

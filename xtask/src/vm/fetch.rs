@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
-    folder,
+    arch::{Arch, X86_64},
     qemu::{self, Qemu},
 };
 use crate::apt::{self, Apt, Suite};
@@ -30,7 +30,9 @@ const SUITES: [Suite<'_>; 8] = [
 pub(super) struct Fetched {
     pub(super) qemu: Qemu,
     pub(super) kernels: Vec<Kernel>,
+    /// For the emulated machine, and for this one.
     pub(super) busybox: PathBuf,
+    pub(super) packer: PathBuf,
 }
 
 /// A kernel that is ready to boot.
@@ -48,27 +50,39 @@ impl Kernel {
 }
 
 /// Fetches what is not there yet.
-pub(super) fn all(series: &[String]) -> Result<Fetched> {
-    let apt = Apt::new(&folder().join("apt"), &SUITES).context(
+pub(super) fn all(arch: &Arch, series: &[String]) -> Result<Fetched> {
+    let apt = packages(arch)?;
+    let busybox = shell(arch, &apt)?;
+    Ok(Fetched {
+        qemu: qemu::find(arch)?,
+        kernels: kernels(arch, &apt, series)?,
+        packer: if arch.foreign {
+            shell(&X86_64, &packages(&X86_64)?)?
+        } else {
+            busybox.clone()
+        },
+        busybox,
+    })
+}
+
+fn packages(arch: &Arch) -> Result<Apt> {
+    let folder = arch.folder().join("apt");
+    Apt::of(arch.debian, &folder, &SUITES).context(
         "kernels cannot be fetched: this needs Debian's apt, its keyring package \
          debian-archive-keyring, and a Debian mirror in the machine's apt sources",
-    )?;
-    Ok(Fetched {
-        qemu: qemu::find()?,
-        kernels: kernels(&apt, series)?,
-        busybox: busybox(&apt)?,
-    })
+    )
 }
 
 /// For each series the newest kernel for virtual machines. It is found by its
 /// package's name: the meta-packages lead only to the newest of each suite.
-fn kernels(apt: &Apt, series: &[String]) -> Result<Vec<Kernel>> {
+fn kernels(arch: &Arch, apt: &Apt, series: &[String]) -> Result<Vec<Kernel>> {
+    let ending = format!("-cloud-{}", arch.debian);
     let names: Vec<_> = apt
         .names("linux-image-")?
         .into_iter()
         // Meta-packages have no third number, or none at all.
         .filter(|name| {
-            name.strip_suffix("-cloud-amd64")
+            name.strip_suffix(&ending)
                 .is_some_and(|version| numbers(version).len() > 2)
         })
         .collect();
@@ -91,7 +105,7 @@ fn kernels(apt: &Apt, series: &[String]) -> Result<Vec<Kernel>> {
         .map(|series| {
             let image = newest(series)?;
             let version = &image.version;
-            let unpacked = once(&format!("linux-{version}"), |into| {
+            let unpacked = once(arch, &format!("linux-{version}"), |into| {
                 println!("fetching Linux {version}");
                 apt.unpack(&image.package, version, into)?;
                 // Since 7.2 the image's package only leads to that of the binary.
@@ -110,11 +124,11 @@ fn kernels(apt: &Apt, series: &[String]) -> Result<Vec<Kernel>> {
         .collect()
 }
 
-fn busybox(apt: &Apt) -> Result<PathBuf> {
+fn shell(arch: &Arch, apt: &Apt) -> Result<PathBuf> {
     let available = apt.available(&["busybox-static".to_owned()])?;
     let newest = available.first().context("Debian has no busybox-static")?;
     let version = &newest.version;
-    let unpacked = once(&format!("busybox-{version}"), |into| {
+    let unpacked = once(arch, &format!("busybox-{version}"), |into| {
         apt.unpack(&newest.package, version, into)
     })?;
     find(&unpacked, "busybox").context("no program in busybox-static")
@@ -122,10 +136,14 @@ fn busybox(apt: &Apt) -> Result<PathBuf> {
 
 /// A folder below ours that is filled only once, and is there only when it is
 /// full.
-pub(super) fn once(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let full = folder().join(name);
+pub(super) fn once(
+    arch: &Arch,
+    name: &str,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let full = arch.folder().join(name);
     if !full.exists() {
-        let part = folder().join("part");
+        let part = arch.folder().join("part");
         apt::remove(&part)?;
         fs::create_dir_all(&part)?;
         fill(&part)?;

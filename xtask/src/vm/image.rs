@@ -10,21 +10,26 @@ use std::{
 use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
 
-use super::{build::Built, folder};
+use super::{arch::Arch, build::Built, fetch::Fetched};
 use crate::{apt, root};
 
 /// What runs first in the machine.
 const INIT: &str = include_str!("init.sh");
 
 /// Packs it; its path.
-pub(super) fn pack(busybox: &Path, built: &Built, tests: &[String]) -> Result<PathBuf> {
-    let image = folder().join("image");
+pub(super) fn pack(
+    arch: &Arch,
+    fetched: &Fetched,
+    built: &Built,
+    tests: &[String],
+) -> Result<PathBuf> {
+    let image = arch.folder().join("image");
     apt::remove(&image)?;
     let root = Root(image.clone());
     for mount in ["proc", "sys", "dev", "tmp"] {
         fs::create_dir_all(image.join(mount))?;
     }
-    root.file(busybox, Path::new("/bin/busybox"))?;
+    root.file(&fetched.busybox, Path::new("/bin/busybox"))?;
     // The tests have this path compiled in.
     root.file(&built.truncwatch, &built.truncwatch)?;
     fs::create_dir_all(image.join("vm"))?;
@@ -46,7 +51,9 @@ pub(super) fn pack(busybox: &Path, built: &Built, tests: &[String]) -> Result<Pa
     let init = image.join("init");
     fs::write(&init, INIT)?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
-    archive(busybox, &image)
+    let packed = arch.folder().join("image.cpio.gz");
+    archive(&fetched.packer, &image, &packed)?;
+    Ok(packed)
 }
 
 /// The folder that is to become the file system.
@@ -70,14 +77,12 @@ impl Root {
 
 /// As the kernel wants it (Documentation/filesystems/ramfs-rootfs-initramfs);
 /// busybox can write that, so nothing else has to be there.
-fn archive(busybox: &Path, image: &Path) -> Result<PathBuf> {
-    let packed = folder().join("image.cpio.gz");
+fn archive(busybox: &Path, image: &Path, packed: &Path) -> Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(image);
     let script = "find . | \"$0\" cpio -o -H newc -R 0:0 2>/dev/null | gzip -1 > \"$1\"";
     cmd!(shell, "sh -c {script} {busybox} {packed}")
         .quiet()
         .run()
-        .context("the file system could not be packed")?;
-    Ok(packed)
+        .context("the file system could not be packed")
 }

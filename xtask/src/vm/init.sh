@@ -24,15 +24,24 @@ export CARGO=/bin/true CARGO_TARGET_DIR=/vm/target
 begin() { echo "@@ begin $1"; }
 end() { echo "@@ end $1"; }
 
+if [ "$TESTS" = list ]; then
+    begin list
+    /vm/live --list
+    end 0
+    poweroff -f
+fi
+
 begin load
-/vm/truncwatch --verbose --duration 0.1 --output /tmp/report ${OPTION:---pid=1} 2>&1
+# Not at a terminal, where it says more while it starts.
+set -o pipefail
+/vm/truncwatch --verbose --duration 0.1 --output /tmp/report ${OPTION:---pid=1} 2>&1 | cat
 loaded=$?
 end $loaded
 
 if [ $loaded = 0 ] && [ "$TESTS" != no ]; then
     while read -r test; do
         begin "$test"
-        timeout -s KILL 180 /vm/live --exact "$test" >/tmp/output 2>&1 </dev/null
+        timeout -s KILL "$LIMIT" /vm/live --exact "$test" >/tmp/output 2>&1 </dev/null
         status=$?
         [ $status = 0 ] || cat /tmp/output
         end $status

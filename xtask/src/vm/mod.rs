@@ -3,36 +3,48 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
+//! | [`arch`] | the kinds of machine |
 //! | [`declared`] | which kernels, and what truncwatch is said to do on each |
 //! | [`fetch`] | the kernels and a static shell, from Debian |
 //! | [`qemu`] | QEMU, installed or from Debian |
+//! | [`cross`] | a compiler for the other kind, installed or from Debian |
+//! | [`own`] | where those two come from |
 //! | [`build`] | truncwatch, its tests and what they start, as static binaries |
 //! | [`image`] | the file system, and the script that runs in it |
 //! | [`boot`] | runs one machine and reads what it says |
 //! | [`table`] | kernels and results side by side |
 
+mod arch;
 mod boot;
 mod build;
+mod cross;
 mod declared;
 mod fetch;
 mod image;
+mod own;
 mod qemu;
 mod table;
 
-use std::path::PathBuf;
-
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use self::{boot::Boot, fetch::Kernel};
-use crate::root;
+use self::{
+    arch::{ARM64, Arch, X86_64},
+    boot::Boot,
+    build::Built,
+    fetch::{Fetched, Kernel},
+};
 
 /// What to run.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Kernels by the beginning of their version, such as 6.12, or `newest`
-    #[arg(default_values = declared::SERIES)]
+    /// [default: 5.10 6.1 6.12 6.18 newest; for arm64 without 5.10]
     kernels: Vec<String>,
+
+    /// Emulate arm64, with Debian's kernels for that
+    #[arg(long)]
+    arm64: bool,
 
     /// Only load and attach; show how many instructions the verifier walked
     #[arg(long)]
@@ -50,29 +62,36 @@ pub(crate) struct Arguments {
 /// Boots every kernel; fails if one does something that is not declared.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !cfg!(target_arch = "x86_64") {
-        bail!("the kernels are for x86-64, and so must this machine be");
+        bail!("this builds and emulates on a machine of the x86-64 kind");
     }
-    let fetched = fetch::all(&arguments.kernels)?;
-    let built = build::all(arguments.verifier)?;
+    let arch = if arguments.arm64 { &ARM64 } else { &X86_64 };
+    let kernels = if arguments.kernels.is_empty() {
+        arch.series.iter().map(ToString::to_string).collect()
+    } else {
+        arguments.kernels.clone()
+    };
+    let fetched = fetch::all(arch, &kernels)?;
+    let built = build::all(arch, arguments.verifier)?;
     let tests = if arguments.verifier {
         Vec::new()
     } else {
-        let tests = built.tests(&arguments.test)?.into_iter();
+        let list = list(arch, &fetched, &built)?;
+        let tests = build::chosen(&list, &arguments.test).into_iter();
         tests
             .flat_map(|test| std::iter::repeat_n(test, arguments.repeat))
             .collect()
     };
-    let image = image::pack(&fetched.busybox, &built, &tests)?;
+    let image = image::pack(arch, &fetched, &built, &tests)?;
     let mut boots = Vec::new();
     let mut differences = Vec::new();
     for kernel in &fetched.kernels {
-        boot::forget(kernel)?;
-        let mut boot = boot::run(&fetched.qemu, kernel, &image, "")?;
-        let mut differ = declared::differences(kernel, &boot, tests.len());
+        boot::forget(arch, kernel)?;
+        let mut boot = boot::run(arch, &fetched.qemu, kernel, &image, "")?;
+        let mut differ = declared::differences(arch, kernel, &boot, tests.len());
         if boot.loads() && !arguments.verifier {
             for degraded in &declared::DEGRADED {
                 let command_line = format!("TESTS=no {}", degraded.command_line);
-                let without = boot::run(&fetched.qemu, kernel, &image, &command_line)?;
+                let without = boot::run(arch, &fetched.qemu, kernel, &image, &command_line)?;
                 let difference = degraded.difference(&without);
                 boot.degraded.push(difference.is_none());
                 differ.extend(difference);
@@ -99,7 +118,18 @@ fn table(arguments: &Arguments, boots: &[(&Kernel, Boot)]) -> String {
     }
 }
 
-/// Where all of this is kept.
-fn folder() -> PathBuf {
-    root::target().join("vm")
+/// All tests that there are. What does not run on this machine is asked in an
+/// emulated one.
+fn list(arch: &Arch, fetched: &Fetched, built: &Built) -> Result<Vec<String>> {
+    if !arch.foreign {
+        return built.list();
+    }
+    let kernel = fetched.kernels.last().context("no kernel is named")?;
+    let image = image::pack(arch, fetched, built, &[])?;
+    boot::forget(arch, kernel)?;
+    let boot = boot::run(arch, &fetched.qemu, kernel, &image, "TESTS=list")?;
+    if boot.list.is_empty() {
+        bail!("the tests could not be listed on Linux {}", kernel.version);
+    }
+    Ok(boot.list)
 }

@@ -2,7 +2,6 @@
 //! them.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -11,22 +10,23 @@ use anyhow::{Context as _, Result, bail};
 use xshell::{Shell, cmd};
 
 use super::{
+    arch::Arch,
     fetch::{numbers, once},
-    folder,
+    own,
 };
-use crate::{
-    apt::{Apt, Suite},
-    root,
-};
+use crate::root;
 
 /// The oldest that is used: 7.2, Debian 12's own, crashes Linux 6.12 in a third
 /// of the runs.
 const OLDEST: u64 = 10;
 
-const PROGRAM: &str = "qemu-system-x86_64";
+/// Its program, and where that is.
+pub(super) struct Qemu {
+    program: &'static str,
+    place: Place,
+}
 
-/// Where it is.
-pub(super) enum Qemu {
+enum Place {
     /// On the PATH.
     Installed,
     /// In this folder, with the libraries that are not installed.
@@ -37,15 +37,13 @@ impl Qemu {
     /// Adds the program to a command that runs another, with the libraries and
     /// the firmware that it needs.
     pub(super) fn add_to(&self, command: &mut Command) {
-        let Self::Unpacked(folder) = self else {
-            command.arg(PROGRAM);
+        let Place::Unpacked(folder) = &self.place else {
+            command.arg(self.program);
             return;
         };
-        let libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
-        let libraries = libraries.map(|part| folder.join(part).display().to_string());
         command
-            .arg(folder.join("usr/bin").join(PROGRAM))
-            .env("LD_LIBRARY_PATH", libraries.join(":"))
+            .arg(folder.join("usr/bin").join(self.program))
+            .env("LD_LIBRARY_PATH", own::libraries(folder))
             // No module of another QEMU.
             .env("QEMU_MODULE_DIR", "/nonexistent");
         for part in ["usr/share/seabios", "usr/share/qemu"] {
@@ -56,8 +54,8 @@ impl Qemu {
 
 /// The one that is installed if it is new enough, else Debian's for this
 /// machine's release with the libraries that are not installed.
-pub(super) fn find() -> Result<Qemu> {
-    let program = PROGRAM;
+pub(super) fn find(arch: &Arch) -> Result<Qemu> {
+    let program = arch.qemu;
     let shell = Shell::new()?;
     if root::has(program)
         && cmd!(shell, "{program} --version")
@@ -65,35 +63,28 @@ pub(super) fn find() -> Result<Qemu> {
             .read()
             .is_ok_and(|text| numbers(&text).first() >= Some(&OLDEST))
     {
-        return Ok(Qemu::Installed);
+        let place = Place::Installed;
+        return Ok(Qemu { program, place });
     }
-    let unpacked = once("qemu", |into| {
+    let package = arch.qemu_package;
+    let unpacked = once(arch, "qemu", |into| {
         println!("fetching QEMU");
-        unpack(into).context(
-            "QEMU 10 or later is neither installed nor can it be fetched; \
-             install qemu-system-x86 (of Debian's backports, on Debian 12)",
-        )
+        unpack(arch, into).with_context(|| {
+            format!(
+                "QEMU 10 or later is neither installed nor can it be fetched; \
+                 install {package} (of Debian's backports, on Debian 12)"
+            )
+        })
     })?;
-    Ok(Qemu::Unpacked(unpacked))
+    let place = Place::Unpacked(unpacked);
+    Ok(Qemu { program, place })
 }
 
-fn unpack(into: &Path) -> Result<()> {
-    let release = fs::read_to_string("/etc/os-release")?;
-    let codename = release
-        .lines()
-        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-        .context("/etc/os-release has no VERSION_CODENAME")?;
+fn unpack(arch: &Arch, into: &Path) -> Result<()> {
+    let codename = own::codename()?;
     let backports = format!("{codename}-backports");
-    let security = format!("{codename}-security");
-    let apt = Apt::new(
-        &folder().join("apt-qemu"),
-        &[
-            Suite::Main(codename),
-            Suite::Main(&backports),
-            Suite::Security(&security),
-        ],
-    )?;
-    let package = "qemu-system-x86";
+    let apt = own::packages(&arch.folder().join("apt-qemu"), &codename)?;
+    let package = arch.qemu_package;
     let available = apt.available(&[package.to_owned()])?;
     let ready = |version: &str| numbers(version).get(1) >= Some(&OLDEST);
     if !available.iter().any(|found| ready(&found.version)) {
@@ -104,5 +95,5 @@ fn unpack(into: &Path) -> Result<()> {
         .iter()
         .all(|found| backport(&found.version) || !ready(&found.version))
         .then_some(&*backports);
-    apt.unpack_with_needs(package, release, into)
+    apt.unpack_with_needs(&[package], release, into)
 }
