@@ -224,6 +224,44 @@ fn counted_to_the_byte(sends: &[&str], options: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// What a call was given is read from its registers: which call it was, its
+/// descriptor and how much it offered, and so for what receives.
+#[test]
+fn the_timeline_says_what_each_call_was_given() -> Result<()> {
+    let mut launcher = Launcher::start(&calls::build()?)?;
+    let watcher = watch(launcher.pid(), &["--follow"])?;
+    let sends = ["write", "writev", "pwritev2", "sendto", "sendmsg"];
+    for send in sends {
+        for tcp in BOTH {
+            launcher.run(tcp, &format!("/{send}/shutdown-wr/5000/3000"))?;
+        }
+    }
+    let report = watcher.stop()?;
+    assert_eq!(report.findings.len(), 2 * sends.len(), "{}", report.summary);
+    let sends = sends.iter().flat_map(|send| [send; 2]);
+    for (finding, send) in report.findings.iter().zip(sends) {
+        let head = finding.pointer("/message/head_bytes");
+        let sent = head.and_then(Value::as_u64).map(|head| head + 3000);
+        let seen: Vec<_> = finding["timeline"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|entry| (text(entry, "/call"), entry["offered"].as_u64()))
+            .collect();
+        let wanted = [
+            (Some("read"), Some(4096)),
+            (Some(*send), sent),
+            (Some("shutdown"), None),
+        ];
+        assert_eq!(seen, wanted, "{finding:#}");
+        // Standard input, output and error, the listener, and this.
+        let fd = finding.pointer("/socket/fd").and_then(Value::as_u64);
+        assert_eq!(fd, Some(4), "{finding:#}");
+        assert_eq!(text(finding, "/ending/call"), Some("shutdown(4, SHUT_WR)"));
+    }
+    Ok(())
+}
+
 /// Operations whose memory cannot be told are counted, and never judged.
 #[test]
 fn what_cannot_be_looked_at_is_not_observed() -> Result<()> {
