@@ -1,10 +1,11 @@
 //! Counts on kernels whose typed tracepoints may be preempted: Linux 7.0 and later.
+//! (What ends there with an exec or a process is in `endings.rs`, for the same reason.)
 //!
 //! A program that is preempted there counts as running on its CPU, and is left out
 //! for whoever runs on that CPU meanwhile and comes to the same tracepoint
 //! (`recursion_misses`). Perf's form of a tracepoint keeps the CPU to its end
-//! (include/trace/perf.h), so that none of it is left out; but it gives the socket as
-//! a number, of which no cookie can be made. Hence two programs: a typed one that
+//! (include/trace/perf.h), so that no other task comes to it meanwhile; but it gives the
+//! socket as a number, of which no cookie can be made. Hence two programs: a typed one that
 //! makes the cookie of a new socket, and is over in a moment; and behind it the one
 //! that counts. Where the first is left out, the second sees a socket without a
 //! cookie, and counts that.

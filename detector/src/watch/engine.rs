@@ -51,6 +51,8 @@ pub(crate) struct Engine {
     pub(super) unknown_records: u64,
     /// Calls that the kernel did not show us.
     pub(super) missed: u64,
+    /// There were more of them when that was asked last.
+    pub(super) missed_before: bool,
     /// When connections that make no progress are looked for again.
     pub(super) stalls_due: u64,
     pub(super) sweep: Sweep,
@@ -77,6 +79,7 @@ impl Engine {
             programs: Programs::default(),
             unknown_records: 0,
             missed: 0,
+            missed_before: false,
             stalls_due: 0,
             sweep: Sweep::default(),
         })

@@ -83,10 +83,11 @@ impl Watch<'_> {
         let kernel = self.engine.live.stats();
         self.summary.seconds = self.started.elapsed().as_secs_f64();
         self.summary.take(self.engine.judge.tally(), &kernel);
-        let missed = self.engine.live.missed();
+        let left_out = self.engine.live.left_out();
+        let missed = left_out.values().sum::<u64>();
         self.summary.events_lost += missed;
         self.summary.incomplete |= missed > 0;
-        for (program, count) in self.engine.live.left_out() {
+        for (program, count) in left_out {
             let runs = several(count, "call");
             self.summary
                 .not_seen

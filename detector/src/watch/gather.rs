@@ -50,16 +50,20 @@ impl Engine {
         }
     }
 
-    /// Whether the kernel did not show us calls since the last time: then no
-    /// connection that was open meanwhile is judged. Those to come are.
+    /// Whether the kernel did not show us calls since the last time but one: then no
+    /// connection that was open meanwhile is judged. Those to come are. The last time
+    /// is not enough: of a connection that was open then, no record may have been read
+    /// yet.
     fn misses_more(&mut self) -> bool {
         let missed = self.live.missed();
         let more = missed > self.missed;
         self.missed = missed;
-        if more {
+        let doubtful = more || self.missed_before;
+        self.missed_before = more;
+        if doubtful {
             self.judge.doubt_open();
         }
-        more
+        doubtful
     }
 
     /// The next finding to be told, if its stack is as good as it gets.

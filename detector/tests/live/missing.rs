@@ -110,6 +110,29 @@ fn hooks_and_fields_that_counting_needs_are_asked_for() -> Result<()> {
     refused(&["sock_send_length", "inet_sendmsg"], "sock_send_length")
 }
 
+/// Where typed tracepoints may be preempted, perf's form of them is what counts.
+#[test]
+fn perf_s_tracepoints_are_used_where_others_may_be_preempted() -> Result<()> {
+    let attached = |options: &[&str]| -> Result<(bool, bool)> {
+        let output = Command::new(truncwatch())
+            .args(["--verbose", "--pid", "1", "--duration", "0.1"])
+            .args(options)
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let functions = text.contains("counting at the ends of functions");
+        let perf = ["send_cookie", "recv_cookie", "send_event", "recv_event"];
+        let perf = perf.map(|program| text.contains(program));
+        assert!(perf == [true; 4] || perf == [false; 4], "{text}");
+        Ok((functions, perf[0]))
+    };
+    let (functions, perf) = attached(&["--hide", "steady-tracepoints"])?;
+    assert!(functions != perf);
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let major: u32 = release.split('.').next().unwrap_or_default().parse()?;
+    assert_eq!(attached(&[])?, (functions, major >= 7));
+    Ok(())
+}
+
 /// Without tracepoints that count, the functions are traced that they are behind,
 /// if this kernel lets them be.
 #[test]

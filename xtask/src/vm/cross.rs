@@ -40,8 +40,8 @@ pub(super) fn environment<'a>(arch: &Arch, shell: &'a Shell) -> Result<Environme
         })?;
         let programs = unpacked.join("usr/bin");
         let path = format!("{}:{}", shell.var("PATH")?, programs.display());
+        // Its programs are named after what they link for: they hide no others.
         set.push(shell.push_env("PATH", path));
-        // Its own are named after what they link for: they hide no others.
         set.push(shell.push_env("LD_LIBRARY_PATH", own::libraries(&unpacked)));
     }
     Ok(Environment(set))

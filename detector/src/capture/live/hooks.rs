@@ -312,7 +312,8 @@ const EXIT_EVENT: Row = row(
 );
 
 /// Makes the cookies of sockets for [`RECV_EVENT`] and [`SEND_EVENT`]. A tracepoint
-/// calls its programs in the order in which they were attached.
+/// calls its users in the order in which they came; perf is one, since its first event
+/// of the tracepoint, whosever that was.
 const COOKIES: &[Row] = &[
     row(
         RECV_COOKIE,
@@ -331,13 +332,16 @@ const COOKIES: &[Row] = &[
 const RECV_COOKIE: &str = "recv_cookie";
 const SEND_COOKIE: &str = "send_cookie";
 
+/// Both of them.
+pub(super) const COOKIE_MAKERS: &str = "recv_cookie or send_cookie";
+
 /// Whether calls may go uncounted where this program was left out. What the makers of
 /// cookies miss, those behind them count.
 pub(super) fn loses(program: &str) -> bool {
     program != RECV_COOKIE && program != SEND_COOKIE
 }
 
-/// What is hidden to count as if typed tracepoints could be preempted: tests.
+/// For tests: with this hidden, counting is done as where they may be.
 const STEADY: &str = "steady-tracepoints";
 
 /// Whether this kernel may preempt a typed tracepoint's programs.

@@ -436,7 +436,7 @@ impl Live {
     /// Kernels in which tracepoints may be preempted do that under load.
     #[must_use]
     pub fn missed(&self) -> u64 {
-        self.unnamed() + self.left_out().values().sum::<u64>()
+        self.left_out().values().sum()
     }
 
     /// Calls on sockets that could not be told apart yet (`detector-ebpf/src/events.rs`).
@@ -447,22 +447,23 @@ impl Live {
         })
     }
 
-    /// The same by program, but for those that make cookies: what they miss is counted
-    /// where it matters.
+    /// The same by program. Of the makers of cookies, those whose lack mattered.
     #[must_use]
     pub fn left_out(&self) -> BTreeMap<String, u64> {
-        self.programs
-            .programs()
+        let misses = |(name, program): (&str, &Program)| {
+            let fd = program.fd().ok()?.as_fd().as_raw_fd();
+            let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+            let count = text
+                .lines()
+                .find_map(|line| line.strip_prefix("recursion_misses:"))?;
+            Some((name.to_owned(), count.trim().parse().ok()?))
+        };
+        let programs = self.programs.programs();
+        programs
             .filter(|(name, _)| hooks::loses(name))
-            .filter_map(|(name, program)| {
-                let fd = program.fd().ok()?.as_fd().as_raw_fd();
-                let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-                let count = text
-                    .lines()
-                    .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-                let count = count.trim().parse::<u64>().ok()?;
-                (count > 0).then(|| (name.to_owned(), count))
-            })
+            .filter_map(misses)
+            .chain([(hooks::COOKIE_MAKERS.to_owned(), self.unnamed())])
+            .filter(|(_, count)| *count > 0)
             .collect()
     }
 
