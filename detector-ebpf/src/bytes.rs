@@ -3,6 +3,10 @@
 
 use crate::{memory::forget, scratch::Way};
 
+/// A one in each byte, and the highest bit of each.
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x80 * ONES;
+
 /// Whether bytes that start so may be a message's. What matters is that no head
 /// is missed; what only looks like one is told apart by the judge, by its
 /// offset.
@@ -78,8 +82,6 @@ fn may_be_first<W: Way>(byte: u8) -> bool {
 /// M-SEARCH's kind of a dash).
 #[inline(always)]
 fn may_be_method(start: u64, known: u32) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * ONES;
     let within = if known >= 8 {
         u64::MAX
     } else {
@@ -111,8 +113,6 @@ pub(crate) fn may_be_size(start: u64) -> bool {
 /// their value.
 #[inline(always)]
 pub(crate) fn hexadecimal(word: u64) -> (u32, u32) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * ONES;
     let ascii = word & !HIGH;
     let lower = ascii | (0x20 * ONES);
     // A high bit for each byte that is at least `least`.
@@ -142,7 +142,6 @@ pub(crate) fn equal(word: u64, byte: u8) -> u64 {
 /// The number of the first byte whose high bit is set; one is.
 #[inline(always)]
 pub(crate) fn lowest(high_bits: u64) -> u32 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let below = (high_bits & high_bits.wrapping_neg()).wrapping_sub(1);
     ((below & ONES).wrapping_mul(ONES) >> 56) as u32 - 1
 }
