@@ -13,8 +13,7 @@
 //! Checked: 6.18 (where it is not needed) and 7.3.
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, map, tracepoint},
-    maps::Array,
+    macros::{btf_tracepoint, tracepoint},
     programs::{BtfTracePointContext, TracePointContext},
 };
 
@@ -22,18 +21,12 @@ use crate::{
     atomic::fetch_add,
     config::config,
     kernel::Address,
-    maps::MMAPABLE,
+    maps::UNNAMED,
     opening::{Named, Stream, Typed, is_wanted},
     traffic::{received, sent},
 };
 
-/// Calls on sockets without a cookie that should have had one. In user space's memory
-/// too: it asks often, and by a system call it would make the kernel leave out programs
-/// (`detector/src/capture/live/connections.rs`).
-#[map]
-static UNNAMED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
-
-/// Counts one.
+/// Counts a call on a socket without a cookie that should have had one.
 #[inline(always)]
 pub(crate) fn unnamed() {
     if let Some(counter) = UNNAMED.get_ptr_mut(0) {

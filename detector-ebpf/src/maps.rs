@@ -86,7 +86,7 @@ pub(crate) static STATS: PerCpuArray<u64> =
 pub(crate) static WORDS: Array<u32> = Array::with_max_entries(4096, 0);
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h; Linux 5.5).
-pub(crate) const MMAPABLE: u32 = 1 << 10;
+const MMAPABLE: u32 = 1 << 10;
 
 /// What the judge tells of connections (`detector_common::hint`); user space
 /// maps it into its memory and writes it there.
@@ -123,6 +123,12 @@ pub(crate) fn needs_no_look(cookie: u64, end: u64, received: u64) -> bool {
     let Hint { next, quiet, .. } = hint(cookie);
     next >= end && received < quiet
 }
+
+/// Calls on sockets without a cookie that should have had one (`events.rs`). In user
+/// space's memory too: it asks often, and by a system call it would make the kernel
+/// leave out programs (`detector/src/capture/live/connections.rs`).
+#[map]
+pub(crate) static UNNAMED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 
 /// The request of io_uring that a thread submitted last and that has not moved
 /// bytes yet: its kernel address. Few threads use io_uring; an entry that is

@@ -109,6 +109,36 @@ fn send_length(_: BtfTracePointContext) -> i32 {
     0
 }
 
+#[btf_tracepoint(function = "sock_recv_length")]
+fn recv_cookie(_: BtfTracePointContext) -> i32 {
+    0
+}
+
+#[btf_tracepoint(function = "sock_send_length")]
+fn send_cookie(_: BtfTracePointContext) -> i32 {
+    0
+}
+
+#[tracepoint]
+fn recv_event(_: TracePointContext) -> u32 {
+    0
+}
+
+#[tracepoint]
+fn send_event(_: TracePointContext) -> u32 {
+    0
+}
+
+#[tracepoint]
+fn exec_event(_: TracePointContext) -> u32 {
+    0
+}
+
+#[tracepoint]
+fn exit_event(_: TracePointContext) -> u32 {
+    0
+}
+
 /// As in `main.rs`.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

@@ -6,7 +6,7 @@ use std::{fs, process::Command};
 
 use anyhow::Result;
 use testbed::{
-    BIG_BODY,
+    BIG_BODY, TempDir,
     client::{Trigger, trigger},
     server::HyperVersion,
     watcher::Report,
@@ -108,6 +108,24 @@ fn hooks_and_fields_that_counting_needs_are_asked_for() -> Result<()> {
         refused(&[needed], needed)?;
     }
     refused(&["sock_send_length", "inet_sendmsg"], "sock_send_length")
+}
+
+/// What costs are compared with: programs that do nothing, in place of the embedded ones.
+#[test]
+fn programs_that_do_nothing_take_the_places_of_all() -> Result<()> {
+    let folder = TempDir::new()?;
+    let object = folder.path().join("empty.bpf.o");
+    fs::write(&object, include_bytes!("../../../xtask/bpf/empty.bpf.o"))?;
+    for hidden in [&[][..], &["--hide", "steady-tracepoints"]] {
+        let output = Command::new(truncwatch())
+            .args(["--pid", "1", "--duration", "0.1", "--bpf-object"])
+            .arg(&object)
+            .args(hidden)
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+    }
+    Ok(())
 }
 
 /// Where typed tracepoints may be preempted, perf's form of them is what counts.
