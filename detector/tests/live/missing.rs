@@ -111,6 +111,7 @@ fn hooks_and_fields_that_counting_needs_are_asked_for() -> Result<()> {
 }
 
 /// What costs are compared with: programs that do nothing, in place of the embedded ones.
+/// There are none for the hooks of older kernels.
 #[test]
 fn programs_that_do_nothing_take_the_places_of_all() -> Result<()> {
     let folder = TempDir::new()?;
@@ -123,7 +124,12 @@ fn programs_that_do_nothing_take_the_places_of_all() -> Result<()> {
             .args(hidden)
             .output()?;
         let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{text}");
+        let of_older = ["close_on_exec", "inet_recvmsg", "uring_submit_sqe"];
+        let older = of_older
+            .iter()
+            .any(|program| text.contains(&format!("object has no {program}:")));
+        let status = if older { 2 } else { 0 };
+        assert_eq!(output.status.code(), Some(status), "{text}");
     }
     Ok(())
 }
