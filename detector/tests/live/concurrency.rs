@@ -86,8 +86,23 @@ fn a_child_and_its_parent_hold_each_socket() -> Result<()> {
         let watcher = watch(server.pid(), &["--follow"])?;
         let short = many(server.addr(), 1_000, 10);
         let report = watcher.stop()?;
-        short_ones(&report, short);
-        assert_eq!(report.count("messages_judged"), Some(1_000));
+        // Where both close in the same moment, each finds the other still holding the
+        // socket: which was the last cannot be known, and is not guessed.
+        let shared = report.summary.pointer("/unjudged/shared");
+        let shared = shared.and_then(Value::as_u64).unwrap_or(0);
+        let found = report.findings.len() as u64;
+        let summary = &report.summary;
+        assert_eq!(report.count("events_lost"), Some(0), "{summary}");
+        assert_eq!(report.unjudged(), shared, "{summary}");
+        assert_eq!(
+            report.count("messages_judged"),
+            Some(1_000 - shared),
+            "{summary}"
+        );
+        assert!(found <= short && found + shared >= short, "{summary}");
+        assert!(shared < short / 10, "{summary}");
+        let sizes = report.sizes();
+        assert!(sizes.iter().all(|it| *it == (300, 299)), "{summary}");
     }
     Ok(())
 }
