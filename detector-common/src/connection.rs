@@ -36,6 +36,9 @@ pub mod flag {
     pub const PLAIN: u32 = 1 << 7;
     /// In a sample's flags: it begins within its call, not with it.
     pub const WITHIN: u32 = 1 << 12;
+    /// In `receive_flags`: all that was known of the socket before it was tracked is
+    /// in its connection. Another call on it until then is out of order.
+    pub const READY: u32 = 1 << 13;
     /// In `receive_flags`: a read returned 0, the peer's end of stream.
     pub const EOF: u32 = 1 << 4;
     /// In `end_flags`: `shutdown(SHUT_WR or SHUT_RDWR)` was called here.

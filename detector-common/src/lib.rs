@@ -11,6 +11,7 @@
 //! be noticed and is never silently wrong.
 #![no_std]
 
+mod birth;
 mod call;
 mod config;
 mod connection;
@@ -23,6 +24,7 @@ mod sample;
 mod stack;
 mod stats;
 
+pub use birth::{BIRTHS, Birth, KEPT};
 pub use call::{
     Arguments, CALLS, Call, Direction, OPERATION, OPERATION_LIMIT, OPERATIONS, Operation, RECEIVES,
     call_name,

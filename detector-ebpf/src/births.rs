@@ -2,15 +2,32 @@
 //!
 //! Only a socket whose accept or connect was watched is known to stand at
 //! offset 0; of any other, what looks like a head may be the middle of a body.
+//!
+//! A request that a server reads first stays here until the socket is used again: to
+//! take up a connection costs a microsecond or two where the caches are cold, and
+//! between the request and the answer that decides races.
 
-use aya_ebpf::{helpers::bpf_probe_read_user, macros::tracepoint, programs::TracePointContext};
+use aya_ebpf::{
+    helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as probe_read_user},
+    macros::tracepoint,
+    programs::TracePointContext,
+};
+use detector_common::{
+    BIRTHS as BIRTHS_LEN, Birth, CallEntry, Connection, KEPT, Kind, Sample, Stat, flag,
+};
 
 use crate::{
+    atomic::{compare_and_swap, fetch_add_u32},
+    bytes::may_begin_message,
+    config::config,
+    connections::find,
     filter::passes,
-    kernel::{File, Socket, open_file},
-    maps::{BIRTH_SLOTS, BIRTHS, Birth},
-    memory::SystemCall,
-    ring::current,
+    kernel::{Address, File, Socket, copy, open_file},
+    maps::{BIRTHS, RECORDS, count},
+    memory::{SystemCall, forget as unbounded, is_compat},
+    opening::{Named, Stream, adopt, inode_of, is_wanted},
+    ring::{Moment, current, header, wake},
+    scratch::Receives,
 };
 
 /// Result of a call, in a `sys_exit_*` tracepoint's record
@@ -100,35 +117,246 @@ fn is_born(fd: i32, new: impl Fn(Socket) -> bool) {
 
 #[inline(always)]
 fn place(inode: u64) -> Option<*mut Birth> {
-    BIRTHS.get_ptr_mut((inode & (u64::from(BIRTH_SLOTS) - 1)) as u32)
+    BIRTHS.get_ptr_mut((inode & (u64::from(BIRTHS_LEN) - 1)) as u32)
+}
+
+/// The entry of a socket, whose inode number is never 0. It may make way for another's
+/// while it is used, by an accept on another CPU so many files later.
+#[inline(always)]
+pub(crate) fn born(socket: Socket, inode: u64) -> Option<&'static mut Birth> {
+    let born = place(inode)?;
+    // SAFETY: a live map value.
+    let born = unsafe { &mut *born };
+    is_of(born, socket, inode).then_some(born)
+}
+
+#[inline(always)]
+fn is_of(born: &Birth, socket: Socket, inode: u64) -> bool {
+    // SAFETY: as above; each is written at once.
+    let (of, number) = unsafe {
+        (
+            (&raw const born.socket).read_volatile(),
+            (&raw const born.inode).read_volatile(),
+        )
+    };
+    of == socket.0.0 && number == inode && inode != 0
 }
 
 #[inline(always)]
 fn remember(socket: Socket, inode: u64) {
-    if let Some(born) = place(inode) {
-        let birth = Birth {
-            socket: socket.0.0,
-            inode,
-        };
-        // SAFETY: a live map value. Should another CPU write a birth here at the
-        // same time, what is left may be neither's, and is then taken for none.
-        unsafe { born.write_volatile(birth) };
+    let Some(born) = place(inode) else { return };
+    let (tgid, _) = current();
+    // SAFETY: a live map value. Should another CPU write a birth here at the same
+    // time, what is left may be neither's, and is then taken for none.
+    unsafe {
+        (&raw mut (*born).socket).write_volatile(0);
+        (&raw mut (*born).inode).write_volatile(inode);
+        (&raw mut (*born).kept).write_volatile(0);
+        (&raw mut (*born).tgid).write_volatile(tgid);
+        (&raw mut (*born).name).write_volatile(0);
+        (&raw mut (*born).socket).write_volatile(socket.0.0);
     }
 }
 
-/// Whether this socket's birth was seen; `true` once, when it moves its first
-/// byte.
+/// Frees the entry: the socket is a connection now, or is not known from its first
+/// byte any more.
 #[inline(always)]
-pub(crate) fn take_birth(socket: Socket, inode: u64) -> bool {
-    let Some(born) = place(inode) else {
+pub(crate) fn forget(born: &mut Birth) {
+    // SAFETY: a field of a live map value, written at once.
+    unsafe { (&raw mut born.socket).write_volatile(0) };
+}
+
+#[inline(always)]
+fn kept(born: &Birth) -> u64 {
+    // SAFETY: a field of a live map value, written at once.
+    unsafe { (&raw const born.kept).read_volatile() }
+}
+
+/// The connection of a socket without a cookie that is ended, with what stands for
+/// that, if it has received; else null. What the hooks of endings are given is no
+/// pointer of which a cookie could be made.
+#[inline(never)]
+pub(crate) fn ended(socket: Socket, name: &mut u64) -> *mut Connection {
+    let nothing = core::ptr::null_mut();
+    let inode = socket.inode();
+    let Some(born) = born(socket, inode) else {
+        return nothing;
+    };
+    if born.name == 0 {
+        let kept = kept(born);
+        let Some(family) = socket.stream_family() else {
+            return nothing;
+        };
+        if kept == 0 || kept == Birth::BUSY {
+            return nothing;
+        }
+        let name = Birth::NAMED | inode;
+        if adopt(name, Stream { family, inode }, Some(born)).is_null() {
+            return nothing;
+        }
+        born.name = name;
+    }
+    *name = born.name;
+    find(*name).unwrap_or(nothing)
+}
+
+/// What a process that is not watched does to a socket that may be a watched one's.
+/// `true` if that has received already: then it counts, whoever uses it. Else the
+/// bytes that pass now do not, and what comes later does not begin the stream.
+#[inline(always)]
+pub(crate) fn is_handed_on<N: Named>(sk: N) -> bool {
+    let Some(born) = inode_of(sk).and_then(|inode| born(sk.socket(), inode)) else {
         return false;
     };
-    // SAFETY: a live map value.
-    let birth = unsafe { born.read_volatile() };
-    if birth.socket != socket.0.0 || birth.inode != inode || inode == 0 {
+    let kept = kept(born) != 0;
+    if !kept {
+        forget(born);
+    }
+    kept
+}
+
+/// The socket's first receive, if it is one: keeps it where that can be done, and is
+/// then `true`. What follows does all else.
+#[inline(always)]
+pub(crate) fn is_kept<N: Named>(sk: N, result: i32) -> bool {
+    // What makes no cookies is on kernels on which it may be preempted here.
+    if !N::MAKES || result < 4 || result > KEPT as i32 {
         return false;
     }
-    // SAFETY: as above.
-    unsafe { (&raw mut (*born).socket).write_volatile(0) };
+    let cookie: u64 = sk.read(config!(fields.sock_cookie));
+    cookie == 0 && keep(sk, result as u32)
+}
+
+#[inline(never)]
+fn keep<N: Named>(sk: N, bytes: u32) -> bool {
+    let socket = sk.socket();
+    let Some(born) = inode_of(sk).and_then(|inode| born(socket, inode)) else {
+        return false;
+    };
+    let (call, moment) = SystemCall::of(socket, false, 0);
+    // Who accepted it is watched; of another it is asked.
+    if (config!(filters) != 0 || moment.tgid != born.tgid) && !is_wanted(socket) {
+        return false;
+    }
+    let (room, first) = call.offered();
+    let whole = first.length >= u64::from(bytes);
+    if !call.has_memory() || !whole || is_compat() {
+        return false;
+    }
+    if compare_and_swap(&raw mut born.kept, 0, Birth::BUSY) != 0 {
+        return false;
+    }
+    born.time_ns = moment.time_ns;
+    born.room = room;
+    born.tgid = moment.tgid;
+    born.tid = moment.tid;
+    born.number = call.number;
+    born.fd = call.fd();
+    let good = take_head(born, first.base, bytes);
+    let state = if good { u64::from(bytes) } else { 0 };
+    // An accept on another CPU may have put another socket here.
+    compare_and_swap(&raw mut born.kept, Birth::BUSY, state) == Birth::BUSY && good
+}
+
+/// Copies so many bytes from there, if they are a request's whole head and nothing
+/// else (RFC 9112 section 2.1).
+#[inline(always)]
+fn take_head(born: &mut Birth, from: u64, bytes: u32) -> bool {
+    let length = unbounded(bytes) as usize;
+    if !(4..=KEPT).contains(&length) {
+        return false;
+    }
+    let to = (&raw mut born.bytes).cast::<u8>();
+    // SAFETY: within the array (checked above); the helper checks the source.
+    if unsafe { probe_read_user(to.cast(), length as u32, from as *const _) } != 0 {
+        return false;
+    }
+    // SAFETY: as above; eight bytes of many more, whatever is behind the head.
+    let (start, end) = unsafe {
+        (
+            core::ptr::read_unaligned(to.cast::<u64>()),
+            core::ptr::read_unaligned(to.add(length - 4).cast::<[u8; 4]>()),
+        )
+    };
+    end == *b"\r\n\r\n" && may_begin_message::<Receives>(start, bytes)
+}
+
+/// A sample of a head that was kept.
+#[repr(C)]
+struct KeptHead {
+    sample: Sample,
+    data: [u8; KEPT],
+}
+
+/// Tells of what was kept, as if it happened now; `false` if that cannot be known any
+/// more. The connection is not used by anyone else yet.
+#[inline(never)]
+pub(crate) fn hand_over(cookie: u64, born: &mut Birth, connection: &mut Connection) -> bool {
+    let (socket, inode) = (born.socket, born.inode);
+    let bytes = kept(born);
+    if bytes == 0 {
+        return true;
+    }
+    if bytes > KEPT as u64 {
+        return false;
+    }
+    // Once, should another CPU come here too.
+    if compare_and_swap(&raw mut born.kept, bytes, Birth::BUSY) != bytes {
+        return false;
+    }
+    let moment = Moment {
+        time_ns: born.time_ns,
+        tgid: born.tgid,
+        tid: born.tid,
+    };
+    let (fd, number, room) = (born.fd, born.number, born.room);
+    // SAFETY: the array has more than eight bytes.
+    let start = unsafe { core::ptr::read_unaligned((&raw const born.bytes).cast::<[u8; 8]>()) };
+    connection.fd = fd;
+    connection.born_ns = moment.time_ns;
+    connection.tgid = moment.tgid;
+    connection.received = bytes;
+    connection.first_received = start;
+    connection.receive_flags |= flag::HEAD_SEEN | flag::BODY_NEXT;
+    connection.calls[0] = CallEntry {
+        time_ns: moment.time_ns,
+        offered: room,
+        result: bytes as i32,
+        tid: moment.tid,
+        number: number as u16,
+        sending: 0,
+        used: 1,
+        fd,
+    };
+    connection.call_count = 1;
+    let Some(mut entry) = RECORDS.reserve::<KeptHead>(0) else {
+        count(Stat::RingFull);
+        // The next record's number says that this one is missing.
+        fetch_add_u32(&raw mut connection.seq, 1);
+        return true;
+    };
+    let head = entry.as_mut_ptr();
+    // SAFETY: both are as large as the array.
+    unsafe { copy((&raw mut (*head).data), &born.bytes) };
+    if !is_of(born, Socket(Address(socket)), inode) || kept(born) != Birth::BUSY {
+        entry.discard(0);
+        return false;
+    }
+    let sample = Sample {
+        header: header(Kind::Sample, cookie, connection, moment),
+        offset: 0,
+        opposite: 0,
+        moved: bytes as u32,
+        len: bytes as u32,
+        sending: 0,
+        flags: connection.receive_flags,
+        fresh: 1,
+        tail: 0,
+        fd,
+        number,
+    };
+    // SAFETY: the entry is as large as a KeptHead, which begins with a sample.
+    unsafe { (&raw mut (*head).sample).write(sample) };
+    entry.submit(wake(moment));
     true
 }

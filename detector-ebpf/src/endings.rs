@@ -17,6 +17,7 @@ use detector_common::{Connection, End, EndKind, Kind, SocketInfo, StackCopy, Sta
 
 use crate::{
     atomic::fetch_add_u32,
+    births::ended,
     config::config,
     connections::{find, remove},
     kernel::{File, Socket, copy, current_task, descriptors, open_file},
@@ -66,8 +67,7 @@ pub(crate) fn shut(fd: i32, how: u32, by: u32) {
     let Some((file, socket)) = socket_of(fd) else {
         return;
     };
-    let cookie = socket.cookie();
-    let Some(connection) = tracked(cookie) else {
+    let Some((cookie, connection)) = ending_of(socket) else {
         return;
     };
     if how == SHUT_RD {
@@ -442,6 +442,21 @@ pub(crate) fn tracked(cookie: u64) -> Option<&'static mut Connection> {
     Some(unsafe { &mut *connection })
 }
 
+/// The connection of a socket that is ended, and its cookie or what stands for that.
+#[inline(always)]
+pub(crate) fn ending_of(socket: Socket) -> Option<(u64, &'static mut Connection)> {
+    let mut cookie = socket.cookie();
+    if cookie != 0 {
+        return Some((cookie, tracked(cookie)?));
+    }
+    let connection = ended(socket, &mut cookie);
+    if connection.is_null() {
+        return None;
+    }
+    // SAFETY: a live map value, as in tracked.
+    Some((cookie, unsafe { &mut *connection }))
+}
+
 /// A descriptor of the socket goes away.
 #[inline(always)]
 pub(crate) fn release(file: File, socket: Socket, kind: EndKind, how: u32, fd: i32) {
@@ -461,8 +476,7 @@ pub(crate) fn release(file: File, socket: Socket, kind: EndKind, how: u32, fd: i
 #[inline(always)]
 fn release_one(socket: Socket, ending: &Ending) {
     let references = ending.references;
-    let cookie = socket.cookie();
-    let Some(connection) = tracked(cookie) else {
+    let Some((cookie, connection)) = ending_of(socket) else {
         return;
     };
     if references > 1 {

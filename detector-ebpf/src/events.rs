@@ -19,6 +19,7 @@ use aya_ebpf::{
 
 use crate::{
     atomic::fetch_add,
+    births::is_handed_on,
     config::config,
     kernel::Address,
     maps::UNNAMED,
@@ -50,7 +51,13 @@ fn recv_cookie(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn give_cookie(sk: Typed) -> i32 {
     let cookie: u64 = sk.read(config!(fields.sock_cookie));
-    if cookie == 0 && is_wanted(sk.socket()) && Stream::of(sk).is_some() {
+    if cookie != 0 {
+        return 0;
+    }
+    // Nothing is kept here, so that what is handed on does not count.
+    if !is_wanted(sk.socket()) {
+        is_handed_on(sk);
+    } else if Stream::of(sk).is_some() {
         sk.cookie();
     }
     0

@@ -6,7 +6,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use detector_common::{
-    Config, Connection, HINT_SLOTS, Hint, HintValue, PROCESS_WORDS, Slot, Stat, hint_slot,
+    BIRTHS as BIRTHS_LEN, Birth, Config, Connection, HINT_SLOTS, Hint, HintValue, PROCESS_WORDS,
+    Slot, Stat, hint_slot,
 };
 
 /// Set by user space at load and then read-only. What comes before its tables is
@@ -39,29 +40,14 @@ pub(crate) static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1024, 0
 #[map]
 pub(crate) static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(256, 0);
 
-/// Sockets whose accept or connect was seen and that have not moved bytes yet, by
-/// the last bits of their inode number (`births.rs`). Those numbers are given out
-/// in order, so that one makes way only for a socket that came so many files
-/// later; that costs the judgement of the first message of the older (it is then
-/// taken as joined in mid-stream).
+/// Sockets whose accept or connect was seen and that have moved no bytes yet, or
+/// only a first request, by the last bits of their inode number (`births.rs`). Those
+/// numbers are given out in order, so that one makes way only for a socket that came
+/// so many files later; that costs the judgement of the first message of the older (it
+/// is then taken as joined in mid-stream). In user space's memory too, which forgets
+/// them where calls were missed.
 #[map]
-pub(crate) static BIRTHS: Array<Birth> = Array::with_max_entries(BIRTH_SLOTS, 0);
-
-/// A socket whose birth was seen. The address alone may become another's, and an
-/// inode number is given anew after 2^32 others (`get_next_ino`, fs/inode.c); both
-/// together are taken for no other socket, so that an entry of one that never
-/// moved a byte may stay.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct Birth {
-    /// The address of its `struct sock`; 0 once it moved bytes.
-    pub(crate) socket: u64,
-    /// Its inode number.
-    pub(crate) inode: u64,
-}
-
-/// Entries of [`BIRTHS`]; a power of two.
-pub(crate) const BIRTH_SLOTS: u32 = 1 << 16;
+pub(crate) static BIRTHS: Array<Birth> = Array::with_max_entries(BIRTHS_LEN, MMAPABLE);
 
 /// All records.
 #[map]

@@ -2,10 +2,11 @@
 //! the record that says which it is when it first sends.
 
 use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_socket_cookie};
-use detector_common::{Connection, Kind, Open, Stat, family, flag};
+use detector_common::{Birth, Connection, Kind, Open, Stat, family, flag};
 
 use crate::{
-    births::take_birth,
+    atomic::fetch_add_u32,
+    births::{born, forget, hand_over, is_handed_on},
     config::config,
     connections::{find, make},
     events::unnamed,
@@ -28,13 +29,31 @@ pub(crate) fn connection_of<N: Named>(sk: N) -> Option<(u64, Socket, *mut Connec
     if cookie != 0
         && let Some(found) = find(cookie)
     {
+        check_order(found);
         return Some((cookie, socket, found));
     }
-    if !is_wanted(socket) {
+    if !is_wanted(socket) && !(N::MAKES && is_handed_on(sk)) {
         return None;
     }
     let found = take_up(sk, &mut cookie);
-    (!found.is_null()).then_some((cookie, socket, found))
+    if found.is_null() {
+        return None;
+    }
+    check_order(found);
+    Some((cookie, socket, found))
+}
+
+/// Counts a record as lost where another CPU is just taking the connection up: what
+/// that knows of it comes before this call.
+#[inline(always)]
+fn check_order(connection: *mut Connection) {
+    // SAFETY: a live map value; the flags are read at once, the number is only added to
+    // atomically.
+    unsafe {
+        if (&raw const (*connection).receive_flags).read_volatile() & flag::READY == 0 {
+            fetch_add_u32(&raw mut (*connection).seq, 1);
+        }
+    }
 }
 
 /// Whether a socket that the current process uses is taken up.
@@ -120,8 +139,8 @@ impl Named for Address {
 /// What is read of a socket.
 #[derive(Clone, Copy)]
 pub(crate) struct Stream {
-    family: u16,
-    inode: u64,
+    pub(crate) family: u16,
+    pub(crate) inode: u64,
 }
 
 impl Stream {
@@ -139,13 +158,19 @@ impl Stream {
         if kind != STREAM || !(family == family::UNIX || (internet && tcp)) {
             return None;
         }
-        let inode = sk
-            .follow(config!(fields.sock_socket))?
-            .follow(config!(fields.socket_file))?
-            .follow(config!(fields.file_inode))?
-            .read(config!(fields.inode_number));
+        let inode = inode_of(sk)?;
         Some(Self { family, inode })
     }
+}
+
+/// The number of a socket's inode, if it has a file.
+#[inline(always)]
+pub(crate) fn inode_of<N: Named>(sk: N) -> Option<u64> {
+    let inode = sk
+        .follow(config!(fields.sock_socket))?
+        .follow(config!(fields.socket_file))?
+        .follow(config!(fields.file_inode))?;
+    Some(inode.read(config!(fields.inode_number)))
 }
 
 /// Makes the entry, and tells the socket's cookie; null if the socket is none
@@ -161,17 +186,35 @@ fn take_up<N: Named>(sk: N, found_cookie: &mut u64) -> *mut Connection {
         count(Stat::Compat);
         return nothing;
     }
+    let born = born(sk.socket(), stream.inode);
+    if let Some(born) = &born
+        && born.name != 0
+    {
+        *found_cookie = born.name;
+        return find(born.name).unwrap_or(nothing);
+    }
     let cookie = sk.cookie();
     *found_cookie = cookie;
-    let fresh = take_birth(sk.socket(), stream.inode);
     if !N::MAKES && cookie == 0 {
-        // The program that makes it was left out (`events.rs`). Its birth is gone,
-        // so that what it sends later is taken for what it is, joined midway.
+        // The program that makes it was left out (`events.rs`). Its birth goes, so that
+        // what it sends later is taken for what it is, joined midway.
+        born.map(forget);
         unnamed();
         return nothing;
     }
+    let Some(born) = born else {
+        return adopt(cookie, stream, None);
+    };
+    let found = adopt(cookie, stream, Some(&mut *born));
+    forget(born);
+    found
+}
+
+/// Makes the entry; null if there is no room.
+#[inline(always)]
+pub(crate) fn adopt(cookie: u64, stream: Stream, born: Option<&mut Birth>) -> *mut Connection {
     let Some((found, made)) = make(cookie) else {
-        return nothing;
+        return core::ptr::null_mut();
     };
     if made {
         count(Stat::Connections);
@@ -181,8 +224,14 @@ fn take_up<N: Named>(sk: N, found_cookie: &mut u64) -> *mut Connection {
         connection.family = stream.family;
         connection.inode = stream.inode;
         connection.tgid = moment.tgid;
-        connection.fresh = u32::from(fresh);
         connection.born_ns = moment.time_ns;
+        if let Some(born) = born {
+            connection.fresh = 1;
+            if !hand_over(cookie, born, connection) {
+                connection.fresh = 0;
+            }
+        }
+        connection.receive_flags |= flag::READY;
     }
     found
 }

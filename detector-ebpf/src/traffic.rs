@@ -19,6 +19,7 @@ use detector_common::{CALL_RING, CallEntry, Connection, family, flag};
 
 use crate::{
     atomic::{fetch_add, fetch_add_u32},
+    births::is_kept,
     connections::find,
     kernel::open_file,
     memory::{SystemCall, zero},
@@ -123,6 +124,9 @@ fn recv_length(context: BtfTracePointContext) -> i32 {
 pub(crate) fn received<N: Named>(sk: N, result: i32, flags: i32) -> i32 {
     // EAGAIN is how every non-blocking reader ends; not worth an entry.
     if flags & (PEEK | ERRQUEUE) != 0 || (result < 0 && !gone(result)) {
+        return 0;
+    }
+    if flags & TRUNC == 0 && is_kept(sk, result) {
         return 0;
     }
     let Some((cookie, sk, connection)) = connection_of(sk) else {

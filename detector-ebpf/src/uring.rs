@@ -13,7 +13,7 @@ use detector_common::{Arguments, EndKind, OPERATION_LIMIT, RECEIVES, flag};
 
 use crate::{
     config::{config, has},
-    endings::{BY_URING, release, shut, socket_of, tracked},
+    endings::{BY_URING, ending_of, release, shut, socket_of},
     filter::passes,
     kernel::{Address, File, Socket},
     maps::SUBMITTED,
@@ -120,7 +120,7 @@ fn close(request: Address) {
     let flags: u64 = request.read(config!(fields.req_flags)).unwrap_or(WAITS);
     if flags & WAITS == 0 && !in_chain(request) {
         release(file, socket, EndKind::Close, BY_URING, fd);
-    } else if let Some(connection) = tracked(socket.cookie()) {
+    } else if let Some((_, connection)) = ending_of(socket) {
         connection.end_flags |= flag::UNSEEN_END;
     }
 }

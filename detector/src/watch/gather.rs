@@ -51,7 +51,8 @@ impl Engine {
     }
 
     /// Whether the kernel did not show us calls since the last time but one: then no
-    /// connection that was open meanwhile is judged. Those to come are. The last time
+    /// connection that was open meanwhile is judged, used already or not. Those to come
+    /// are. The last time
     /// is not enough: of a connection that was open then, no record may have been read
     /// yet.
     fn misses_more(&mut self) -> bool {
@@ -62,6 +63,7 @@ impl Engine {
         self.missed_before = more;
         if doubtful {
             self.judge.doubt_open();
+            self.live.forget_births();
         }
         doubtful
     }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use testbed::{
     calls::Crowd,
-    client::{Addr, Conn, Request},
+    client::{Addr, Conn, Request, RequestBody},
 };
 
 use crate::servers::{text, watch};
@@ -103,6 +103,64 @@ fn a_child_and_its_parent_hold_each_socket() -> Result<()> {
         assert!(shared < short / 10, "{summary}");
         let sizes = report.sizes();
         assert!(sizes.iter().all(|it| *it == (300, 299)), "{summary}");
+    }
+    Ok(())
+}
+
+/// What a watched process has read from is its connection, whoever answers.
+#[test]
+fn a_child_that_is_not_watched_answers_what_its_parent_read() -> Result<()> {
+    for tcp in [false, true] {
+        let server = Crowd::start("handed", tcp)?;
+        let watcher = watch(server.pid(), &[])?;
+        for number in 0..20u64 {
+            let sent = 300 - number % 2;
+            let outcome =
+                Conn::connect(server.addr())?.request(&Request::get(&format!("/300/{sent}")));
+            assert_eq!(outcome.received, sent);
+        }
+        let report = watcher.stop()?;
+        short_ones(&report, 10);
+        assert_eq!(report.count("messages_judged"), Some(20));
+    }
+    Ok(())
+}
+
+/// A socket on which others have sent before is not at its beginning, though its
+/// accept was seen.
+#[test]
+fn what_a_child_that_is_not_watched_began_is_not_judged() -> Result<()> {
+    for tcp in [false, true] {
+        let server = Crowd::start("begun", tcp)?;
+        let watcher = watch(server.pid(), &[])?;
+        for _ in 0..20 {
+            let outcome = Conn::connect(server.addr())?.request(&Request::get("/300/300"));
+            assert_eq!(outcome.received, 300);
+        }
+        let report = watcher.stop()?;
+        let summary = &report.summary;
+        assert_eq!(report.findings, Vec::<Value>::new(), "{summary}");
+        assert_eq!(report.unjudged(), 20, "{summary}");
+    }
+    Ok(())
+}
+
+/// The end that a server reads because it shut down its reading side is not the
+/// client's.
+#[test]
+fn a_server_that_stops_reading_behind_the_head_is_not_left_by_its_client() -> Result<()> {
+    for tcp in [false, true] {
+        let server = Crowd::start("deaf", tcp)?;
+        let watcher = watch(server.pid(), &["--show-peer"])?;
+        let request = Request::post("/300/300", RequestBody::Sized(vec![b'x'; 1000]));
+        let mut conn = Conn::connect(server.addr())?;
+        conn.send(&request.head())?;
+        let outcome = conn.receive(&request);
+        assert_eq!(outcome.received, 300, "{outcome:?}");
+        let report = watcher.stop()?;
+        let summary = &report.summary;
+        assert_eq!(report.findings, Vec::<Value>::new(), "{summary}");
+        assert_eq!(report.count("peer_endings"), Some(0), "{summary}");
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ use aya::{
     maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
     programs::{Program, ProgramError},
 };
-use detector_common::{Config, Connection, Hint, Plain, SLOTS, StackPiece, Stat};
+use detector_common::{Birth, Config, Connection, Hint, Plain, SLOTS, StackPiece, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
 
 pub use self::{
@@ -336,6 +336,7 @@ pub struct Live {
     hints: Hints,
     filters: Filters,
     unnamed: Shared<u64>,
+    births: Shared<Birth>,
 }
 
 impl Live {
@@ -377,6 +378,7 @@ impl Live {
         filters.fill(&options.filter)?;
         let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
         let unnamed = Shared::new(map(&mut programs, "UNNAMED")?, "UNNAMED")?;
+        let births = Shared::new(map(&mut programs, "BIRTHS")?, "BIRTHS")?;
         let hints = Hints(Shared::new(map(&mut programs, "HINTS")?, "HINTS")?);
         let typed = match typed.join() {
             Ok(types) => types.map_err(|error| CaptureError::Load(error.into()))?,
@@ -399,6 +401,7 @@ impl Live {
             hints,
             filters,
             unnamed,
+            births,
         })
     }
 
@@ -445,6 +448,22 @@ impl Live {
             // SAFETY: a live value that both sides access atomically.
             unsafe { AtomicU64::from_ptr(counter.as_ptr()) }.load(Ordering::Relaxed)
         })
+    }
+
+    /// Forgets which sockets had not been used yet, where a call was not counted: it
+    /// may have been their first. What they do from now on is told as that of
+    /// connections joined in mid-stream.
+    pub fn forget_births(&mut self) {
+        for index in 0..self.births.len() {
+            let Some(birth) = self.births.get(index) else {
+                return;
+            };
+            // SAFETY: a live value; both sides write this field at once.
+            let socket = unsafe { AtomicU64::from_ptr(&raw mut (*birth.as_ptr()).socket) };
+            if socket.load(Ordering::Relaxed) != 0 {
+                socket.store(0, Ordering::Relaxed);
+            }
+        }
     }
 
     /// The same by program. Of the makers of cookies, those whose lack mattered.

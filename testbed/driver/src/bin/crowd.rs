@@ -8,6 +8,9 @@
 //! | --- | --- |
 //! | `threads` | four threads accept and serve, so that a number closed by one is another's at once |
 //! | `processes` | each connection has a child, which holds the socket for as long as its parent does |
+//! | `handed` | one process accepts and reads, its child answers |
+//! | `begun` | a child reads and begins to answer, its parent, which accepted, sends the rest, in which is what looks like a head |
+//! | `deaf` | it shuts down its reading side behind the head, and reads the end that this makes |
 //! | `keepers` | each connection is served, then kept for a while by a child |
 //! | `writers` | the body is written by four threads at once |
 //! | `blocked` | one thread writes, and while it is blocked another shuts down and says so |
@@ -30,15 +33,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// A connection of either kind.
 trait Stream: io::Read + io::Write + AsFd + Send {
     fn copy(&self) -> io::Result<Box<dyn Stream>>;
-    fn shut(&self) -> io::Result<()>;
+    fn shut(&self, how: Shutdown) -> io::Result<()>;
 }
 
 impl Stream for UnixStream {
     fn copy(&self) -> io::Result<Box<dyn Stream>> {
         Ok(Box::new(self.try_clone()?))
     }
-    fn shut(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
+    fn shut(&self, how: Shutdown) -> io::Result<()> {
+        self.shutdown(how)
     }
 }
 
@@ -46,8 +49,8 @@ impl Stream for std::net::TcpStream {
     fn copy(&self) -> io::Result<Box<dyn Stream>> {
         Ok(Box::new(self.try_clone()?))
     }
-    fn shut(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
+    fn shut(&self, how: Shutdown) -> io::Result<()> {
+        self.shutdown(how)
     }
 }
 
@@ -88,6 +91,9 @@ fn main() -> Result<()> {
     let (acceptors, serve): (usize, Serve) = match mode.as_str() {
         "threads" => (4, |stream| answer(stream)),
         "processes" => (1, in_child),
+        "handed" => (1, handed),
+        "begun" => (1, begun),
+        "deaf" => (1, deaf),
         "keepers" => (1, then_kept),
         "writers" => (1, by_four),
         "blocked" => (1, blocked),
@@ -140,19 +146,67 @@ fn answer_on(stream: &mut dyn Stream) -> Result<()> {
 }
 
 fn in_child(stream: Box<dyn Stream>) -> Result<()> {
-    // SAFETY: the child has one thread, the one that called, and uses nothing
-    // that another thread may have held.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
+    let child = fork()?;
+    if child == 0 {
         let status = i32::from(answer(stream).is_err());
         std::process::exit(status);
     }
     drop(stream);
-    if pid < 0 {
-        return Err(io::Error::last_os_error().into());
+    wait(child)
+}
+
+fn handed(mut stream: Box<dyn Stream>) -> Result<()> {
+    let (mut message, sent) = request(&mut *stream)?;
+    let child = fork()?;
+    if child == 0 {
+        message.resize(message.len() + sent, b'x');
+        let status = i32::from(stream.write_all(&message).is_err());
+        std::process::exit(status);
     }
+    wait(child)
+}
+
+fn begun(mut stream: Box<dyn Stream>) -> Result<()> {
+    const REST: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nxxxx";
+    let child = fork()?;
+    if child == 0 {
+        let sends = |stream: &mut dyn Stream| {
+            let (mut message, sent) = request(stream)?;
+            message.resize(message.len() + sent - REST.len(), b'x');
+            Ok::<_, anyhow::Error>(stream.write_all(&message)?)
+        };
+        let status = i32::from(sends(&mut *stream).is_err());
+        std::process::exit(status);
+    }
+    wait(child)?;
+    Ok(stream.write_all(REST)?)
+}
+
+fn deaf(mut stream: Box<dyn Stream>) -> Result<()> {
+    let (mut message, sent) = request(&mut *stream)?;
+    stream.shut(Shutdown::Read)?;
+    let mut bytes = [0; 16];
+    if stream.read(&mut bytes)? != 0 {
+        bail!("there is more to read");
+    }
+    message.resize(message.len() + sent, b'x');
+    Ok(stream.write_all(&message)?)
+}
+
+/// In the child it is 0.
+fn fork() -> io::Result<libc::pid_t> {
+    // SAFETY: the child has one thread, the one that called, and uses nothing
+    // that another thread may have held.
+    let pid = unsafe { libc::fork() };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(pid)
+}
+
+fn wait(child: libc::pid_t) -> Result<()> {
     // SAFETY: a child of ours, and no pointers.
-    if unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0 {
+    if unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) } < 0 {
         return Err(io::Error::last_os_error().into());
     }
     Ok(())
@@ -160,8 +214,7 @@ fn in_child(stream: Box<dyn Stream>) -> Result<()> {
 
 fn then_kept(mut stream: Box<dyn Stream>) -> Result<()> {
     answer_on(&mut *stream)?;
-    // SAFETY: as in in_child.
-    if unsafe { libc::fork() } == 0 {
+    if fork()? == 0 {
         thread::sleep(Duration::from_millis(200));
         std::process::exit(0);
     }
@@ -212,7 +265,7 @@ fn blocked(mut stream: Box<dyn Stream>) -> Result<()> {
         }
         thread::sleep(Duration::from_millis(1));
     }
-    stream.shut()?;
+    stream.shut(Shutdown::Write)?;
     println!("shut down");
     match thread.join() {
         // EPIPE is what it is to see.

@@ -78,7 +78,7 @@ impl Request {
     }
 
     /// The head as it goes on the wire, up to and including the empty line.
-    pub(super) fn head(&self) -> Vec<u8> {
+    pub fn head(&self) -> Vec<u8> {
         let mut head = format!(
             "{} {} HTTP/1.1\r\nHost: testbed\r\n",
             self.method, self.path

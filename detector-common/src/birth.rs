@@ -1,0 +1,62 @@
+//! A socket that is not tracked yet.
+
+use crate::Plain;
+
+/// Sockets that are remembered so; a power of two.
+pub const BIRTHS: u32 = 1 << 15;
+
+/// Bytes of a request that are kept with one. Most heads that programs send are
+/// shorter; a longer one is told at once.
+pub const KEPT: usize = 192;
+
+/// A socket whose `accept`, `connect` or `socketpair` was seen. The address alone may
+/// become another's, and an inode number is given anew after 2^32 others
+/// (`get_next_ino`, fs/inode.c); both together are taken for no other socket, so that
+/// an entry of one that never moved a byte may stay.
+///
+/// What it receives first is kept here too, if that is one short head, until the
+/// socket is used again: only then is it a [`crate::Connection`]. A server that has
+/// just read a request is about to sleep or to answer, and how long it took decides
+/// races.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub struct Birth {
+    /// The address of its `struct sock`; 0 in a free entry.
+    pub socket: u64,
+    /// Its inode number.
+    pub inode: u64,
+    /// Bytes that are kept; [`Birth::BUSY`] while they are put here, and once they are
+    /// told; 0 if there are none.
+    pub kept: u64,
+    /// When they were received.
+    pub time_ns: u64,
+    /// Bytes that the receive had room for.
+    pub room: u64,
+    /// The process that accepted or received.
+    pub tgid: u32,
+    /// The thread that received.
+    pub tid: u32,
+    /// The system call, as in [`crate::CallEntry`].
+    pub number: u32,
+    /// The descriptor.
+    pub fd: i32,
+    /// What stands for the socket's cookie, which it has not, where it became a
+    /// connection as it was ended; else 0.
+    pub name: u64,
+    /// The bytes.
+    pub bytes: [u8; KEPT],
+}
+
+impl Birth {
+    /// See [`Self::kept`].
+    pub const BUSY: u64 = u64::MAX;
+
+    /// In [`Self::name`], beside the inode number: cookies are counted up from 1.
+    pub const NAMED: u64 = 1 << 62;
+}
+
+// SAFETY: repr(C), integers and arrays of them, each at a multiple of its size,
+// without padding (asserted below).
+unsafe impl Plain for Birth {}
+
+const _: () = assert!(size_of::<Birth>() == 256, "four cache lines");
