@@ -24,7 +24,7 @@ use crate::{
     filter::passes,
     kernel::{Address, File, Socket, copy, open_file},
     maps::{BIRTHS, RECORDS, count},
-    memory::{SystemCall, forget as unbounded, is_compat},
+    memory::{SystemCall, forget as unbounded, is_compat, zero_of},
     opening::{Named, Stream, adopt, inode_of, is_wanted},
     ring::{Moment, current, header, wake},
     scratch::Receives,
@@ -233,7 +233,9 @@ fn keep<N: Named>(sk: N, bytes: u32) -> bool {
     let Some(born) = inode_of(sk).and_then(|inode| born(socket, inode)) else {
         return false;
     };
-    let (call, moment) = SystemCall::of(socket, false, 0);
+    // SAFETY: a live map value, eight bytes that are written at once.
+    let zero = zero_of(unsafe { (&raw const born.inode).read_volatile() });
+    let (call, moment) = SystemCall::of(socket, false, zero);
     // Who accepted it is watched; of another it is asked.
     if (config!(filters) != 0 || moment.tgid != born.tgid) && !is_wanted(socket) {
         return false;

@@ -569,9 +569,16 @@ pub(crate) fn forget(number: impl Into<u64>) -> u64 {
 #[inline(always)]
 pub(crate) fn zero(connection: &Connection) -> u64 {
     // SAFETY: a live map value, eight bytes that are written at once.
-    let cookie = unsafe { (&raw const connection.cookie).read_volatile() };
-    // Of the sign, all bits: unknown, each of them.
-    (forget(cookie).cast_signed() >> 63).cast_unsigned()
+    zero_of(unsafe { (&raw const connection.cookie).read_volatile() })
+}
+
+/// The same of a number from such a map whose first bit is never set.
+#[inline(always)]
+pub(crate) fn zero_of(number: u64) -> u64 {
+    // Of that bit, all but one: unknown, each of them. By a product: what an
+    // arithmetic shift gives is -1 or 0 to the verifier, which comes to contradict
+    // itself over what is made of that (a warning in the log of Linux 6.18.15).
+    forget(number >> 63) * forget(u64::MAX >> 1)
 }
 
 /// The same number, of which the verifier knows nothing. It follows a program from
