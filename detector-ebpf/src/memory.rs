@@ -14,6 +14,7 @@ use aya_ebpf::{
     },
     macros::map,
     maps::Array,
+    programs::{ProbeContext, TracePointContext},
 };
 use detector_common::{Arguments, Connection, OPERATION, RECEIVES, SAMPLE_LEN, SYSCALL_LIMIT};
 
@@ -272,6 +273,14 @@ impl SystemCall {
     #[inline(always)]
     pub(crate) fn fd(&self) -> i32 {
         self.fd
+    }
+
+    /// The number of the call that runs.
+    #[inline(always)]
+    pub(crate) fn running() -> u32 {
+        let at = config!(registers.number);
+        // SAFETY: as in in_registers.
+        unsafe { field(Task::current().registers(), at) }
     }
 
     /// The running call's fourth argument: few calls' matters.
@@ -581,4 +590,52 @@ pub(crate) fn zero(connection: &Connection) -> u64 {
 #[inline(always)]
 pub(crate) fn unknown(number: impl Into<u64>, zero: u64) -> u64 {
     number.into() ^ zero
+}
+
+/// What a system call was given, as the hook at its beginning tells.
+pub(crate) trait Given {
+    fn first(&self) -> Option<u64>;
+    fn second(&self) -> Option<u64>;
+    fn third(&self) -> Option<u64>;
+}
+
+/// By its tracepoint's record: eight bytes each
+/// (events/syscalls/sys_enter_shutdown/format).
+impl Given for TracePointContext {
+    #[inline(always)]
+    fn first(&self) -> Option<u64> {
+        // SAFETY: within the tracepoint's record, here and below.
+        unsafe { self.read_at(16) }.ok()
+    }
+
+    #[inline(always)]
+    fn second(&self) -> Option<u64> {
+        // SAFETY: as above.
+        unsafe { self.read_at(24) }.ok()
+    }
+
+    #[inline(always)]
+    fn third(&self) -> Option<u64> {
+        // SAFETY: as above.
+        unsafe { self.read_at(32) }.ok()
+    }
+}
+
+/// By the registers of its entry into the kernel, of which a probe on its function
+/// (`probes.rs`) has the address somewhere else on each architecture.
+impl Given for ProbeContext {
+    #[inline(always)]
+    fn first(&self) -> Option<u64> {
+        Some(register!(Task::current().registers(), arg0))
+    }
+
+    #[inline(always)]
+    fn second(&self) -> Option<u64> {
+        Some(register!(Task::current().registers(), arg1))
+    }
+
+    #[inline(always)]
+    fn third(&self) -> Option<u64> {
+        Some(register!(Task::current().registers(), arg2))
+    }
 }
