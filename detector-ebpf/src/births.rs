@@ -65,10 +65,8 @@ pub(crate) fn connects(call: &impl Given) -> u32 {
     if !passes(tgid) {
         return 0;
     }
-    if let Some(fd) = call.first() {
-        // An int: the upper half of a register is anything.
-        is_born(fd as i32, Socket::is_unconnected);
-    }
+    // An int: the upper half of a register is anything.
+    is_born(call.first() as i32, Socket::is_unconnected);
     0
 }
 

@@ -119,6 +119,16 @@ fn send_cookie(_: BtfTracePointContext) -> i32 {
     0
 }
 
+#[btf_tracepoint(function = "sock_recv_length")]
+fn recv_cookie_again(_: BtfTracePointContext) -> i32 {
+    0
+}
+
+#[btf_tracepoint(function = "sock_send_length")]
+fn send_cookie_again(_: BtfTracePointContext) -> i32 {
+    0
+}
+
 #[tracepoint]
 fn recv_event(_: TracePointContext) -> u32 {
     0

@@ -384,31 +384,39 @@ const FORK_PROBE: Row = row(
 /// Makes the cookies of sockets for [`RECV_EVENT`] and [`SEND_EVENT`]. A tracepoint
 /// calls its users in the order in which they came; perf is one, since its first event
 /// of the tracepoint, whosever that was.
+/// Each twice: it is left out where it is preempted itself, and seldom are both.
 const COOKIES: &[Row] = &[
+    receives_cookie("recv_cookie"),
+    receives_cookie("recv_cookie_again"),
+    sends_cookie("send_cookie"),
+    sends_cookie("send_cookie_again"),
+];
+
+const fn receives_cookie(program: &'static str) -> Row {
     row(
-        RECV_COOKIE,
+        program,
         Hook::Typed("sock_recv_length"),
         "tells sockets apart as they receive",
         "6.5",
-    ),
+    )
+}
+
+const fn sends_cookie(program: &'static str) -> Row {
     row(
-        SEND_COOKIE,
+        program,
         Hook::Typed("sock_send_length"),
         "tells sockets apart as they send",
         "6.5",
-    ),
-];
+    )
+}
 
-const RECV_COOKIE: &str = "recv_cookie";
-const SEND_COOKIE: &str = "send_cookie";
-
-/// Both of them.
+/// All of them.
 pub(super) const COOKIE_MAKERS: &str = "recv_cookie or send_cookie";
 
 /// Whether calls may go uncounted where this program was left out. What the makers of
 /// cookies miss, those behind them count.
 pub(super) fn loses(program: &str) -> bool {
-    program != RECV_COOKIE && program != SEND_COOKIE
+    !COOKIES.iter().any(|row| row.program == program)
 }
 
 /// For tests: with this hidden, counting is done as where they may be.
@@ -557,6 +565,7 @@ pub(super) fn attach(
 
 /// One hook that was tried.
 pub(super) struct Tried {
+    program: &'static str,
     pub(super) hook: &'static str,
     /// What it is for, as the rest of a sentence.
     pub(super) purpose: &'static str,
@@ -582,7 +591,7 @@ pub(super) fn try_each(
         .flatten()
     {
         let mut row = first.on(kernel);
-        if !row.is_wanted(kernel) || all.iter().any(|tried| tried.hook == row.hook.name()) {
+        if !row.is_wanted(kernel) || all.iter().any(|tried| tried.program == row.program) {
             continue;
         }
         let mut result = row.try_it(programs, kernel);
@@ -590,7 +599,14 @@ pub(super) fn try_each(
             row = first;
             result = row.try_it(programs, kernel);
         }
+        let twice = |tried: &Tried| {
+            tried.hook == row.hook.name() && tried.purpose == row.purpose && tried.result.is_ok()
+        };
+        if result.is_ok() && all.iter().any(twice) {
+            continue;
+        }
         all.push(Tried {
+            program: row.program,
             hook: row.hook.name(),
             purpose: row.purpose,
             optional: row.need == Need::Optional,
