@@ -65,8 +65,10 @@ pub(crate) fn connects(call: &impl Given) -> u32 {
     if !passes(tgid) {
         return 0;
     }
-    // An int: the upper half of a register is anything.
-    is_born(call.first() as i32, Socket::is_unconnected);
+    if let Ok(fd) = call.first() {
+        // An int: the upper half of a register is anything.
+        is_born(fd as i32, Socket::is_unconnected);
+    }
     0
 }
 

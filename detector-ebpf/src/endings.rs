@@ -43,8 +43,11 @@ pub(crate) fn shuts(call: &impl Given) -> u32 {
     if !watched(tgid) {
         return 0;
     }
+    let (Ok(fd), Ok(how)) = (call.first(), call.second()) else {
+        return 0;
+    };
     // Ints: the upper half of a register is anything.
-    shut(call.first() as i32, call.second() as u32, 0);
+    shut(fd as i32, how as u32, 0);
     0
 }
 
@@ -98,11 +101,13 @@ pub(crate) fn closes(call: &impl Given) -> u32 {
     if !watched(tgid) {
         return 0;
     }
-    let fd = call.first() as i32;
-    let Some((file, socket)) = socket_of(fd) else {
+    let Ok(fd) = call.first() else {
         return 0;
     };
-    release(file, socket, EndKind::Close, 0, fd);
+    let Some((file, socket)) = socket_of(fd as i32) else {
+        return 0;
+    };
+    release(file, socket, EndKind::Close, 0, fd as i32);
     0
 }
 
@@ -127,17 +132,19 @@ pub(crate) fn closes_range(call: &impl Given) -> u32 {
     if !watched(tgid) {
         return 0;
     }
-    let (first, last) = (call.first() as u32, call.second() as u32);
-    let flags = call.third() as u32;
-    if flags & !CLOSE_RANGE_UNSHARE != 0 || first > last {
+    let (Ok(first), Ok(last), Ok(flags)) = (call.first(), call.second(), call.third()) else {
+        return 0;
+    };
+    let flags = flags as u32;
+    if flags & !CLOSE_RANGE_UNSHARE != 0 || first as u32 > last as u32 {
         return 0;
     }
     if flags & CLOSE_RANGE_UNSHARE != 0 && table_holders() > 1 {
         return 0;
     }
     let mut walk = Walk::new(EndKind::CloseRange, Which::Open);
-    walk.first = first;
-    walk.last = last;
+    walk.first = first as u32;
+    walk.last = last as u32;
     walk.run();
     0
 }
@@ -157,10 +164,10 @@ fn enter_dup3(context: TracePointContext) -> u32 {
 
 #[inline(always)]
 pub(crate) fn replaced_with_flags(call: &impl Given) -> u32 {
-    if call.third() as u32 & !O_CLOEXEC != 0 {
-        return 0;
+    match call.third() {
+        Ok(flags) if flags as u32 & !O_CLOEXEC == 0 => replaced(call),
+        _ => 0,
     }
-    replaced(call)
 }
 
 #[inline(always)]
@@ -169,7 +176,10 @@ pub(crate) fn replaced(call: &impl Given) -> u32 {
     if !watched(tgid) {
         return 0;
     }
-    let (old, new) = (call.first() as i32, call.second() as i32);
+    let (Ok(old), Ok(new)) = (call.first(), call.second()) else {
+        return 0;
+    };
+    let (old, new) = (old as i32, new as i32);
     if old == new || open_file(old).is_none() {
         return 0;
     }

@@ -592,33 +592,33 @@ pub(crate) fn unknown(number: impl Into<u64>, zero: u64) -> u64 {
     number.into() ^ zero
 }
 
-/// What a system call was given, as the hook at its beginning tells; what cannot be
-/// read is what no call is given, -1.
+/// What a system call was given, as the hook at its beginning tells. (A `Result` as the
+/// helper gives it: of an `Option` the compiler copies what was not read.)
 pub(crate) trait Given {
-    fn first(&self) -> u64;
-    fn second(&self) -> u64;
-    fn third(&self) -> u64;
+    fn first(&self) -> Result<u64, i32>;
+    fn second(&self) -> Result<u64, i32>;
+    fn third(&self) -> Result<u64, i32>;
 }
 
 /// By its tracepoint's record: eight bytes each
 /// (events/syscalls/sys_enter_shutdown/format).
 impl Given for TracePointContext {
     #[inline(always)]
-    fn first(&self) -> u64 {
+    fn first(&self) -> Result<u64, i32> {
         // SAFETY: within the tracepoint's record, here and below.
-        unsafe { self.read_at(16) }.unwrap_or(u64::MAX)
+        unsafe { self.read_at(16) }
     }
 
     #[inline(always)]
-    fn second(&self) -> u64 {
+    fn second(&self) -> Result<u64, i32> {
         // SAFETY: as above.
-        unsafe { self.read_at(24) }.unwrap_or(u64::MAX)
+        unsafe { self.read_at(24) }
     }
 
     #[inline(always)]
-    fn third(&self) -> u64 {
+    fn third(&self) -> Result<u64, i32> {
         // SAFETY: as above.
-        unsafe { self.read_at(32) }.unwrap_or(u64::MAX)
+        unsafe { self.read_at(32) }
     }
 }
 
@@ -626,17 +626,17 @@ impl Given for TracePointContext {
 /// (`probes.rs`) has the address somewhere else on each architecture.
 impl Given for ProbeContext {
     #[inline(always)]
-    fn first(&self) -> u64 {
-        register!(Task::current().registers(), arg0)
+    fn first(&self) -> Result<u64, i32> {
+        Ok(register!(Task::current().registers(), arg0))
     }
 
     #[inline(always)]
-    fn second(&self) -> u64 {
-        register!(Task::current().registers(), arg1)
+    fn second(&self) -> Result<u64, i32> {
+        Ok(register!(Task::current().registers(), arg1))
     }
 
     #[inline(always)]
-    fn third(&self) -> u64 {
-        register!(Task::current().registers(), arg2)
+    fn third(&self) -> Result<u64, i32> {
+        Ok(register!(Task::current().registers(), arg2))
     }
 }
