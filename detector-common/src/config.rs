@@ -191,6 +191,9 @@ pub struct Registers {
     pub arg2: u32,
     /// The fourth argument.
     pub arg3: u32,
+    /// The first argument of a function of the kernel's (`di`, `regs[0]`). Its second
+    /// is where a system call's is.
+    pub function_arg0: u32,
     /// Register that tells a 32-bit task's code segment (`cs`);
     /// [`NO_FIELD`] where there is none.
     pub code_segment: u32,
@@ -253,6 +256,12 @@ pub struct Config {
     pub stacks: u32,
     /// Slots for connections ([`crate::SLOTS`], or fewer), less one.
     pub slot_mask: u32,
+    /// The numbers of `accept`, `accept4` and `socketpair`, which give new sockets.
+    pub accept: u32,
+    /// See above.
+    pub accept4: u32,
+    /// See above.
+    pub socketpair: u32,
     // Tables, read from memory: all above are constants to the kernel side.
     /// The names that the filter by name passes.
     pub comms: [Comm; COMMS],

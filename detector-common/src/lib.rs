@@ -19,6 +19,7 @@ mod end;
 mod header;
 mod hint;
 mod open;
+mod probe;
 mod process;
 mod sample;
 mod stack;
@@ -38,6 +39,7 @@ pub use end::{BY_URING, End, EndKind, SocketInfo, UNIX_PATH_LEN, family, tcp_sta
 pub use header::{Header, Kind};
 pub use hint::{HINT_SLOTS, Hint, HintValue, hint_slot};
 pub use open::Open;
+pub use probe::Probe;
 pub use process::{PROCESS_LIMIT, PROCESS_WORDS, process_bit};
 pub use sample::{EDGE_END, EDGE_START, SAMPLE_LEN, Sample};
 pub use stack::{

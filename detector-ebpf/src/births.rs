@@ -24,7 +24,7 @@ use crate::{
     filter::passes,
     kernel::{Address, File, Socket, copy, open_file},
     maps::{BIRTHS, RECORDS, count},
-    memory::{SystemCall, forget as unbounded, is_compat, zero_of},
+    memory::{Given, SystemCall, forget as unbounded, is_compat, zero_of},
     opening::{Named, Stream, adopt, inode_of, is_wanted},
     ring::{Moment, current, header, wake},
     scratch::Receives,
@@ -33,8 +33,6 @@ use crate::{
 /// Result of a call, in a `sys_exit_*` tracepoint's record
 /// (events/syscalls/sys_exit_accept/format: field `ret`).
 const RESULT: usize = 16;
-/// First argument, in a `sys_enter_*` tracepoint's record.
-const FIRST_ARGUMENT: usize = 16;
 
 /// `syscalls:sys_exit_accept`: `int accept(int, struct sockaddr *, socklen_t *)`.
 #[tracepoint]
@@ -75,12 +73,16 @@ fn accepted(context: &TracePointContext) -> u32 {
 /// connected already (a program may ask so whether it is) is no beginning.
 #[tracepoint]
 fn enter_connect(context: TracePointContext) -> u32 {
+    connects(&context)
+}
+
+#[inline(always)]
+pub(crate) fn connects(call: &impl Given) -> u32 {
     let (tgid, _) = current();
     if !passes(tgid) {
         return 0;
     }
-    // SAFETY: the field is within the tracepoint's record (see its format).
-    if let Ok(fd) = unsafe { context.read_at::<u64>(FIRST_ARGUMENT) } {
+    if let Ok(fd) = call.first() {
         // An int: the upper half of a register is anything.
         is_born(fd as i32, Socket::is_unconnected);
     }
@@ -107,7 +109,14 @@ fn exit_socketpair(context: TracePointContext) -> u32 {
 
 #[inline(always)]
 fn is_born(fd: i32, new: impl Fn(Socket) -> bool) {
-    let Some(socket) = open_file(fd).and_then(File::socket) else {
+    if let Some(file) = open_file(fd) {
+        is_born_as(file, new);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn is_born_as(file: File, new: impl Fn(Socket) -> bool) {
+    let Some(socket) = file.socket() else {
         return;
     };
     if new(socket) && socket.stream_family().is_some() {

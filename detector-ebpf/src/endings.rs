@@ -22,16 +22,11 @@ use crate::{
     connections::{find, remove},
     kernel::{File, Socket, copy, current_task, descriptors, open_file},
     maps::{RECORDS, WORDS, count},
+    memory::Given,
     processes::{leave, watched},
     ring::{Moment, current, header, wake},
     stack::{Amount, Circumstances, copy_stack, wanted},
 };
-
-/// Arguments in a `sys_enter_*` tracepoint's record, eight bytes each
-/// (events/syscalls/sys_enter_shutdown/format).
-const FIRST_ARGUMENT: usize = 16;
-const SECOND_ARGUMENT: usize = 24;
-const THIRD_ARGUMENT: usize = 32;
 
 /// `SHUT_RD` ends nothing that we owe; 1 is `SHUT_WR`.
 const SHUT_RD: u32 = 0;
@@ -40,17 +35,16 @@ const SHUT_RDWR: u32 = 2;
 /// `syscalls:sys_enter_shutdown`: `int shutdown(int fd, int how)`.
 #[tracepoint]
 fn enter_shutdown(context: TracePointContext) -> u32 {
+    shuts(&context)
+}
+
+#[inline(always)]
+pub(crate) fn shuts(call: &impl Given) -> u32 {
     let (tgid, _) = current();
     if !watched(tgid) {
         return 0;
     }
-    // SAFETY: both are within the tracepoint's record.
-    let (Ok(fd), Ok(how)) = (unsafe {
-        (
-            context.read_at::<u64>(FIRST_ARGUMENT),
-            context.read_at::<u64>(SECOND_ARGUMENT),
-        )
-    }) else {
+    let (Ok(fd), Ok(how)) = (call.first(), call.second()) else {
         return 0;
     };
     // Ints: the upper half of a register is anything.
@@ -98,12 +92,16 @@ pub(crate) fn shut(fd: i32, how: u32, by: u32) {
 /// the last reference; a close of one of several is told as such.
 #[tracepoint]
 fn enter_close(context: TracePointContext) -> u32 {
+    closes(&context)
+}
+
+#[inline(always)]
+pub(crate) fn closes(call: &impl Given) -> u32 {
     let (tgid, _) = current();
     if !watched(tgid) {
         return 0;
     }
-    // SAFETY: within the tracepoint's record.
-    let Ok(fd) = (unsafe { context.read_at::<u64>(FIRST_ARGUMENT) }) else {
+    let Ok(fd) = call.first() else {
         return 0;
     };
     let Some((file, socket)) = socket_of(fd as i32) else {
@@ -125,18 +123,16 @@ const O_CLOEXEC: u32 = 0o2_000_000;
 /// last, int flags)`. Linux 5.9 and later.
 #[tracepoint]
 fn enter_close_range(context: TracePointContext) -> u32 {
+    closes_range(&context)
+}
+
+#[inline(always)]
+pub(crate) fn closes_range(call: &impl Given) -> u32 {
     let (tgid, _) = current();
     if !watched(tgid) {
         return 0;
     }
-    // SAFETY: all are within the tracepoint's record.
-    let (Ok(first), Ok(last), Ok(flags)) = (unsafe {
-        (
-            context.read_at::<u64>(FIRST_ARGUMENT),
-            context.read_at::<u64>(SECOND_ARGUMENT),
-            context.read_at::<u64>(THIRD_ARGUMENT),
-        )
-    }) else {
+    let (Ok(first), Ok(last), Ok(flags)) = (call.first(), call.second(), call.third()) else {
         return 0;
     };
     let flags = flags as u32;
@@ -163,26 +159,24 @@ fn enter_dup2(context: TracePointContext) -> u32 {
 /// `syscalls:sys_enter_dup3`: the same with flags.
 #[tracepoint]
 fn enter_dup3(context: TracePointContext) -> u32 {
-    // SAFETY: within the tracepoint's record.
-    match unsafe { context.read_at::<u64>(THIRD_ARGUMENT) } {
-        Ok(flags) if flags as u32 & !O_CLOEXEC == 0 => replaced(&context),
+    replaced_with_flags(&context)
+}
+
+#[inline(always)]
+pub(crate) fn replaced_with_flags(call: &impl Given) -> u32 {
+    match call.third() {
+        Ok(flags) if flags as u32 & !O_CLOEXEC == 0 => replaced(call),
         _ => 0,
     }
 }
 
 #[inline(always)]
-fn replaced(context: &TracePointContext) -> u32 {
+pub(crate) fn replaced(call: &impl Given) -> u32 {
     let (tgid, _) = current();
     if !watched(tgid) {
         return 0;
     }
-    // SAFETY: both are within the tracepoint's record.
-    let (Ok(old), Ok(new)) = (unsafe {
-        (
-            context.read_at::<u64>(FIRST_ARGUMENT),
-            context.read_at::<u64>(SECOND_ARGUMENT),
-        )
-    }) else {
+    let (Ok(old), Ok(new)) = (call.first(), call.second()) else {
         return 0;
     };
     let (old, new) = (old as i32, new as i32);

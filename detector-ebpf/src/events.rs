@@ -5,9 +5,9 @@
 //! for whoever runs on that CPU meanwhile and comes to the same tracepoint
 //! (`recursion_misses`). Perf's form of a tracepoint keeps the CPU to its end
 //! (include/trace/perf.h), so that no other task comes to it meanwhile; but it gives the
-//! socket as a number, of which no cookie can be made. Hence two programs: a typed one that
-//! makes the cookie of a new socket, and is over in a moment; and behind it the one
-//! that counts. Where the first is left out, the second sees a socket without a
+//! socket as a number, of which no cookie can be made. Hence two kinds of programs: typed
+//! ones that make the cookie of a new socket, and are over in a moment; and behind them
+//! the one that counts. Where the first are left out, it sees a socket without a
 //! cookie, and counts that.
 //!
 //! Checked: 6.18 (where it is not needed) and 7.3.
@@ -44,6 +44,19 @@ fn send_cookie(context: BtfTracePointContext) -> i32 {
 /// `sock_recv_length`, as in `traffic.rs`.
 #[btf_tracepoint(function = "sock_recv_length")]
 fn recv_cookie(context: BtfTracePointContext) -> i32 {
+    give_cookie(Typed(context.arg(0)))
+}
+
+/// [`send_cookie`] once more: a program is left out only where it is preempted itself,
+/// so that both are only where two tasks on one CPU are, one in each.
+#[btf_tracepoint(function = "sock_send_length")]
+fn send_cookie_again(context: BtfTracePointContext) -> i32 {
+    give_cookie(Typed(context.arg(0)))
+}
+
+/// [`recv_cookie`] once more.
+#[btf_tracepoint(function = "sock_recv_length")]
+fn recv_cookie_again(context: BtfTracePointContext) -> i32 {
     give_cookie(Typed(context.arg(0)))
 }
 

@@ -25,6 +25,7 @@
 //! | `memory.rs`  | reads the process's buffers |
 //! | `stack.rs`   | the stack of a thread that ends a connection |
 //! | `processes.rs` | which processes are watched by their number |
+//! | `probes.rs`  | calls of the same kernels, by the functions behind them |
 //! | `ring.rs`    | writes records |
 //! | `scratch.rs` | room for what does not fit on the stack |
 //! | `maps.rs`    | the maps, and what happens when one is full |
@@ -50,6 +51,7 @@ mod kernel;
 mod maps;
 mod memory;
 mod opening;
+mod probes;
 mod processes;
 mod ring;
 mod sampling;

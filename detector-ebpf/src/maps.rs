@@ -116,6 +116,11 @@ pub(crate) fn needs_no_look(cookie: u64, end: u64, received: u64) -> bool {
 #[map]
 pub(crate) static UNNAMED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 
+/// Which probes were called by the watching process, which tries each when it is
+/// attached: a bit per [`detector_common::Probe`].
+#[map]
+pub(crate) static TRIED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
+
 /// The request of io_uring that a thread submitted last and that has not moved
 /// bytes yet: its kernel address. Few threads use io_uring; an entry that is
 /// pushed out costs the look at one operation's bytes.

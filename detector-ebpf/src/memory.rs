@@ -14,6 +14,7 @@ use aya_ebpf::{
     },
     macros::map,
     maps::Array,
+    programs::{ProbeContext, TracePointContext},
 };
 use detector_common::{Arguments, Connection, OPERATION, RECEIVES, SAMPLE_LEN, SYSCALL_LIMIT};
 
@@ -272,6 +273,14 @@ impl SystemCall {
     #[inline(always)]
     pub(crate) fn fd(&self) -> i32 {
         self.fd
+    }
+
+    /// The number of the call that runs.
+    #[inline(always)]
+    pub(crate) fn running() -> u32 {
+        let at = config!(registers.number);
+        // SAFETY: as in in_registers.
+        unsafe { field(Task::current().registers(), at) }
     }
 
     /// The running call's fourth argument: few calls' matters.
@@ -588,4 +597,53 @@ pub(crate) fn zero_of(number: u64) -> u64 {
 #[inline(always)]
 pub(crate) fn unknown(number: impl Into<u64>, zero: u64) -> u64 {
     number.into() ^ zero
+}
+
+/// What a system call was given, as the hook at its beginning tells. (A `Result` as the
+/// helper gives it: of an `Option` the compiler copies what was not read.)
+pub(crate) trait Given {
+    fn first(&self) -> Result<u64, i32>;
+    fn second(&self) -> Result<u64, i32>;
+    fn third(&self) -> Result<u64, i32>;
+}
+
+/// By its tracepoint's record: eight bytes each
+/// (events/syscalls/sys_enter_shutdown/format).
+impl Given for TracePointContext {
+    #[inline(always)]
+    fn first(&self) -> Result<u64, i32> {
+        // SAFETY: within the tracepoint's record, here and below.
+        unsafe { self.read_at(16) }
+    }
+
+    #[inline(always)]
+    fn second(&self) -> Result<u64, i32> {
+        // SAFETY: as above.
+        unsafe { self.read_at(24) }
+    }
+
+    #[inline(always)]
+    fn third(&self) -> Result<u64, i32> {
+        // SAFETY: as above.
+        unsafe { self.read_at(32) }
+    }
+}
+
+/// By the registers of its entry into the kernel, of which a probe on its function
+/// (`probes.rs`) has the address somewhere else on each architecture.
+impl Given for ProbeContext {
+    #[inline(always)]
+    fn first(&self) -> Result<u64, i32> {
+        Ok(register!(Task::current().registers(), arg0))
+    }
+
+    #[inline(always)]
+    fn second(&self) -> Result<u64, i32> {
+        Ok(register!(Task::current().registers(), arg1))
+    }
+
+    #[inline(always)]
+    fn third(&self) -> Result<u64, i32> {
+        Ok(register!(Task::current().registers(), arg2))
+    }
 }

@@ -209,7 +209,7 @@ fn exit_sendmmsg(_context: TracePointContext) -> u32 {
 /// The tracked socket behind the call's descriptor, at its end. The descriptor
 /// may be another's by then; what rests on this must not decide a verdict.
 #[inline(always)]
-fn tracked_of(call: &SystemCall) -> Option<*mut Connection> {
+pub(crate) fn tracked_of(call: &SystemCall) -> Option<*mut Connection> {
     let socket = open_file(call.fd())?.socket()?;
     let cookie = socket.cookie();
     if cookie == 0 {

@@ -8,8 +8,8 @@
 #![no_main]
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, tracepoint},
-    programs::{BtfTracePointContext, TracePointContext},
+    macros::{btf_tracepoint, kprobe, tracepoint},
+    programs::{BtfTracePointContext, ProbeContext, TracePointContext},
 };
 
 #[path = "../maps.rs"]
@@ -119,6 +119,16 @@ fn send_cookie(_: BtfTracePointContext) -> i32 {
     0
 }
 
+#[btf_tracepoint(function = "sock_recv_length")]
+fn recv_cookie_again(_: BtfTracePointContext) -> i32 {
+    0
+}
+
+#[btf_tracepoint(function = "sock_send_length")]
+fn send_cookie_again(_: BtfTracePointContext) -> i32 {
+    0
+}
+
 #[tracepoint]
 fn recv_event(_: TracePointContext) -> u32 {
     0
@@ -136,6 +146,51 @@ fn exec_event(_: TracePointContext) -> u32 {
 
 #[tracepoint]
 fn exit_event(_: TracePointContext) -> u32 {
+    0
+}
+
+#[kprobe]
+fn shutdown_probe(_: ProbeContext) -> u32 {
+    0
+}
+
+#[kprobe]
+fn close_probe(_: ProbeContext) -> u32 {
+    0
+}
+
+#[kprobe]
+fn close_range_probe(_: ProbeContext) -> u32 {
+    0
+}
+
+#[kprobe]
+fn dup2_probe(_: ProbeContext) -> u32 {
+    0
+}
+
+#[kprobe]
+fn dup3_probe(_: ProbeContext) -> u32 {
+    0
+}
+
+#[kprobe]
+fn connect_probe(_: ProbeContext) -> u32 {
+    0
+}
+
+#[kprobe]
+fn sendmmsg_probe(_: ProbeContext) -> u32 {
+    0
+}
+
+#[kprobe]
+fn install_probe(_: ProbeContext) -> u32 {
+    0
+}
+
+#[kprobe]
+fn fork_probe(_: ProbeContext) -> u32 {
     0
 }
 

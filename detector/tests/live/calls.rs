@@ -9,7 +9,7 @@ use testbed::{
     watcher::Report,
 };
 
-use crate::servers::{text, watch};
+use crate::servers::{alone, text, watch};
 
 /// What a row expects of the finding about it.
 #[derive(Clone, Copy)]
@@ -181,6 +181,7 @@ fn everything_that_io_uring_sends_is_counted_to_the_byte() -> Result<()> {
 /// The way of Linux 7.0 and later, on any kernel that has these tracepoints.
 #[test]
 fn perf_s_tracepoints_count_the_same() -> Result<()> {
+    let _alone = alone();
     let perf = ["--hide", "steady-tracepoints"];
     counted_to_the_byte(&SENDS, &perf)?;
     counted_to_the_byte(&URING_SENDS, &perf)
@@ -285,7 +286,18 @@ fn what_cannot_be_looked_at_is_not_observed() -> Result<()> {
 
 #[test]
 fn every_ending_is_told_apart() -> Result<()> {
-    let report = told_apart(&[
+    every_ending(&[])
+}
+
+/// The way of Linux 7.0 and later, on any kernel that has probes.
+#[test]
+fn probes_tell_every_ending_apart() -> Result<()> {
+    let _alone = alone();
+    every_ending(&["--hide", "steady-tracepoints"])
+}
+
+fn every_ending(options: &[&str]) -> Result<()> {
+    const ENDINGS: [(&str, &str, &str); 16] = [
         ("shutdown-wr", "premature-shutdown", "shutdown("),
         ("shutdown-rdwr", "premature-shutdown", "shutdown("),
         ("close", "premature-close", "close("),
@@ -302,7 +314,8 @@ fn every_ending_is_told_apart() -> Result<()> {
         ("scm-rights", "premature-close", "close("),
         ("dup-keep", "process-exit", "exit_group(0)"),
         ("linger-close", "premature-close", "close("),
-    ])?;
+    ];
+    let report = told_apart(&ENDINGS, options)?;
     // The sockets that a descriptor was sent through.
     let not_http = report
         .summary
@@ -315,17 +328,18 @@ fn every_ending_is_told_apart() -> Result<()> {
 
 #[test]
 fn every_ending_by_io_uring_is_told_apart() -> Result<()> {
-    let report = told_apart(&[
+    let ends = [
         ("uring-shutdown", "premature-shutdown", "io_uring shutdown("),
         ("uring-close", "premature-close", "io_uring close("),
-    ])?;
+    ];
+    let report = told_apart(&ends, &[])?;
     assert_eq!(report.unjudged(), 0, "{}", report.summary);
     Ok(())
 }
 
 /// Each of these (name, cause, call) after a message cut short, and after a
 /// whole one.
-fn told_apart(ends: &[(&str, &'static str, &'static str)]) -> Result<Report> {
+fn told_apart(ends: &[(&str, &'static str, &'static str)], options: &[&str]) -> Result<Report> {
     let mut rows = Vec::new();
     for &(end, cause, call) in ends {
         for tcp in BOTH {
@@ -338,7 +352,7 @@ fn told_apart(ends: &[(&str, &'static str, &'static str)]) -> Result<Report> {
             rows.push(Row::new(tcp, &format!("{path}/4000"), whole));
         }
     }
-    Ok(check(&rows, &[])?.1)
+    Ok(check(&rows, options)?.1)
 }
 
 /// Heads of 100 KiB, in one call and in many.

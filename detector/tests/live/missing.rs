@@ -12,7 +12,7 @@ use testbed::{
     watcher::Report,
 };
 
-use crate::servers::{hyper, truncwatch, watch};
+use crate::servers::{alone, hyper, truncwatch, watch};
 
 /// Watches one truncated message on a kernel without these.
 fn without(names: &[&str]) -> Result<Report> {
@@ -117,6 +117,7 @@ fn programs_that_do_nothing_take_the_places_of_all() -> Result<()> {
     let folder = TempDir::new()?;
     let object = folder.path().join("empty.bpf.o");
     fs::write(&object, include_bytes!("../../../xtask/bpf/empty.bpf.o"))?;
+    let _alone = alone();
     for hidden in [&[][..], &["--hide", "steady-tracepoints"]] {
         let output = Command::new(truncwatch())
             .args(["--pid", "1", "--duration", "0.1", "--bpf-object"])
@@ -134,27 +135,89 @@ fn programs_that_do_nothing_take_the_places_of_all() -> Result<()> {
     Ok(())
 }
 
+/// The programs that are loaded with these options, as `--verbose` lists them.
+fn loaded(options: &[&str]) -> Result<String> {
+    let output = Command::new(truncwatch())
+        .args(["--verbose", "--pid", "1", "--duration", "0.1"])
+        .args(options)
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    Ok(text)
+}
+
+/// Whether this kernel may preempt tracepoints.
+fn preempts() -> Result<bool> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let major: u32 = release.split('.').next().unwrap_or_default().parse()?;
+    Ok(major >= 7)
+}
+
 /// Where typed tracepoints may be preempted, perf's form of them is what counts.
 #[test]
 fn perf_s_tracepoints_are_used_where_others_may_be_preempted() -> Result<()> {
     let attached = |options: &[&str]| -> Result<(bool, bool)> {
-        let output = Command::new(truncwatch())
-            .args(["--verbose", "--pid", "1", "--duration", "0.1"])
-            .args(options)
-            .output()?;
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let text = loaded(options)?;
         let functions = text.contains("counting at the ends of functions");
-        let perf = ["send_cookie", "recv_cookie", "send_event", "recv_event"];
-        let perf = perf.map(|program| text.contains(program));
-        assert!(perf == [true; 4] || perf == [false; 4], "{text}");
+        let perf = [
+            "send_cookie",
+            "send_cookie_again",
+            "recv_cookie",
+            "recv_cookie_again",
+            "send_event",
+            "recv_event",
+        ];
+        let perf = perf.map(|program| text.contains(&format!("\"{program}\":")));
+        assert!(perf == [true; 6] || perf == [false; 6], "{text}");
         Ok((functions, perf[0]))
     };
+    let _alone = alone();
     let (functions, perf) = attached(&["--hide", "steady-tracepoints"])?;
     assert!(functions != perf);
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let major: u32 = release.split('.').next().unwrap_or_default().parse()?;
-    assert_eq!(attached(&[])?, (functions, major >= 7));
+    assert_eq!(attached(&[])?, (functions, preempts()?));
     Ok(())
+}
+
+/// And in place of system calls' tracepoints probes, where the kernel has them.
+#[test]
+fn functions_are_probed_where_tracepoints_of_calls_may_be_preempted() -> Result<()> {
+    const PROBES: [(&str, &[&str]); 8] = [
+        ("shutdown_probe", &["enter_shutdown"]),
+        ("close_probe", &["enter_close"]),
+        ("close_range_probe", &["enter_close_range"]),
+        ("dup3_probe", &["enter_dup3"]),
+        ("connect_probe", &["enter_connect"]),
+        ("sendmmsg_probe", &["exit_sendmmsg"]),
+        (
+            "install_probe",
+            &["exit_accept", "exit_accept4", "exit_socketpair"],
+        ),
+        ("fork_probe", &["fork"]),
+    ];
+    let _alone = alone();
+    let kernel_has_them = fs::exists("/sys/bus/event_source/devices/kprobe")?;
+    let lists = |text: &str, name: &str| text.contains(&format!("\"{name}\":"));
+    let probed = |options: &[&str], wanted: &dyn Fn(&str) -> bool| -> Result<()> {
+        let text = loaded(options)?;
+        for (probe, tracepoints) in PROBES {
+            let wanted = wanted(probe);
+            assert_eq!(lists(&text, probe), wanted, "{probe}: {text}");
+            for tracepoint in tracepoints {
+                assert_eq!(lists(&text, tracepoint), !wanted, "{tracepoint}: {text}");
+            }
+        }
+        let dup2 = kernel_has_them && wanted("dup2_probe") && cfg!(target_arch = "x86_64");
+        assert_eq!(lists(&text, "dup2_probe"), dup2, "{text}");
+        Ok(())
+    };
+    probed(&[], &|_| kernel_has_them && preempts().unwrap_or_default())?;
+    let steady = ["--hide", "steady-tracepoints"];
+    probed(&steady, &|_| kernel_has_them)?;
+    // One that cannot be attached leaves its tracepoints, and only those.
+    let without = [&steady[..], &["--hide", "fd_install"]].concat();
+    probed(&without, &|probe| {
+        kernel_has_them && probe != "install_probe"
+    })
 }
 
 /// Without tracepoints that count, the functions are traced that they are behind,

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Child,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::{Context as _, Result};
@@ -78,4 +79,12 @@ impl Drop for Reaped {
         // It may have ended by itself.
         if self.0.kill().is_ok() && self.0.wait().is_err() {}
     }
+}
+
+/// Held by whoever uses perf's tracepoints: beside another that does, a watch is told of
+/// new sockets too late (docs/kernels.md).
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // A test that failed has ended its watch all the same.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }

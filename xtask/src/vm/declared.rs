@@ -1,11 +1,7 @@
 //! What truncwatch is said to do on each kernel. Anything else is a
 //! difference, and fails.
 
-use super::{
-    arch::Arch,
-    boot::{Boot, Section},
-    fetch::Kernel,
-};
+use super::{arch::Arch, boot::Boot, fetch::Kernel};
 
 /// What truncwatch says on standard error that it does not see, and from which
 /// kernel on it does.
@@ -13,19 +9,6 @@ const REDUCED: [(&str, [u64; 2]); 2] = [
     ("io_uring_submit_req", [6, 0]),
     ("io_uring_queue_async_work", [6, 0]),
 ];
-
-/// The first kernel that may leave out programs under load (docs/kernels.md), and what
-/// truncwatch then says in its summary: a test of many threads that fails so fails as
-/// declared.
-const LEAVES_OUT: [u64; 2] = [7, 0];
-const UNDER_LOAD: &str = "concurrency::";
-const LEFT_OUT_CALLS: &str = "which the kernel left out";
-
-/// Whether a test that failed only shows what is declared.
-fn is_declared(kernel: &Kernel, test: &Section) -> bool {
-    let said = test.lines.iter().any(|line| line.contains(LEFT_OUT_CALLS));
-    said && test.name.starts_with(UNDER_LOAD) && !kernel.is_older_than(LEAVES_OUT)
-}
 
 /// Something that is taken away from a machine on purpose.
 pub(super) struct Degraded {
@@ -145,8 +128,7 @@ pub(super) fn differences(arch: &Arch, kernel: &Kernel, boot: &Boot, tests: usiz
             ));
         }
     }
-    let failed = boot.tests.iter().filter(|test| test.status != 0);
-    for test in failed.filter(|test| !is_declared(kernel, test)) {
+    for test in boot.tests.iter().filter(|test| test.status != 0) {
         differ(format!("{} failed", test.name));
     }
     if boot.tests.len() != tests {

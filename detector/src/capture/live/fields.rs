@@ -231,6 +231,7 @@ pub(super) fn registers(btf: &Btf) -> Result<Registers, BtfError> {
             arg1: registers + 8,
             arg2: registers + 16,
             arg3: registers + 24,
+            function_arg0: registers,
             code_segment: NO_FIELD,
             stack_pointer: field("sp")?,
             // x0 to x30, sp, pc and pstate.
@@ -243,6 +244,7 @@ pub(super) fn registers(btf: &Btf) -> Result<Registers, BtfError> {
         arg1: field("si")?,
         arg2: field("dx")?,
         arg3: field("r10")?,
+        function_arg0: field("di")?,
         code_segment: field("cs")?,
         stack_pointer: field("sp")?,
         // All up to ss.
@@ -280,6 +282,11 @@ pub(super) fn operations() -> [u8; OPERATION_LIMIT] {
     table
 }
 
+/// A system call's number, as the kernel side has them.
+fn number(call: libc::c_long) -> u32 {
+    u32::try_from(call).unwrap_or(u32::MAX)
+}
+
 /// What is watched, as the kernel side needs it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope {
@@ -311,6 +318,9 @@ pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
         wake_at: scope.wake_at,
         stacks: scope.stacks as u32,
         slot_mask: scope.slots - 1,
+        accept: number(libc::SYS_accept),
+        accept4: number(libc::SYS_accept4),
+        socketpair: number(libc::SYS_socketpair),
         arguments: arguments(),
         operations: operations(),
     })

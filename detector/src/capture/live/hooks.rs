@@ -1,14 +1,16 @@
 //! The hooks: one row per program.
 
-use std::fs;
+use std::{fs, sync::atomic::AtomicU64};
 
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, FEntry, FExit, Program, ProgramError, TracePoint},
+    programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, TracePoint},
 };
 use aya_obj::btf::BtfKind;
 
-use super::{CaptureError, functions, refusal};
+use detector_common::Probe;
+
+use super::{CaptureError, functions, probes, refusal};
 
 /// Where a program is attached.
 pub(super) enum Hook {
@@ -23,6 +25,9 @@ pub(super) enum Hook {
     /// Another tracepoint in perf's form: its folder in `events`, its name, and the
     /// structure that its record is.
     Event(&'static str, &'static str, &'static str),
+    /// The beginning of a function, by a kprobe: what is called there, and with what
+    /// that is tried.
+    Probe(&'static str, Probe),
 }
 
 /// What is traced where a tracepoint is missing.
@@ -44,7 +49,8 @@ pub(super) struct Row {
     need: Need,
     /// What is tried where the kernel lacks this one.
     instead: Option<&'static Row>,
-    /// What is attached where the kernel may preempt this one.
+    /// What is attached where the kernel may preempt this one. If that is a probe
+    /// which cannot be, this one is all the same; what it misses is counted.
     steady: Option<&'static Row>,
 }
 
@@ -148,11 +154,29 @@ impl Row {
     }
 }
 
+/// The function behind a system call.
+macro_rules! call {
+    ($name:literal) => {
+        if cfg!(target_arch = "aarch64") {
+            concat!("__arm64_sys_", $name)
+        } else {
+            concat!("__x64_sys_", $name)
+        }
+    };
+}
+
 const BEGINNINGS: &str = "shows where connections begin";
+const CHILDREN: &str = "shows new children";
+const CLOSE: &str = "shows close()";
+const CLOSE_RANGE: &str = "shows close_range()";
+const DUP2: &str = "shows dup2() over a socket";
+const DUP3: &str = "shows dup3() over a socket";
 const EXEC: &str = "shows sockets that an exec closes";
 const EXIT: &str = "shows the end of a process";
 const RECEIVED: &str = "counts received bytes";
+const SENDMMSG: &str = "tells one sendmmsg from the next";
 const SENT: &str = "counts sent bytes";
+const SHUTDOWN: &str = "shows shutdown()";
 const SUBMISSION: &str = "shows where io_uring's bytes are, and its close";
 
 /// Where `sched_prepare_exec` is missing, if functions can be traced.
@@ -182,34 +206,28 @@ const FRAMING: &[Row] = &[
     row(
         "enter_shutdown",
         Hook::Syscall("sys_enter_shutdown"),
-        "shows shutdown()",
+        SHUTDOWN,
         "4.7",
-    ),
+    )
+    .steadily(&SHUTDOWN_PROBE),
     row(
         "enter_close",
         Hook::Syscall("sys_enter_close"),
-        "shows close()",
+        CLOSE,
         "4.7",
-    ),
+    )
+    .steadily(&CLOSE_PROBE),
     row(
         "enter_close_range",
         Hook::Syscall("sys_enter_close_range"),
-        "shows close_range()",
+        CLOSE_RANGE,
         "5.9",
-    ),
-    row(
-        "enter_dup2",
-        Hook::Syscall("sys_enter_dup2"),
-        "shows dup2() over a socket",
-        "4.7",
     )
-    .only_on_x86_64(),
-    row(
-        "enter_dup3",
-        Hook::Syscall("sys_enter_dup3"),
-        "shows dup3() over a socket",
-        "4.7",
-    ),
+    .steadily(&CLOSE_RANGE_PROBE),
+    row("enter_dup2", Hook::Syscall("sys_enter_dup2"), DUP2, "4.7")
+        .steadily(&DUP2_PROBE)
+        .only_on_x86_64(),
+    row("enter_dup3", Hook::Syscall("sys_enter_dup3"), DUP3, "4.7").steadily(&DUP3_PROBE),
     row(
         "prepare_exec",
         Hook::Typed("sched_prepare_exec"),
@@ -226,12 +244,7 @@ const FRAMING: &[Row] = &[
         "5.5",
     )
     .steadily(&EXIT_EVENT),
-    row(
-        "fork",
-        Hook::Typed("sched_process_fork"),
-        "shows new children",
-        "5.5",
-    ),
+    row("fork", Hook::Typed("sched_process_fork"), CHILDREN, "5.5").steadily(&FORK_PROBE),
     row(
         "uring_submit",
         Hook::Typed("io_uring_submit_req"),
@@ -250,9 +263,10 @@ const FRAMING: &[Row] = &[
     row(
         "exit_sendmmsg",
         Hook::Syscall("sys_exit_sendmmsg"),
-        "tells one sendmmsg from the next",
+        SENDMMSG,
         "4.7",
-    ),
+    )
+    .steadily(&SENDMMSG_PROBE),
     row(
         "exit_sendfile",
         Hook::Syscall("sys_exit_sendfile64"),
@@ -311,34 +325,98 @@ const EXIT_EVENT: Row = row(
     "5.5",
 );
 
+// The same of system calls and of forks (`detector-ebpf/src/probes.rs`).
+const SHUTDOWN_PROBE: Row = row(
+    "shutdown_probe",
+    Hook::Probe(call!("shutdown"), Probe::Shutdown),
+    SHUTDOWN,
+    "4.17",
+);
+const CLOSE_PROBE: Row = row(
+    "close_probe",
+    Hook::Probe(call!("close"), Probe::Close),
+    CLOSE,
+    "4.17",
+);
+const CLOSE_RANGE_PROBE: Row = row(
+    "close_range_probe",
+    Hook::Probe(call!("close_range"), Probe::CloseRange),
+    CLOSE_RANGE,
+    "5.9",
+);
+const DUP2_PROBE: Row = row(
+    "dup2_probe",
+    Hook::Probe(call!("dup2"), Probe::Dup2),
+    DUP2,
+    "4.17",
+);
+const DUP3_PROBE: Row = row(
+    "dup3_probe",
+    Hook::Probe(call!("dup3"), Probe::Dup3),
+    DUP3,
+    "4.17",
+);
+const CONNECT_PROBE: Row = row(
+    "connect_probe",
+    Hook::Probe(call!("connect"), Probe::Connect),
+    BEGINNINGS,
+    "4.17",
+);
+const SENDMMSG_PROBE: Row = row(
+    "sendmmsg_probe",
+    Hook::Probe(call!("sendmmsg"), Probe::Sendmmsg),
+    SENDMMSG,
+    "4.17",
+);
+const INSTALL_PROBE: Row = row(
+    "install_probe",
+    Hook::Probe("fd_install", Probe::Install),
+    BEGINNINGS,
+    "2.6",
+);
+const FORK_PROBE: Row = row(
+    "fork_probe",
+    Hook::Probe("wake_up_new_task", Probe::Fork),
+    CHILDREN,
+    "2.6",
+);
+
 /// Makes the cookies of sockets for [`RECV_EVENT`] and [`SEND_EVENT`]. A tracepoint
 /// calls its users in the order in which they came; perf is one, since its first event
 /// of the tracepoint, whosever that was.
+/// Each twice: it is left out where it is preempted itself, and seldom are both.
 const COOKIES: &[Row] = &[
+    receives_cookie("recv_cookie"),
+    receives_cookie("recv_cookie_again"),
+    sends_cookie("send_cookie"),
+    sends_cookie("send_cookie_again"),
+];
+
+const fn receives_cookie(program: &'static str) -> Row {
     row(
-        RECV_COOKIE,
+        program,
         Hook::Typed("sock_recv_length"),
         "tells sockets apart as they receive",
         "6.5",
-    ),
+    )
+}
+
+const fn sends_cookie(program: &'static str) -> Row {
     row(
-        SEND_COOKIE,
+        program,
         Hook::Typed("sock_send_length"),
         "tells sockets apart as they send",
         "6.5",
-    ),
-];
+    )
+}
 
-const RECV_COOKIE: &str = "recv_cookie";
-const SEND_COOKIE: &str = "send_cookie";
-
-/// Both of them.
+/// All of them.
 pub(super) const COOKIE_MAKERS: &str = "recv_cookie or send_cookie";
 
 /// Whether calls may go uncounted where this program was left out. What the makers of
 /// cookies miss, those behind them count.
 pub(super) fn loses(program: &str) -> bool {
-    program != RECV_COOKIE && program != SEND_COOKIE
+    !COOKIES.iter().any(|row| row.program == program)
 }
 
 /// For tests: with this hidden, counting is done as where they may be.
@@ -362,25 +440,29 @@ const BIRTHS: &[Row] = &[
         Hook::Syscall("sys_exit_accept"),
         BEGINNINGS,
         "4.7",
-    ),
+    )
+    .steadily(&INSTALL_PROBE),
     row(
         "exit_accept4",
         Hook::Syscall("sys_exit_accept4"),
         BEGINNINGS,
         "4.7",
-    ),
+    )
+    .steadily(&INSTALL_PROBE),
     row(
         "exit_socketpair",
         Hook::Syscall("sys_exit_socketpair"),
         BEGINNINGS,
         "4.7",
-    ),
+    )
+    .steadily(&INSTALL_PROBE),
     row(
         "enter_connect",
         Hook::Syscall("sys_enter_connect"),
         BEGINNINGS,
         "4.7",
-    ),
+    )
+    .steadily(&CONNECT_PROBE),
 ];
 
 /// Tracepoints that older kernels have with other arguments: these gave the ring
@@ -406,14 +488,20 @@ pub(super) struct Kernel<'a> {
     hidden: &'a [String],
     /// It may preempt a typed tracepoint's programs.
     preempts: bool,
+    /// It has kprobes.
+    probes: bool,
+    /// Where probes tell that they work; `None` if they are not to.
+    tried: Option<&'a AtomicU64>,
 }
 
 impl<'a> Kernel<'a> {
-    fn new(btf: &'a Btf, hidden: &'a [String]) -> Self {
+    fn new(btf: &'a Btf, hidden: &'a [String], tried: Option<&'a AtomicU64>) -> Self {
         Self {
             btf,
             hidden,
             preempts: preempts(hidden),
+            probes: probes::are_there(),
+            tried,
         }
     }
 
@@ -451,13 +539,15 @@ impl<'a> Kernel<'a> {
 }
 
 /// Loads and attaches every program. Returns what will not be seen, because
-/// this kernel lacks an optional hook. The `hidden` are taken for missing.
+/// this kernel lacks an optional hook. The `hidden` are taken for missing. Probes are
+/// used if they tell in `tried` that they work; if that is `None`, in any case.
 pub(super) fn attach(
     programs: &mut Ebpf,
     btf: &Btf,
     hidden: &[String],
+    tried: Option<&AtomicU64>,
 ) -> Result<Vec<String>, CaptureError> {
-    let kernel = Kernel::new(btf, hidden);
+    let kernel = Kernel::new(btf, hidden, tried);
     // Before anything is loaded: a kernel that is too old may refuse a program
     // for other reasons, which say less.
     let counting = kernel.counting()?;
@@ -475,6 +565,7 @@ pub(super) fn attach(
 
 /// One hook that was tried.
 pub(super) struct Tried {
+    program: &'static str,
     pub(super) hook: &'static str,
     /// What it is for, as the rest of a sentence.
     pub(super) purpose: &'static str,
@@ -485,38 +576,73 @@ pub(super) struct Tried {
 
 /// Loads and attaches every program, one after the other, whatever becomes of
 /// the others.
-pub(super) fn try_each(programs: &mut Ebpf, btf: &Btf, hidden: &[String]) -> Vec<Tried> {
-    let kernel = Kernel::new(btf, hidden);
+pub(super) fn try_each(
+    programs: &mut Ebpf,
+    btf: &Btf,
+    hidden: &[String],
+    tried: Option<&AtomicU64>,
+) -> Vec<Tried> {
+    let kernel = Kernel::new(btf, hidden, tried);
     // A kernel that is too old has none; the tracepoints then say so.
     let counting = kernel.counting().unwrap_or(COUNTING);
-    [FRAMING, kernel.cookies(counting), counting, BIRTHS]
+    let mut all: Vec<Tried> = Vec::new();
+    for first in [FRAMING, kernel.cookies(counting), counting, BIRTHS]
         .into_iter()
         .flatten()
-        .map(|row| row.on(kernel))
-        .filter(|row| row.is_wanted(kernel))
-        .map(|row| Tried {
+    {
+        let mut row = first.on(kernel);
+        if !row.is_wanted(kernel) || all.iter().any(|tried| tried.program == row.program) {
+            continue;
+        }
+        let mut result = row.try_it(programs, kernel);
+        if row.is_probe() && result.is_err() {
+            row = first;
+            result = row.try_it(programs, kernel);
+        }
+        let twice = |tried: &Tried| {
+            tried.hook == row.hook.name() && tried.purpose == row.purpose && tried.result.is_ok()
+        };
+        if result.is_ok() && all.iter().any(twice) {
+            continue;
+        }
+        all.push(Tried {
+            program: row.program,
             hook: row.hook.name(),
             purpose: row.purpose,
             optional: row.need == Need::Optional,
-            result: match programs.program_mut(row.program) {
-                Some(program) => row
-                    .hook
-                    .attach(program, kernel)
-                    .map_err(|error| row.refused(error)),
-                None => Err(CaptureError::Object(row.program)),
-            },
-        })
-        .collect()
+            result,
+        });
+    }
+    all
 }
 
-/// Each in a thread of its own: verifying takes time, and so does waiting, in
-/// each attachment, until no CPU is in the tracepoint.
+/// Attaches them; where one is a probe that cannot be, what it stands for.
 fn attach_all(
     rows: &'static [Row],
     programs: &mut Ebpf,
     kernel: Kernel<'_>,
 ) -> Result<Vec<String>, CaptureError> {
-    let rows: Vec<_> = rows.iter().map(|row| row.on(kernel)).collect();
+    let chosen = rows.iter().map(|row| row.on(kernel)).collect();
+    let (mut reduced, refused) = attach_these(chosen, programs, kernel)?;
+    let others: Vec<_> = rows
+        .iter()
+        .filter(|row| refused.contains(&row.on(kernel).program))
+        .collect();
+    if !others.is_empty() {
+        let (mut more, _) = attach_these(others, programs, kernel)?;
+        reduced.append(&mut more);
+    }
+    Ok(reduced)
+}
+
+/// Each in a thread of its own: verifying takes time, and so does waiting, in
+/// each attachment, until no CPU is in the tracepoint. Returns what will not be seen,
+/// and the programs of probes that cannot be.
+fn attach_these(
+    rows: Vec<&'static Row>,
+    programs: &mut Ebpf,
+    kernel: Kernel<'_>,
+) -> Result<(Vec<String>, Vec<&'static str>), CaptureError> {
     if let Some(row) = rows
         .iter()
         .find(|row| programs.program(row.program).is_none())
@@ -527,12 +653,12 @@ fn attach_all(
         let attaching: Vec<_> = programs
             .programs_mut()
             .filter_map(|(name, program)| {
-                let row = rows.iter().find(|row| row.program == name)?;
+                let row = rows.iter().copied().find(|row| row.program == name)?;
                 row.is_wanted(kernel)
                     .then(|| (row, scope.spawn(move || row.hook.attach(program, kernel))))
             })
             .collect();
-        let mut reduced = Vec::new();
+        let (mut reduced, mut probes) = (Vec::new(), Vec::new());
         for (row, thread) in attaching {
             let result = match thread.join() {
                 Ok(result) => result.map_err(|error| row.refused(error)),
@@ -542,14 +668,29 @@ fn attach_all(
                 Err(error) if error.is_absence() && row.need == Need::Optional => {
                     reduced.push(error.to_string());
                 }
+                Err(_) if row.is_probe() => probes.push(row.program),
                 result => result?,
             }
         }
-        Ok(reduced)
+        Ok((reduced, probes))
     })
 }
 
 impl Row {
+    const fn is_probe(&self) -> bool {
+        matches!(self.hook, Hook::Probe(..))
+    }
+
+    fn try_it(&self, programs: &mut Ebpf, kernel: Kernel<'_>) -> Result<(), CaptureError> {
+        match programs.program_mut(self.program) {
+            Some(program) => self
+                .hook
+                .attach(program, kernel)
+                .map_err(|error| self.refused(error)),
+            None => Err(CaptureError::Object(self.program)),
+        }
+    }
+
     fn refused(&self, error: ProgramError) -> CaptureError {
         match (&self.hook, error) {
             // The kernel has no such tracepoint or function.
@@ -593,7 +734,10 @@ impl Hook {
                 .btf
                 .id_by_type_name_kind(record, BtfKind::Struct)
                 .is_ok(),
-            Self::Syscall(_) => true,
+            Self::Probe(function, _) => {
+                kernel.probes && kernel.has_function(&kernel.name_of(function))
+            }
+            Self::Syscall(name) => kernel.name_of(name) == *name,
         }
     }
 
@@ -624,13 +768,28 @@ impl Hook {
                 program.load()?;
                 program.attach("syscalls", &kernel.name_of(tracepoint))?;
             }
+            Self::Probe(function, probe) => {
+                let program: &mut KProbe = program.try_into()?;
+                let attached = program
+                    .load()
+                    .and_then(|()| program.attach(function, 0))
+                    .and_then(|_| Ok(probes::check(*probe, kernel.tried)?));
+                if attached.is_err() {
+                    // It is as if it had not been tried.
+                    program.unload()?;
+                }
+                attached?;
+            }
         }
         Ok(())
     }
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Typed(name) | Self::Syscall(name) | Self::Event(_, name, _) => name,
+            Self::Typed(name)
+            | Self::Syscall(name)
+            | Self::Event(_, name, _)
+            | Self::Probe(name, _) => name,
             Self::Start(function) | Self::End(function) => function.name,
         }
     }

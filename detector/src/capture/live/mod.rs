@@ -11,6 +11,7 @@ mod functions;
 mod hints;
 mod hooks;
 pub mod probe;
+mod probes;
 pub mod process;
 mod processes;
 mod shared;
@@ -19,7 +20,7 @@ pub mod sockets;
 use std::{
     collections::BTreeMap,
     os::fd::{AsFd as _, AsRawFd as _},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::Ordering,
 };
 
 use aya::{
@@ -323,6 +324,13 @@ fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
     Ok(loader.load(&object)?)
 }
 
+/// Where the kernel side's probes tell that they work.
+fn tried(programs: &mut Ebpf) -> Result<Shared<u64>, CaptureError> {
+    const NAME: &str = "TRIED";
+    let map = programs.take_map(NAME).ok_or(CaptureError::Object(NAME))?;
+    Shared::new(map, NAME)
+}
+
 /// A running capture. Dropping it detaches everything.
 pub struct Live {
     /// Keeps programs and their attachments.
@@ -384,7 +392,12 @@ impl Live {
             Ok(types) => types.map_err(|error| CaptureError::Load(error.into()))?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        let mut reduced = hooks::attach(&mut programs, &typed, &hidden)?;
+        let tried = tried(&mut programs)?;
+        // Programs that do nothing would not tell.
+        let tells = options.object.is_none();
+        let reached = tried.as_atomic().filter(|_| tells);
+        let mut reduced = hooks::attach(&mut programs, &typed, &hidden, reached)?;
+        drop(tried);
         reduced.extend(lacking);
         // SAFETY: the ring buffer owns its descriptor, keeps it open and gives
         // the same one as long as it lives, which is inside the AsyncFd.
@@ -444,10 +457,8 @@ impl Live {
 
     /// Calls on sockets that could not be told apart yet (`detector-ebpf/src/events.rs`).
     fn unnamed(&self) -> u64 {
-        self.unnamed.get(0).map_or(0, |counter| {
-            // SAFETY: a live value that both sides access atomically.
-            unsafe { AtomicU64::from_ptr(counter.as_ptr()) }.load(Ordering::Relaxed)
-        })
+        let counter = self.unnamed.as_atomic();
+        counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
     /// Forgets which sockets had not been used yet, where a call was not counted: it

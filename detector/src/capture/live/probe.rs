@@ -4,7 +4,10 @@ use std::fs;
 
 use rustix::thread::CapabilitySet;
 
-use super::{CaptureError, Options, btf::Btf, cgroup::Hierarchy, environment, fields, hooks, load};
+use super::{
+    CaptureError, Options, btf::Btf, cgroup::Hierarchy, environment, fields, hooks, load,
+    shared::Shared,
+};
 
 /// How well something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,7 +197,10 @@ fn kernel(types: &Btf, checks: &mut Vec<Check>) {
     let (Ok(mut programs), Ok(typed)) = (loaded, typed) else {
         return;
     };
-    let hooks = hooks::try_each(&mut programs, &typed, &hooks::other_arguments(types));
+    let tried = super::tried(&mut programs).ok();
+    let reached = tried.as_ref().and_then(Shared::as_atomic);
+    let others = hooks::other_arguments(types);
+    let hooks = hooks::try_each(&mut programs, &typed, &others, reached);
     let uring_hooks = hooks
         .iter()
         .filter(|tried| tried.hook.starts_with("io_uring"))

@@ -1,7 +1,7 @@
 //! Maps that are in this process's memory as well as the kernel side's: to read
 //! or write an entry costs no system call.
 
-use std::{marker::PhantomData, os::fd::AsFd as _, ptr::NonNull};
+use std::{marker::PhantomData, os::fd::AsFd as _, ptr::NonNull, sync::atomic::AtomicU64};
 
 use aya::maps::{Map, MapData};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -67,6 +67,15 @@ impl<T> Shared<T> {
     pub(super) fn get(&self, index: usize) -> Option<NonNull<T>> {
         // SAFETY: within the mapping.
         (index < self.entries).then(|| unsafe { self.memory.add(index) })
+    }
+}
+
+impl Shared<u64> {
+    /// The first value, which both sides access atomically.
+    pub(super) fn as_atomic(&self) -> Option<&AtomicU64> {
+        let value = self.get(0)?;
+        // SAFETY: a live value, for as long as this is borrowed.
+        Some(unsafe { AtomicU64::from_ptr(value.as_ptr()) })
     }
 }
 

@@ -1,0 +1,163 @@
+//! System calls on kernels whose tracepoints may be preempted: Linux 7.0 and later.
+//!
+//! There the tracepoints of system calls may be preempted in perf's form too, and
+//! programs are then left out (`events.rs`). The handler of a kprobe keeps the CPU to
+//! its end (kernel/kprobes.c), so that no other task comes to the same one meanwhile.
+//! What is probed are the functions that the table of system calls names: they are
+//! called by nothing else, and not for 32-bit programs, which have others (and no
+//! tracepoints).
+//!
+//! A function that the compiler has put into its callers could be probed and would
+//! never be called. So the watching process makes each call once, and a probe that does
+//! not tell of it is not used; the tracepoint then is.
+//!
+//! Checked: 6.1, 6.12 and 6.18 (where they are not needed) and 7.3.
+
+use aya_ebpf::{EbpfContext as _, macros::kprobe, programs::ProbeContext};
+use detector_common::Probe;
+
+use crate::{
+    atomic::set_bits,
+    births::{connects, is_born_as},
+    config::config,
+    endings::{closes, closes_range, replaced, replaced_with_flags, shuts},
+    family::forked,
+    filter::passes,
+    kernel::{Address, File},
+    maps::TRIED,
+    memory::SystemCall,
+    ring::current,
+    traffic::tracked_of,
+};
+
+/// Whether the watching process makes the call, which is never watched: that shows
+/// that the probe works.
+#[inline(always)]
+fn tried(probe: Probe) -> bool {
+    let (tgid, _) = current();
+    if u64::from(tgid) != config!(own_tgid) {
+        return false;
+    }
+    if let Some(word) = TRIED.get_ptr_mut(0) {
+        set_bits(word, probe.bit());
+    }
+    true
+}
+
+/// `int shutdown(int fd, int how)`.
+#[kprobe]
+fn shutdown_probe(context: ProbeContext) -> u32 {
+    if tried(Probe::Shutdown) {
+        return 0;
+    }
+    shuts(&context)
+}
+
+/// `int close(int fd)`.
+#[kprobe]
+fn close_probe(context: ProbeContext) -> u32 {
+    if tried(Probe::Close) {
+        return 0;
+    }
+    closes(&context)
+}
+
+/// `int close_range(unsigned first, unsigned last, int flags)`.
+#[kprobe]
+fn close_range_probe(context: ProbeContext) -> u32 {
+    if tried(Probe::CloseRange) {
+        return 0;
+    }
+    closes_range(&context)
+}
+
+/// `int dup2(int oldfd, int newfd)`.
+#[kprobe]
+fn dup2_probe(context: ProbeContext) -> u32 {
+    if tried(Probe::Dup2) {
+        return 0;
+    }
+    replaced(&context)
+}
+
+/// `int dup3(int oldfd, int newfd, int flags)`.
+#[kprobe]
+fn dup3_probe(context: ProbeContext) -> u32 {
+    if tried(Probe::Dup3) {
+        return 0;
+    }
+    replaced_with_flags(&context)
+}
+
+/// `int connect(int fd, …)`.
+#[kprobe]
+fn connect_probe(context: ProbeContext) -> u32 {
+    if tried(Probe::Connect) {
+        return 0;
+    }
+    connects(&context)
+}
+
+/// `int sendmmsg(int fd, …)`: it begins with its first message. (What the tracepoint
+/// at its end does; another thread's call that is running is left alone.)
+#[kprobe]
+fn sendmmsg_probe(_context: ProbeContext) -> u32 {
+    if tried(Probe::Sendmmsg) {
+        return 0;
+    }
+    let (_, tid) = current();
+    if let Some(connection) = tracked_of(&SystemCall::ending()) {
+        // SAFETY: a live map value, as in traffic.rs.
+        unsafe {
+            if (*connection).mmsg_tid == tid {
+                (*connection).mmsg_sent = 0;
+            }
+        }
+    }
+    0
+}
+
+/// `void fd_install(unsigned int fd, struct file *file)`, which gives every new
+/// descriptor its file, before the process can use it: those of accept, accept4 and
+/// socketpair. The ends of these calls could be probed too, but only so many at once.
+///
+/// A file that has more references is somewhere else already: io_uring, whose work is
+/// done at the end of any call, may have received it.
+#[kprobe]
+fn install_probe(context: ProbeContext) -> u32 {
+    if tried(Probe::Install) {
+        return 0;
+    }
+    // First of all: most are files that are opened.
+    let call = u64::from(SystemCall::running());
+    if call != config!(accept4) && call != config!(accept) && call != config!(socketpair) {
+        return 0;
+    }
+    let (tgid, _) = current();
+    if !passes(tgid) {
+        return 0;
+    }
+    // The second argument is in the same register in functions and calls.
+    let file = Address(context.as_ptr() as u64).follow(config!(registers.arg1));
+    if let Some(file) = file.map(File)
+        && file.references() == 1
+    {
+        is_born_as(file, |_| true);
+    }
+    0
+}
+
+/// `void wake_up_new_task(struct task_struct *child)`, by its parent, as the last
+/// that a fork does: behind `sched_process_fork`.
+#[kprobe]
+fn fork_probe(context: ProbeContext) -> u32 {
+    if tried(Probe::Fork) || config!(watch_all) != 0 {
+        return 0;
+    }
+    let (parent, _) = current();
+    let child = Address(context.as_ptr() as u64).follow(config!(registers.function_arg0));
+    if let Some(child) = child.and_then(|child| child.read::<u32>(config!(fields.task_tgid))) {
+        forked(parent, child);
+    }
+    0
+}
