@@ -470,7 +470,9 @@ impl Live {
                 return;
             };
             // SAFETY: a live value; both sides write this field at once.
-            let socket = unsafe { AtomicU64::from_ptr(&raw mut (*birth.as_ptr()).socket) };
+            let socket = unsafe {
+                std::sync::atomic::AtomicU64::from_ptr(&raw mut (*birth.as_ptr()).socket)
+            };
             if socket.load(Ordering::Relaxed) != 0 {
                 socket.store(0, Ordering::Relaxed);
             }
