@@ -24,7 +24,7 @@ use crate::{
     filter::passes,
     kernel::{Address, File, Socket, copy, open_file},
     maps::{BIRTHS, RECORDS, count},
-    memory::{Given, SystemCall, forget as unbounded, is_compat, zero_of},
+    memory::{Given, SystemCall, calls_only, forget as unbounded, is_compat, zero_of},
     opening::{Named, Stream, adopt, inode_of, is_wanted},
     ring::{Moment, current, header, wake},
     scratch::Receives,
@@ -242,6 +242,9 @@ fn keep<N: Named>(sk: N, bytes: u32) -> bool {
     let Some(born) = inode_of(sk).and_then(|inode| born(socket, inode)) else {
         return false;
     };
+    if !calls_only() || is_compat() {
+        return false;
+    }
     // SAFETY: a live map value, eight bytes that are written at once.
     let zero = zero_of(unsafe { (&raw const born.inode).read_volatile() });
     let (call, moment) = SystemCall::of(socket, false, zero);
@@ -251,7 +254,7 @@ fn keep<N: Named>(sk: N, bytes: u32) -> bool {
     }
     let (room, first) = call.offered();
     let whole = first.length >= u64::from(bytes);
-    if !call.has_memory() || !whole || is_compat() {
+    if !call.has_memory() || !whole {
         return false;
     }
     if compare_and_swap(&raw mut born.kept, 0, Birth::BUSY) != 0 {

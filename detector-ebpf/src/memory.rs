@@ -115,6 +115,25 @@ pub(crate) fn is_compat() -> bool {
         && register!(Task::current().registers(), code_segment) & 0xffff == USER32_CS
 }
 
+/// Whether the current task moves bytes by system calls only: it is not the kernel's
+/// and does not use io_uring, whose operations are told apart once ([`uring`]).
+#[inline(always)]
+pub(crate) fn calls_only() -> bool {
+    let task = Task::current();
+    let (flags_at, io_uring_at) = (config!(fields.task_flags), config!(fields.task_io_uring));
+    // SAFETY: fields of the running task; the verifier checks the offsets.
+    let flags: u32 = unsafe { field(task.0, flags_at) };
+    if flags & (PF_KTHREAD | PF_IO_WORKER) != 0 {
+        return false;
+    }
+    if !has!(fields.task_io_uring) {
+        return true;
+    }
+    // SAFETY: as above.
+    let context: u64 = unsafe { field(task.0, io_uring_at) };
+    context == 0
+}
+
 impl SystemCall {
     /// The call in which the socket `sk` sends or receives, and who makes it.
     ///
