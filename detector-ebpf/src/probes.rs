@@ -11,7 +11,7 @@
 //! never be called. So the watching process makes each call once, and a probe that does
 //! not tell of it is not used; the tracepoint then is.
 //!
-//! Checked: 6.1, 6.12 and 6.18 (where they are not needed) and 7.3.
+//! Checked: 6.1, 6.12 and 6.18 (where they are not needed) and 7.3, on x86-64.
 
 use aya_ebpf::{EbpfContext as _, macros::kprobe, programs::ProbeContext};
 use detector_common::Probe;
