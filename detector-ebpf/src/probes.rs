@@ -30,71 +30,57 @@ use crate::{
     traffic::tracked_of,
 };
 
-/// Whether the watching process makes the call, which is never watched: that shows
-/// that the probe works.
+/// Tells that the probe works, where it is the watching process that makes the call. It
+/// may be watched too: `doctor` watches itself.
 #[inline(always)]
-fn tried(probe: Probe) -> bool {
+fn works(probe: Probe) {
     let (tgid, _) = current();
-    if u64::from(tgid) != config!(own_tgid) {
-        return false;
-    }
-    if let Some(word) = TRIED.get_ptr_mut(0) {
+    if u64::from(tgid) == config!(own_tgid)
+        && let Some(word) = TRIED.get_ptr_mut(0)
+    {
         set_bits(word, probe.bit());
     }
-    true
 }
 
 /// `int shutdown(int fd, int how)`.
 #[kprobe]
 fn shutdown_probe(context: ProbeContext) -> u32 {
-    if tried(Probe::Shutdown) {
-        return 0;
-    }
+    works(Probe::Shutdown);
     shuts(&context)
 }
 
 /// `int close(int fd)`.
 #[kprobe]
 fn close_probe(context: ProbeContext) -> u32 {
-    if tried(Probe::Close) {
-        return 0;
-    }
+    works(Probe::Close);
     closes(&context)
 }
 
 /// `int close_range(unsigned first, unsigned last, int flags)`.
 #[kprobe]
 fn close_range_probe(context: ProbeContext) -> u32 {
-    if tried(Probe::CloseRange) {
-        return 0;
-    }
+    works(Probe::CloseRange);
     closes_range(&context)
 }
 
 /// `int dup2(int oldfd, int newfd)`.
 #[kprobe]
 fn dup2_probe(context: ProbeContext) -> u32 {
-    if tried(Probe::Dup2) {
-        return 0;
-    }
+    works(Probe::Dup2);
     replaced(&context)
 }
 
 /// `int dup3(int oldfd, int newfd, int flags)`.
 #[kprobe]
 fn dup3_probe(context: ProbeContext) -> u32 {
-    if tried(Probe::Dup3) {
-        return 0;
-    }
+    works(Probe::Dup3);
     replaced_with_flags(&context)
 }
 
 /// `int connect(int fd, …)`.
 #[kprobe]
 fn connect_probe(context: ProbeContext) -> u32 {
-    if tried(Probe::Connect) {
-        return 0;
-    }
+    works(Probe::Connect);
     connects(&context)
 }
 
@@ -102,9 +88,7 @@ fn connect_probe(context: ProbeContext) -> u32 {
 /// at its end does; another thread's call that is running is left alone.)
 #[kprobe]
 fn sendmmsg_probe(_context: ProbeContext) -> u32 {
-    if tried(Probe::Sendmmsg) {
-        return 0;
-    }
+    works(Probe::Sendmmsg);
     let (_, tid) = current();
     if let Some(connection) = tracked_of(&SystemCall::ending()) {
         // SAFETY: a live map value, as in traffic.rs.
@@ -125,9 +109,7 @@ fn sendmmsg_probe(_context: ProbeContext) -> u32 {
 /// done at the end of any call, may have received it.
 #[kprobe]
 fn install_probe(context: ProbeContext) -> u32 {
-    if tried(Probe::Install) {
-        return 0;
-    }
+    works(Probe::Install);
     // First of all: most are files that are opened.
     let call = u64::from(SystemCall::running());
     if call != config!(accept4) && call != config!(accept) && call != config!(socketpair) {
@@ -151,7 +133,8 @@ fn install_probe(context: ProbeContext) -> u32 {
 /// that a fork does: behind `sched_process_fork`.
 #[kprobe]
 fn fork_probe(context: ProbeContext) -> u32 {
-    if tried(Probe::Fork) || config!(watch_all) != 0 {
+    works(Probe::Fork);
+    if config!(watch_all) != 0 {
         return 0;
     }
     let (parent, _) = current();
