@@ -181,9 +181,9 @@ fn kept(born: &Birth) -> u64 {
     unsafe { (&raw const born.kept).read_volatile() }
 }
 
-/// The connection of a socket without a cookie that is ended, with what stands for
-/// that, if it has received; else null. What the hooks of endings are given is no
-/// pointer of which a cookie could be made.
+/// The connection of a socket that is ended and is none yet, if it has received; else
+/// null. `name`: its cookie if somebody asked for one, else 0; then what stands for it.
+/// What the hooks of endings are given is no pointer of which a cookie could be made.
 #[inline(never)]
 pub(crate) fn ended(socket: Socket, name: &mut u64) -> *mut Connection {
     let nothing = core::ptr::null_mut();
@@ -199,11 +199,13 @@ pub(crate) fn ended(socket: Socket, name: &mut u64) -> *mut Connection {
         if kept == 0 || kept == Birth::BUSY {
             return nothing;
         }
-        let name = Birth::NAMED | inode;
-        if adopt(name, Stream { family, inode }, Some(born)).is_null() {
+        if *name == 0 {
+            *name = Birth::NAMED | inode;
+        }
+        if adopt(*name, Stream { family, inode }, Some(born)).is_null() {
             return nothing;
         }
-        born.name = name;
+        born.name = *name;
     }
     *name = born.name;
     find(*name).unwrap_or(nothing)

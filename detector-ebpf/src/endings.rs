@@ -440,8 +440,8 @@ pub(crate) fn tracked(cookie: u64) -> Option<&'static mut Connection> {
 #[inline(always)]
 pub(crate) fn ending_of(socket: Socket) -> Option<(u64, &'static mut Connection)> {
     let mut cookie = socket.cookie();
-    if cookie != 0 {
-        return Some((cookie, tracked(cookie)?));
+    if let Some(connection) = tracked(cookie) {
+        return Some((cookie, connection));
     }
     let connection = ended(socket, &mut cookie);
     if connection.is_null() {
