@@ -51,8 +51,10 @@ impl Birth {
     /// See [`Self::kept`].
     pub const BUSY: u64 = u64::MAX;
 
-    /// In [`Self::name`], beside the inode number: cookies are counted up from 1.
-    pub const NAMED: u64 = 1 << 62;
+    /// In [`Self::name`], beside the inode number, which has 32 bits: cookies are counted
+    /// up from 1. Two bits: the lower is one that hints are told apart by
+    /// ([`crate::hint_slot`]).
+    pub const NAMED: u64 = 1 << 62 | 1 << 32;
 }
 
 // SAFETY: repr(C), integers and arrays of them, each at a multiple of its size,

@@ -154,6 +154,17 @@ fn is_of(born: &Birth, socket: Socket, inode: u64) -> bool {
 #[inline(always)]
 fn remember(socket: Socket, inode: u64) {
     let Some(born) = place(inode) else { return };
+    // SAFETY: a live map value; each is written at once.
+    let (before, name) = unsafe {
+        (
+            (&raw const (*born).socket).read_volatile(),
+            (&raw const (*born).name).read_volatile(),
+        )
+    };
+    if before != 0 && before != socket.0.0 && name != 0 && find(name).is_some() {
+        // That connection is found by nothing else; this one is joined midway.
+        return;
+    }
     let (tgid, _) = current();
     // SAFETY: a live map value. Should another CPU write a birth here at the same
     // time, what is left may be neither's, and is then taken for none.
@@ -211,6 +222,13 @@ pub(crate) fn ended(socket: Socket, name: &mut u64) -> *mut Connection {
     find(*name).unwrap_or(nothing)
 }
 
+/// What stands for the cookie of a socket that has none.
+#[inline(always)]
+pub(crate) fn name_of(socket: Socket) -> Option<u64> {
+    let name = born(socket, socket.inode())?.name;
+    (name != 0).then_some(name)
+}
+
 /// What a process that is not watched does to a socket that may be a watched one's.
 /// `true` if that has received already: then it counts, whoever uses it. Else the
 /// bytes that pass now do not, and what comes later does not begin the stream.
@@ -241,7 +259,10 @@ pub(crate) fn is_kept<N: Named>(sk: N, result: i32) -> bool {
 #[inline(never)]
 fn keep<N: Named>(sk: N, bytes: u32) -> bool {
     let socket = sk.socket();
-    let Some(born) = inode_of(sk).and_then(|inode| born(socket, inode)) else {
+    let Some(inode) = inode_of(sk) else {
+        return false;
+    };
+    let Some(born) = born(socket, inode) else {
         return false;
     };
     if !calls_only() || is_compat() {
@@ -262,6 +283,10 @@ fn keep<N: Named>(sk: N, bytes: u32) -> bool {
     if compare_and_swap(&raw mut born.kept, 0, Birth::BUSY) != 0 {
         return false;
     }
+    if !is_of(born, socket, inode) {
+        compare_and_swap(&raw mut born.kept, Birth::BUSY, 0);
+        return false;
+    }
     born.time_ns = moment.time_ns;
     born.room = room;
     born.tgid = moment.tgid;
@@ -271,7 +296,11 @@ fn keep<N: Named>(sk: N, bytes: u32) -> bool {
     let good = take_head(born, first.base, bytes);
     let state = if good { u64::from(bytes) } else { 0 };
     // An accept on another CPU may have put another socket here.
-    compare_and_swap(&raw mut born.kept, Birth::BUSY, state) == Birth::BUSY && good
+    if compare_and_swap(&raw mut born.kept, Birth::BUSY, state) != Birth::BUSY || !good {
+        return false;
+    }
+    // Another thread may just have taken the connection up: then nobody told this.
+    is_of(born, socket, inode) || compare_and_swap(&raw mut born.kept, state, Birth::BUSY) != state
 }
 
 /// Copies so many bytes from there, if they are a request's whole head and nothing
@@ -310,15 +339,12 @@ struct KeptHead {
 pub(crate) fn hand_over(cookie: u64, born: &mut Birth, connection: &mut Connection) -> bool {
     let (socket, inode) = (born.socket, born.inode);
     let bytes = kept(born);
+    // Once, should another CPU come here too; and nothing is kept from now on.
+    if bytes > KEPT as u64 || compare_and_swap(&raw mut born.kept, bytes, Birth::BUSY) != bytes {
+        return false;
+    }
     if bytes == 0 {
         return true;
-    }
-    if bytes > KEPT as u64 {
-        return false;
-    }
-    // Once, should another CPU come here too.
-    if compare_and_swap(&raw mut born.kept, bytes, Birth::BUSY) != bytes {
-        return false;
     }
     let moment = Moment {
         time_ns: born.time_ns,
@@ -349,7 +375,7 @@ pub(crate) fn hand_over(cookie: u64, born: &mut Birth, connection: &mut Connecti
         count(Stat::RingFull);
         // The next record's number says that this one is missing.
         fetch_add_u32(&raw mut connection.seq, 1);
-        return true;
+        return is_of(born, Socket(Address(socket)), inode);
     };
     let head = entry.as_mut_ptr();
     // SAFETY: both are as large as the array.

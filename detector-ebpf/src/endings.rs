@@ -23,6 +23,7 @@ use crate::{
     kernel::{File, Socket, copy, current_task, descriptors, open_file},
     maps::{RECORDS, WORDS, count},
     memory::Given,
+    opening::check_order,
     processes::{leave, watched},
     ring::{Moment, current, header, wake},
     stack::{Amount, Circumstances, copy_stack, wanted},
@@ -441,6 +442,7 @@ pub(crate) fn tracked(cookie: u64) -> Option<&'static mut Connection> {
 pub(crate) fn ending_of(socket: Socket) -> Option<(u64, &'static mut Connection)> {
     let mut cookie = socket.cookie();
     if let Some(connection) = tracked(cookie) {
+        check_order(connection);
         return Some((cookie, connection));
     }
     let connection = ended(socket, &mut cookie);

@@ -46,7 +46,7 @@ pub(crate) fn connection_of<N: Named>(sk: N) -> Option<(u64, Socket, *mut Connec
 /// Counts a record as lost where another CPU is just taking the connection up: what
 /// that knows of it comes before this call.
 #[inline(always)]
-fn check_order(connection: *mut Connection) {
+pub(crate) fn check_order(connection: *mut Connection) {
     // SAFETY: a live map value; the flags are read at once, the number is only added to
     // atomically.
     unsafe {
@@ -221,6 +221,15 @@ pub(crate) fn adopt(cookie: u64, stream: Stream, born: Option<&mut Birth>) -> *m
         let moment = Moment::now();
         // SAFETY: a live map value.
         let connection = unsafe { &mut *found };
+        // A call that began before the last owner of this slot was closed may have
+        // written to it since.
+        connection.fresh = 0;
+        connection.received = 0;
+        connection.sent = 0;
+        connection.send_flags = 0;
+        connection.receive_flags = 0;
+        connection.end_flags = 0;
+        connection.call_count = 0;
         connection.family = stream.family;
         connection.inode = stream.inode;
         connection.tgid = moment.tgid;

@@ -19,7 +19,7 @@ use detector_common::{CALL_RING, CallEntry, Connection, family, flag};
 
 use crate::{
     atomic::{fetch_add, fetch_add_u32},
-    births::is_kept,
+    births::{is_kept, name_of},
     connections::find,
     kernel::open_file,
     memory::{SystemCall, zero},
@@ -211,10 +211,10 @@ fn exit_sendmmsg(_context: TracePointContext) -> u32 {
 #[inline(always)]
 pub(crate) fn tracked_of(call: &SystemCall) -> Option<*mut Connection> {
     let socket = open_file(call.fd())?.socket()?;
-    let cookie = socket.cookie();
-    if cookie == 0 {
-        return None;
-    }
+    let cookie = match socket.cookie() {
+        0 => name_of(socket)?,
+        cookie => cookie,
+    };
     find(cookie)
 }
 

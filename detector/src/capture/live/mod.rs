@@ -20,7 +20,7 @@ pub mod sockets;
 use std::{
     collections::BTreeMap,
     os::fd::{AsFd as _, AsRawFd as _},
-    sync::atomic::Ordering,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use aya::{
@@ -469,10 +469,17 @@ impl Live {
             let Some(birth) = self.births.get(index) else {
                 return;
             };
-            // SAFETY: a live value; both sides write this field at once.
-            let socket = unsafe {
-                std::sync::atomic::AtomicU64::from_ptr(&raw mut (*birth.as_ptr()).socket)
+            // SAFETY: a live value; both sides write these fields at once.
+            let (socket, name) = unsafe {
+                (
+                    AtomicU64::from_ptr(&raw mut (*birth.as_ptr()).socket),
+                    AtomicU64::from_ptr(&raw mut (*birth.as_ptr()).name),
+                )
             };
+            // One with a name is a connection already, which is found by it.
+            if name.load(Ordering::Relaxed) != 0 {
+                continue;
+            }
             if socket.load(Ordering::Relaxed) != 0 {
                 socket.store(0, Ordering::Relaxed);
             }
