@@ -5,8 +5,8 @@ use crate::Plain;
 /// Sockets that are remembered so; a power of two.
 pub const BIRTHS: u32 = 1 << 15;
 
-/// Bytes of a request that are kept with one. Most heads that programs send are
-/// shorter; a longer one is told at once.
+/// Bytes of a request that are kept with one: heads such as curl's are shorter, those of
+/// browsers with their cookies are not. A longer one is told at once.
 pub const KEPT: usize = 192;
 
 /// A socket whose `accept`, `connect` or `socketpair` was seen. The address alone may

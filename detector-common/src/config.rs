@@ -247,7 +247,8 @@ pub struct Config {
     pub cgroup_levels: u32,
     /// How many of `comms` there are.
     pub comm_count: u32,
-    /// The watching process itself, which is never watched.
+    /// The watching process itself, which is not watched unless it names itself, as
+    /// `doctor` does.
     pub own_tgid: u32,
     /// Bytes in the ring buffer at which the reader is woken at once; below
     /// that it comes by itself.

@@ -52,9 +52,8 @@ impl Engine {
 
     /// Whether the kernel did not show us calls since the last time but one: then no
     /// connection that was open meanwhile is judged, used already or not. Those to come
-    /// are. The last time
-    /// is not enough: of a connection that was open then, no record may have been read
-    /// yet.
+    /// are. The last time is not enough: of a connection that was open then, no record
+    /// may have been read yet.
     fn misses_more(&mut self) -> bool {
         let missed = self.live.missed();
         let more = missed > self.missed;
