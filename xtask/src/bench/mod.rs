@@ -93,6 +93,10 @@ enum Name {
     Analyze,
 }
 
+/// Programs that return at once, on the same hooks: built from
+/// `detector-ebpf/src/bin/empty.rs`.
+const EMPTY: &str = "xtask/bpf/empty.bpf.o";
+
 /// A measurement, with its name.
 #[derive(Serialize)]
 struct Measurement<T> {

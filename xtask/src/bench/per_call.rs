@@ -9,14 +9,10 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{
-    observer,
+    EMPTY, observer,
     worker::{Plan, Times, Worker},
 };
 use crate::root;
-
-/// Programs that return at once, on the same hooks: built from
-/// `detector-ebpf/src/bin/empty.rs`.
-const EMPTY: &str = "xtask/bpf/empty.bpf.o";
 
 /// A round. The tenth percentile: whatever else the machine does makes a burst
 /// slower, never faster.

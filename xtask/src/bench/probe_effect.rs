@@ -20,7 +20,8 @@ use testbed::{
     server::{HyperVersion, Options, Server, build},
 };
 
-use super::{observer, statistics::mean};
+use super::{EMPTY, observer, statistics::mean};
+use crate::root;
 
 /// Where server and clients take turns. Observers may run anywhere.
 const CPU: usize = 0;
@@ -35,22 +36,40 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Variant {
     Untraced,
+    /// Programs that return at once, on truncwatch's hooks.
+    Empty,
     Truncwatch,
     Control,
     StraceAll,
 }
 
-const VARIANTS: [Variant; 4] = [
+const VARIANTS: [Variant; 5] = [
     Variant::Untraced,
+    Variant::Empty,
     Variant::Truncwatch,
     Variant::Control,
     Variant::StraceAll,
 ];
 
-/// The turns of four rounds, by index: each variant comes once at each place,
-/// and once after each other variant.
-const TURNS: [[usize; VARIANTS.len()]; 4] =
-    [[0, 1, 3, 2], [1, 2, 0, 3], [2, 3, 1, 0], [3, 0, 2, 1]];
+/// The turns of so many variants in a round, by index. In twice as many rounds each
+/// comes twice at each place, and twice after each other one (E. J. Williams,
+/// "Experimental designs balanced for the estimation of residual effects of
+/// treatments", 1949).
+fn turns(variants: usize, round: usize) -> Vec<usize> {
+    // 0, 1, n-1, 2, n-2 and so on, each round one further, every other backwards.
+    let zigzag = (0..variants).map(|place| {
+        if place % 2 == 1 {
+            place.div_ceil(2)
+        } else {
+            (variants - place / 2) % variants
+        }
+    });
+    let mut turns: Vec<_> = zigzag.map(|it| (it + round / 2) % variants).collect();
+    if round % 2 == 1 {
+        turns.reverse();
+    }
+    turns
+}
 
 /// The shares of connections whose response was truncated.
 #[derive(Serialize)]
@@ -58,6 +77,8 @@ pub(super) struct ProbeEffect {
     /// Per variant.
     connections: u32,
     untraced: f64,
+    /// With empty programs on truncwatch's hooks.
+    empty: f64,
     truncwatch: f64,
     /// Untraced once more.
     control: f64,
@@ -67,6 +88,9 @@ pub(super) struct ProbeEffect {
     /// standard error of that, from the batches.
     difference: f64,
     difference_error: f64,
+    /// The same of the empty programs: what no program on these hooks can avoid.
+    empty_difference: f64,
+    empty_difference_error: f64,
     /// Truncated responses that the clients of the watched batches saw.
     clients_truncated: usize,
     /// Findings that truncwatch printed for them, by cause.
@@ -81,6 +105,9 @@ pub(super) struct ProbeEffect {
 
 pub(super) fn measure(truncwatch: &Path, connections: u32, strace: bool) -> Result<ProbeEffect> {
     let server = build(HyperVersion::V1_8_1)?;
+    // strace is the last.
+    let variants = &VARIANTS[..VARIANTS.len() - usize::from(!strace)];
+    let empty = root::folder().join(EMPTY);
     let mut shares: [Vec<f64>; VARIANTS.len()] = Default::default();
     let mut counts = [0; VARIANTS.len()];
     let mut reports = Reports::default();
@@ -91,12 +118,17 @@ pub(super) fn measure(truncwatch: &Path, connections: u32, strace: bool) -> Resu
         // A server per round: what a process happens to be like meets all
         // variants alike.
         let server = Server::start_binary(&server, &Options::race(CPU))?;
-        for turn in TURNS[round % TURNS.len()] {
-            if VARIANTS[turn] == Variant::StraceAll && !strace {
-                continue;
-            }
-            let truncated = match VARIANTS[turn] {
+        for turn in turns(variants.len(), round) {
+            let truncated = match variants[turn] {
                 Variant::Untraced | Variant::Control => truncated(&connect(&server, batch)?),
+                Variant::Empty => {
+                    let empty = observer::truncwatch(truncwatch, server.pid())
+                        .option("--bpf-object", &empty)
+                        .start()?;
+                    let outcomes = connect(&server, batch)?;
+                    empty.stop()?;
+                    truncated(&outcomes)
+                }
                 Variant::Truncwatch => reports.watch(truncwatch, &server, batch)?,
                 Variant::StraceAll => {
                     let strace = observer::strace(server.pid()).start()?;
@@ -112,19 +144,25 @@ pub(super) fn measure(truncwatch: &Path, connections: u32, strace: bool) -> Resu
         round += 1;
         eprintln!("probe-effect: {done} of {connections} per variant, {counts:?} truncated");
     }
-    let [untraced, truncwatch, control, strace_all] =
+    let [untraced, empty, truncwatch, control, strace_all] =
         counts.map(|count| count as f64 / f64::from(connections));
-    let differences: Vec<_> = (0..round)
-        .map(|round| shares[1][round] - f64::midpoint(shares[0][round], shares[2][round]))
-        .collect();
+    let error = |of: usize| {
+        let differences: Vec<_> = (0..round)
+            .map(|round| shares[of][round] - f64::midpoint(shares[0][round], shares[3][round]))
+            .collect();
+        mean(&differences).1
+    };
     Ok(ProbeEffect {
         connections,
         untraced,
+        empty,
         truncwatch,
         control,
         strace_all: strace.then_some(strace_all),
         difference: truncwatch - f64::midpoint(untraced, control),
-        difference_error: mean(&differences).1,
+        difference_error: error(2),
+        empty_difference: empty - f64::midpoint(untraced, control),
+        empty_difference_error: error(1),
         clients_truncated: reports.clients_truncated,
         findings: reports.findings,
         events_lost: reports.events_lost,
@@ -227,6 +265,7 @@ impl fmt::Display for ProbeEffect {
         )?;
         for (label, share) in [
             ("untraced", Some(self.untraced)),
+            ("empty, same hooks", Some(self.empty)),
             ("truncwatch", Some(self.truncwatch)),
             ("untraced again", Some(self.control)),
             ("strace -f, every call", self.strace_all),
@@ -235,12 +274,21 @@ impl fmt::Display for ProbeEffect {
                 writeln!(f, "  {label:<22}{:>6.1} %", share * 100.0)?;
             }
         }
-        writeln!(
-            f,
-            "  truncwatch less untraced: {:+.1} ± {:.1} percentage points",
-            self.difference * 100.0,
-            self.difference_error * 100.0
-        )?;
+        for (label, difference, error) in [
+            ("truncwatch", self.difference, self.difference_error),
+            (
+                "empty programs",
+                self.empty_difference,
+                self.empty_difference_error,
+            ),
+        ] {
+            writeln!(
+                f,
+                "  {label} less untraced: {:+.1} ± {:.1} percentage points",
+                difference * 100.0,
+                error * 100.0
+            )?;
+        }
         let found: usize = self.findings.values().sum();
         write!(
             f,
@@ -256,5 +304,33 @@ impl fmt::Display for ProbeEffect {
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_variant_comes_as_often_at_each_place_and_after_each_other() {
+        for variants in [4, 5] {
+            let mut places = vec![vec![0; variants]; variants];
+            let mut pairs = vec![vec![0; variants]; variants];
+            for round in 0..2 * variants {
+                let turns = turns(variants, round);
+                for (place, of) in turns.iter().enumerate() {
+                    places[*of][place] += 1;
+                }
+                for pair in turns.windows(2) {
+                    pairs[pair[0]][pair[1]] += 1;
+                }
+            }
+            assert!(places.iter().flatten().all(|count| *count == 2));
+            for (one, row) in pairs.iter().enumerate() {
+                for (other, count) in row.iter().enumerate() {
+                    assert_eq!(*count, if one == other { 0 } else { 2 });
+                }
+            }
+        }
     }
 }

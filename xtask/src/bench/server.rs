@@ -13,11 +13,8 @@ use testbed::{
     nginx::{Nginx, Options},
 };
 
-use super::{observer, statistics::median, wrk};
+use super::{EMPTY, observer, statistics::median, wrk};
 use crate::{root, setup};
-
-/// Programs that return at once, on the same hooks.
-const EMPTY: &str = "xtask/bpf/empty.bpf.o";
 
 /// Seconds that one run takes, and one before it that is not counted.
 const SECONDS: u32 = 2;
