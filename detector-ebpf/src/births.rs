@@ -24,7 +24,7 @@ use crate::{
     filter::passes,
     kernel::{Address, File, Socket, copy, open_file},
     maps::{BIRTHS, RECORDS, count},
-    memory::{Given, SystemCall, calls_only, forget as unbounded, is_compat, zero_of},
+    memory::{Given, SystemCall, calls_only, forget as unbounded, is_compat, unknown, zero_of},
     opening::{Named, Stream, adopt, inode_of, is_wanted},
     ring::{Moment, current, header, wake},
     scratch::Receives,
@@ -245,15 +245,20 @@ pub(crate) fn is_handed_on<N: Named>(sk: N) -> bool {
 }
 
 /// The socket's first receive, if it is one: keeps it where that can be done, and is
-/// then `true`. What follows does all else.
+/// then `true`. What follows does all else. `thrown_away`: the bytes were not copied.
 #[inline(always)]
-pub(crate) fn is_kept<N: Named>(sk: N, result: i32) -> bool {
+pub(crate) fn is_kept<N: Named>(sk: N, result: i32, thrown_away: bool) -> bool {
     // What makes no cookies is on kernels on which it may be preempted here.
-    if !N::MAKES || result < 4 || result > KEPT as i32 {
+    if !N::MAKES {
         return false;
     }
     let cookie: u64 = sk.read(config!(fields.sock_cookie));
-    cookie == 0 && keep(sk, result as u32)
+    // Else the verifier follows what it learns of these here through all that comes
+    // behind.
+    let zero = zero_of(cookie);
+    let bytes = unknown(result as u32, zero) as u32;
+    let copied = unknown(thrown_away, zero) == 0;
+    copied && (4..=KEPT as u32).contains(&bytes) && cookie == 0 && keep(sk, bytes)
 }
 
 #[inline(never)]

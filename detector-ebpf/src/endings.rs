@@ -22,7 +22,7 @@ use crate::{
     connections::{find, remove},
     kernel::{File, Socket, copy, current_task, descriptors, open_file},
     maps::{RECORDS, WORDS, count},
-    memory::Given,
+    memory::{Given, unknown, zero},
     opening::check_order,
     processes::{leave, watched},
     ring::{Moment, current, header, wake},
@@ -471,11 +471,12 @@ pub(crate) fn release(file: File, socket: Socket, kind: EndKind, how: u32, fd: i
 /// The same, as the ending tells it.
 #[inline(always)]
 fn release_one(socket: Socket, ending: &Ending) {
-    let references = ending.references;
     let Some((cookie, connection)) = ending_of(socket) else {
         return;
     };
-    if references > 1 {
+    let references = ending.references;
+    // Else the verifier follows both ways through the whole record.
+    if unknown(references, zero(connection)) as u32 > 1 {
         connection.end_flags |= flag::CLOSED_SHARED;
     } else if fetch_add_u32(&raw mut connection.released, 1) > 0 {
         // Two threads of a process that end together both walk.

@@ -79,6 +79,15 @@ pub(crate) struct Look {
     next: u64,
 }
 
+/// Whether the judge needs no look at bytes that were sent: most of a large body.
+#[inline(always)]
+pub(crate) fn is_known(connection: &Connection, moved: Moved) -> bool {
+    let end = moved.offset + u64::from(moved.bytes);
+    moved.offset != 0
+        && connection.send_flags & flag::HEAD_OPEN == 0
+        && needs_no_look(moved.cookie, end, connection.received)
+}
+
 /// Looks at the bytes that a call moved. A function of its own, and what it is given
 /// in memory: on whatever way the verifier comes here, it then finds that it was
 /// here before.
@@ -86,12 +95,6 @@ pub(crate) struct Look {
 pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
     let Look { moved, first, .. } = *call;
     let before = *flags::<W>(connection);
-    if W::SENDS && moved.offset != 0 && before & flag::HEAD_OPEN == 0 {
-        let end = moved.offset + u64::from(moved.bytes);
-        if needs_no_look(moved.cookie, end, connection.received) {
-            return;
-        }
-    }
     let known = forget(first.length.min(u64::from(moved.bytes))) as u32;
     let Some(start) = start_of_bytes(first, known) else {
         *flags::<W>(connection) |= flag::UNREADABLE;

@@ -26,7 +26,7 @@ use crate::{
     opening::{Named, Typed, connection_of, describe},
     processes::watched,
     ring::{Moment, current},
-    sampling::{Look, Moved, look},
+    sampling::{Look, Moved, is_known, look},
     scratch::{Receives, Sends},
 };
 
@@ -105,6 +105,9 @@ pub(crate) fn sent<N: Named>(sk: N, result: i32) -> i32 {
         offset,
         bytes: moved,
     };
+    if is_known(connection, moved) {
+        return 0;
+    }
     look::<Sends>(
         connection,
         &mut Look::at(call, moved, first, moment, zero(connection)),
@@ -126,7 +129,7 @@ pub(crate) fn received<N: Named>(sk: N, result: i32, flags: i32) -> i32 {
     if flags & (PEEK | ERRQUEUE) != 0 || (result < 0 && !gone(result)) {
         return 0;
     }
-    if flags & TRUNC == 0 && is_kept(sk, result) {
+    if is_kept(sk, result, flags & TRUNC != 0) {
         return 0;
     }
     let Some((cookie, sk, connection)) = connection_of(sk) else {

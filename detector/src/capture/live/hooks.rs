@@ -556,11 +556,33 @@ pub(super) fn attach(
             return Err(row.missing());
         }
     }
-    let mut reduced = attach_all(FRAMING, programs, kernel)?;
-    reduced.append(&mut attach_all(kernel.cookies(counting), programs, kernel)?);
-    reduced.append(&mut attach_all(counting, programs, kernel)?);
-    reduced.append(&mut attach_all(BIRTHS, programs, kernel)?);
+    let steps = [FRAMING, kernel.cookies(counting), counting, BIRTHS];
+    load_all(&steps, programs, kernel);
+    let mut reduced = Vec::new();
+    for rows in steps {
+        reduced.append(&mut attach_all(rows, programs, kernel)?);
+    }
     Ok(reduced)
+}
+
+/// Verifies all programs at the same time, before the first is attached: that takes
+/// most of the time of a start. What cannot be loaded is tried again, and told, when it
+/// is attached.
+fn load_all(steps: &[&'static [Row]], programs: &mut Ebpf, kernel: Kernel<'_>) {
+    let rows: Vec<_> = steps
+        .iter()
+        .copied()
+        .flatten()
+        .map(|row| row.on(kernel))
+        .filter(|row| row.is_wanted(kernel))
+        .collect();
+    std::thread::scope(|scope| {
+        for (name, program) in programs.programs_mut() {
+            if let Some(row) = rows.iter().copied().find(|row| row.program == name) {
+                scope.spawn(move || row.hook.load(program, kernel));
+            }
+        }
+    });
 }
 
 /// One hook that was tried.
@@ -635,8 +657,8 @@ fn attach_all(
     Ok(reduced)
 }
 
-/// Each in a thread of its own: verifying takes time, and so does waiting, in
-/// each attachment, until no CPU is in the tracepoint. Returns what will not be seen,
+/// Each in a thread of its own: each attachment waits until no CPU is in the
+/// tracepoint. Returns what will not be seen,
 /// and the programs of probes that cannot be.
 fn attach_these(
     rows: Vec<&'static Row>,
@@ -741,38 +763,62 @@ impl Hook {
         }
     }
 
-    fn attach(&self, program: &mut Program, kernel: Kernel<'_>) -> Result<(), ProgramError> {
+    /// Has the kernel verify the program, if it has not yet.
+    fn load(&self, program: &mut Program, kernel: Kernel<'_>) -> Result<(), ProgramError> {
+        if program.fd().is_ok() {
+            return Ok(());
+        }
         match self {
             Self::Typed(tracepoint) => {
                 let program: &mut BtfTracePoint = program.try_into()?;
-                program.load(&kernel.name_of(tracepoint), kernel.btf)?;
-                program.attach()?;
+                program.load(&kernel.name_of(tracepoint), kernel.btf)
             }
             Self::Start(function) => {
                 let program: &mut FEntry = program.try_into()?;
-                program.load(&kernel.name_of(function.name), kernel.btf)?;
-                program.attach()?;
+                program.load(&kernel.name_of(function.name), kernel.btf)
             }
             Self::End(function) => {
                 let program: &mut FExit = program.try_into()?;
-                program.load(&kernel.name_of(function.name), kernel.btf)?;
+                program.load(&kernel.name_of(function.name), kernel.btf)
+            }
+            Self::Event(..) | Self::Syscall(_) => {
+                let program: &mut TracePoint = program.try_into()?;
+                program.load()
+            }
+            Self::Probe(..) => {
+                let program: &mut KProbe = program.try_into()?;
+                program.load()
+            }
+        }
+    }
+
+    fn attach(&self, program: &mut Program, kernel: Kernel<'_>) -> Result<(), ProgramError> {
+        self.load(program, kernel)?;
+        match self {
+            Self::Typed(_) => {
+                let program: &mut BtfTracePoint = program.try_into()?;
+                program.attach()?;
+            }
+            Self::Start(_) => {
+                let program: &mut FEntry = program.try_into()?;
+                program.attach()?;
+            }
+            Self::End(_) => {
+                let program: &mut FExit = program.try_into()?;
                 program.attach()?;
             }
             Self::Event(folder, tracepoint, _) => {
                 let program: &mut TracePoint = program.try_into()?;
-                program.load()?;
                 program.attach(folder, &kernel.name_of(tracepoint))?;
             }
             Self::Syscall(tracepoint) => {
                 let program: &mut TracePoint = program.try_into()?;
-                program.load()?;
                 program.attach("syscalls", &kernel.name_of(tracepoint))?;
             }
             Self::Probe(function, probe) => {
                 let program: &mut KProbe = program.try_into()?;
                 let attached = program
-                    .load()
-                    .and_then(|()| program.attach(function, 0))
+                    .attach(function, 0)
                     .and_then(|_| Ok(probes::check(*probe, kernel.tried)?));
                 if attached.is_err() {
                     // It is as if it had not been tried.
