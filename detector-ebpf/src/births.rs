@@ -312,8 +312,14 @@ fn keep<N: Named>(sk: N, bytes: u32) -> bool {
 /// else (RFC 9112 section 2.1).
 #[inline(always)]
 fn take_head(born: &mut Birth, from: u64, bytes: u32) -> bool {
-    let length = unbounded(bytes) as usize;
-    if !(4..=KEPT).contains(&length) {
+    let length = unbounded(bytes);
+    if length > KEPT as u64 {
+        return false;
+    }
+    // Two checks: of one the compiler makes a subtraction, and older kernels do not
+    // learn from that what the number itself is.
+    let length = unbounded(length) as usize;
+    if length < 4 {
         return false;
     }
     let to = (&raw mut born.bytes).cast::<u8>();
