@@ -131,7 +131,12 @@ impl Prepared {
         // spawn returns when the program runs, hence in a thread: until then
         // the child waits. The pipes' ends that are the child's go with the
         // command.
-        let spawning = std::thread::spawn(move || command.spawn());
+        let spawning = std::thread::Builder::new()
+            .spawn(move || command.spawn())
+            .map_err(|source| CommandError::Failed {
+                program: program.clone(),
+                source,
+            })?;
         let mut number = [0; 4];
         let told = File::from(told).read_exact(&mut number);
         let waiting = Waiting {

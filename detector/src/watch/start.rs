@@ -140,13 +140,15 @@ fn patiently<T>(work: impl FnOnce() -> T) -> T {
     }
     let (done, waiting) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        scope.spawn(move || {
+        let say = move || {
             if waiting.recv_timeout(SLOW) == Err(RecvTimeoutError::Timeout) {
                 note(format_args!(
                     "not watching yet: this takes long where other work has the CPUs"
                 ));
             }
-        });
+        };
+        // Where no thread can be had, it is not said.
+        drop(thread::Builder::new().spawn_scoped(scope, say));
         let result = work();
         drop(done);
         result

@@ -1,6 +1,10 @@
 //! The hooks: one row per program.
 
-use std::{fs, sync::atomic::AtomicU64};
+use std::{
+    fs,
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
+    thread,
+};
 
 use aya::{
     Btf, Ebpf,
@@ -576,12 +580,12 @@ fn load_all(steps: &[&'static [Row]], programs: &mut Ebpf, kernel: Kernel<'_>) {
         .map(|row| row.on(kernel))
         .filter(|row| row.is_wanted(kernel))
         .collect();
-    std::thread::scope(|scope| {
-        for (name, program) in programs.programs_mut() {
-            if let Some(row) = rows.iter().copied().find(|row| row.program == name) {
-                scope.spawn(move || row.hook.load(program, kernel));
-            }
-        }
+    let work = programs.programs_mut().filter_map(|(name, program)| {
+        let row = rows.iter().copied().find(|row| row.program == name)?;
+        Some((row, program))
+    });
+    at_once(work.collect(), |(row, program)| {
+        row.hook.load(program, kernel)
     });
 }
 
@@ -657,8 +661,7 @@ fn attach_all(
     Ok(reduced)
 }
 
-/// Each in a thread of its own: each attachment waits until no CPU is in the
-/// tracepoint. Returns what will not be seen,
+/// Several at once: each attachment waits until no CPU is in the tracepoint. Returns what will not be seen,
 /// and the programs of probes that cannot be.
 fn attach_these(
     rows: Vec<&'static Row>,
@@ -671,31 +674,56 @@ fn attach_these(
     {
         return Err(CaptureError::Object(row.program));
     }
-    std::thread::scope(|scope| {
-        let attaching: Vec<_> = programs
-            .programs_mut()
-            .filter_map(|(name, program)| {
-                let row = rows.iter().copied().find(|row| row.program == name)?;
-                row.is_wanted(kernel)
-                    .then(|| (row, scope.spawn(move || row.hook.attach(program, kernel))))
-            })
-            .collect();
-        let (mut reduced, mut probes) = (Vec::new(), Vec::new());
-        for (row, thread) in attaching {
-            let result = match thread.join() {
-                Ok(result) => result.map_err(|error| row.refused(error)),
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            match result {
-                Err(error) if error.is_absence() && row.need == Need::Optional => {
-                    reduced.push(error.to_string());
-                }
-                Err(_) if row.is_probe() => probes.push(row.program),
-                result => result?,
+    let work = programs.programs_mut().filter_map(|(name, program)| {
+        let row = rows.iter().copied().find(|row| row.program == name)?;
+        row.is_wanted(kernel).then_some((row, program))
+    });
+    let attached = at_once(work.collect(), |(row, program)| {
+        (row, row.hook.attach(program, kernel))
+    });
+    let (mut reduced, mut probes) = (Vec::new(), Vec::new());
+    for (row, result) in attached {
+        match result.map_err(|error| row.refused(error)) {
+            Err(error) if error.is_absence() && row.need == Need::Optional => {
+                reduced.push(error.to_string());
+            }
+            Err(_) if row.is_probe() => probes.push(row.program),
+            result => result?,
+        }
+    }
+    Ok((reduced, probes))
+}
+
+/// Most threads that work at once: a service may have only a few (`TasksMax=`,
+/// systemd.resource-control(5)).
+const MOST_THREADS: usize = 8;
+
+/// Does this to each, several at once; one after the other where no thread can be had.
+/// The results are in no order.
+fn at_once<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let threads = items.len().min(MOST_THREADS);
+    let items = Mutex::new(items);
+    let results = Mutex::new(Vec::new());
+    let help = || {
+        loop {
+            let next = items.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(item) = next else { return };
+            let result = work(item);
+            results
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(result);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            if thread::Builder::new().spawn_scoped(scope, help).is_err() {
+                break;
             }
         }
-        Ok((reduced, probes))
-    })
+        help();
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Row {
@@ -838,5 +866,21 @@ impl Hook {
             | Self::Probe(name, _) => name,
             Self::Start(function) | Self::End(function) => function.name,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_worked_on_once() {
+        let mut results = at_once((0..100).collect(), |number: u32| number * 2);
+        results.sort_unstable();
+        assert_eq!(
+            results,
+            (0..100).map(|number| number * 2).collect::<Vec<_>>()
+        );
+        assert!(at_once(Vec::<u32>::new(), |number| number).is_empty());
     }
 }

@@ -361,8 +361,9 @@ impl Live {
     pub fn start(options: &Options) -> Result<Self, CaptureError> {
         environment::check()?;
         // The kernel's types are read twice, once for where fields are and once
-        // by aya for what the typed hooks are given: at the same time.
-        let typed = std::thread::spawn(aya::Btf::from_sys_fs);
+        // by aya for what the typed hooks are given: at the same time, if a thread can
+        // be had.
+        let typed = std::thread::Builder::new().spawn(aya::Btf::from_sys_fs);
         let mut fields = btf::Btf::of_running_kernel()?;
         fields.hide(&options.hidden);
         let lacking = fields::lacking(&fields);
@@ -388,10 +389,12 @@ impl Live {
         let unnamed = Shared::new(map(&mut programs, "UNNAMED")?, "UNNAMED")?;
         let births = Shared::new(map(&mut programs, "BIRTHS")?, "BIRTHS")?;
         let hints = Hints(Shared::new(map(&mut programs, "HINTS")?, "HINTS")?);
-        let typed = match typed.join() {
-            Ok(types) => types.map_err(|error| CaptureError::Load(error.into()))?,
-            Err(panic) => std::panic::resume_unwind(panic),
+        let typed = match typed.map(std::thread::JoinHandle::join) {
+            Ok(Ok(types)) => types,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => aya::Btf::from_sys_fs(),
         };
+        let typed = typed.map_err(|error| CaptureError::Load(error.into()))?;
         let tried = tried(&mut programs)?;
         // Programs that do nothing would not tell.
         let tells = options.object.is_none();
