@@ -277,12 +277,15 @@ fn keep<N: Named>(sk: N, bytes: u32) -> bool {
     let zero = zero_of(unsafe { (&raw const born.inode).read_volatile() });
     let (call, moment) = SystemCall::of(socket, false, zero);
     // Who accepted it is watched; of another it is asked.
-    if (config!(filters) != 0 || moment.tgid != born.tgid) && !is_wanted(socket) {
+    if (config!(filters) != 0 || moment.tgid != born.tgid) && !asks(socket) {
         return false;
     }
-    let (room, first) = call.offered();
-    let whole = first.length >= u64::from(bytes);
-    if !call.has_memory() || !whole {
+    // Of several buffers it is not: adding them up takes stack, of which a program and
+    // what it calls may use 512 bytes together, and that is near (Linux before 6.13).
+    let Some(first) = call.buffer() else {
+        return false;
+    };
+    if first.length < u64::from(bytes) {
         return false;
     }
     if compare_and_swap(&raw mut born.kept, 0, Birth::BUSY) != 0 {
@@ -293,7 +296,7 @@ fn keep<N: Named>(sk: N, bytes: u32) -> bool {
         return false;
     }
     born.time_ns = moment.time_ns;
-    born.room = room;
+    born.room = first.length;
     born.tgid = moment.tgid;
     born.tid = moment.tid;
     born.number = call.number;
@@ -306,6 +309,12 @@ fn keep<N: Named>(sk: N, bytes: u32) -> bool {
     }
     // Another thread may just have taken the connection up: then nobody told this.
     is_of(born, socket, inode) || compare_and_swap(&raw mut born.kept, state, Birth::BUSY) != state
+}
+
+/// [`is_wanted`], with the stack that it takes given back.
+#[inline(never)]
+fn asks(socket: Socket) -> bool {
+    is_wanted(socket)
 }
 
 /// Copies so many bytes from there, if they are a request's whole head and nothing

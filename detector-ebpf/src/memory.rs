@@ -335,15 +335,20 @@ impl SystemCall {
         length != Ok(0)
     }
 
+    /// The bytes that the call offered, if it was given one buffer of them.
+    #[inline(always)]
+    pub(crate) fn buffer(&self) -> Option<Piece> {
+        self.is(Arguments::Buffer).then_some(Piece {
+            base: self.pointer,
+            length: self.length,
+        })
+    }
+
     /// Bytes that the call offered, and the first piece of them.
     #[inline(always)]
     pub(crate) fn offered(&self) -> (u64, Piece) {
-        if self.is(Arguments::Buffer) {
-            let piece = Piece {
-                base: self.pointer,
-                length: self.length,
-            };
-            return (self.length, piece);
+        if let Some(piece) = self.buffer() {
+            return (piece.length, piece);
         }
         if self.is(Arguments::File) {
             return (Self::fourth(), NO_PIECE);
