@@ -192,11 +192,12 @@ fn kept(born: &Birth) -> u64 {
     unsafe { (&raw const born.kept).read_volatile() }
 }
 
-/// The connection of a socket that is ended and is none yet, if it has received; else
-/// null. `name`: its cookie if somebody asked for one, else 0; then what stands for it.
+/// The connection of a socket of which one of so many references is given up and that is
+/// none yet, if it has received; else null. With others left it is none still: who has
+/// them may be taking it up now. `name`: its cookie if somebody asked for one, else 0; then what stands for it.
 /// What the hooks of endings are given is no pointer of which a cookie could be made.
 #[inline(never)]
-pub(crate) fn ended(socket: Socket, name: &mut u64) -> *mut Connection {
+pub(crate) fn ended(socket: Socket, references: u32, name: &mut u64) -> *mut Connection {
     let nothing = core::ptr::null_mut();
     let inode = socket.inode();
     let Some(born) = born(socket, inode) else {
@@ -207,7 +208,7 @@ pub(crate) fn ended(socket: Socket, name: &mut u64) -> *mut Connection {
         let Some(family) = socket.stream_family() else {
             return nothing;
         };
-        if kept == 0 || kept == Birth::BUSY {
+        if kept == 0 || kept == Birth::BUSY || references > 1 {
             return nothing;
         }
         if *name == 0 {

@@ -62,7 +62,8 @@ pub(crate) fn shut(fd: i32, how: u32, by: u32) {
     let Some((file, socket)) = socket_of(fd) else {
         return;
     };
-    let Some((cookie, connection)) = ending_of(socket) else {
+    // It ends for all who have it.
+    let Some((cookie, connection)) = ending_of(socket, 1) else {
         return;
     };
     if how == SHUT_RD {
@@ -437,15 +438,16 @@ pub(crate) fn tracked(cookie: u64) -> Option<&'static mut Connection> {
     Some(unsafe { &mut *connection })
 }
 
-/// The connection of a socket that is ended, and its cookie or what stands for that.
+/// The connection of a socket that is ended, as the last of so many references to it is,
+/// and its cookie or what stands for that.
 #[inline(always)]
-pub(crate) fn ending_of(socket: Socket) -> Option<(u64, &'static mut Connection)> {
+pub(crate) fn ending_of(socket: Socket, references: u32) -> Option<(u64, &'static mut Connection)> {
     let mut cookie = socket.cookie();
     if let Some(connection) = tracked(cookie) {
         check_order(connection);
         return Some((cookie, connection));
     }
-    let connection = ended(socket, &mut cookie);
+    let connection = ended(socket, references, &mut cookie);
     if connection.is_null() {
         return None;
     }
@@ -471,10 +473,10 @@ pub(crate) fn release(file: File, socket: Socket, kind: EndKind, how: u32, fd: i
 /// The same, as the ending tells it.
 #[inline(always)]
 fn release_one(socket: Socket, ending: &Ending) {
-    let Some((cookie, connection)) = ending_of(socket) else {
+    let references = ending.references;
+    let Some((cookie, connection)) = ending_of(socket, references) else {
         return;
     };
-    let references = ending.references;
     // Else the verifier follows both ways through the whole record.
     if unknown(references, zero(connection)) as u32 > 1 {
         connection.end_flags |= flag::CLOSED_SHARED;

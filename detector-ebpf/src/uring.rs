@@ -120,7 +120,7 @@ fn close(request: Address) {
     let flags: u64 = request.read(config!(fields.req_flags)).unwrap_or(WAITS);
     if flags & WAITS == 0 && !in_chain(request) {
         release(file, socket, EndKind::Close, BY_URING, fd);
-    } else if let Some((_, connection)) = ending_of(socket) {
+    } else if let Some((_, connection)) = ending_of(socket, 1) {
         connection.end_flags |= flag::UNSEEN_END;
     }
 }

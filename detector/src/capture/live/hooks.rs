@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     sync::{Mutex, PoisonError, atomic::AtomicU64},
     thread,
 };
@@ -9,6 +10,7 @@ use std::{
 use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, TracePoint},
+    sys::SyscallError,
 };
 use aya_obj::btf::BtfKind;
 
@@ -745,6 +747,7 @@ impl Row {
         match (&self.hook, error) {
             // The kernel has no such tracepoint or function.
             (_, ProgramError::Btf(_) | ProgramError::TracePointError(_)) => self.missing(),
+            (_, ProgramError::SyscallError(error)) if is_paranoid(&error) => CaptureError::Paranoid,
             (Hook::Start(function) | Hook::End(function), source) => CaptureError::Untraceable {
                 tracepoint: function.instead_of,
                 function: function.name,
@@ -758,6 +761,16 @@ impl Row {
             },
         }
     }
+}
+
+/// Whether it is the refusal that Debian's kernels add to perf_event_open(2) (their patch
+/// "security,perf: Allow further restriction of perf_event_open").
+fn is_paranoid(error: &SyscallError) -> bool {
+    let denied = error.io_error.kind() == ErrorKind::PermissionDenied;
+    let above = |file: &str| file.trim().parse::<i32>().is_ok_and(|level| level > 2);
+    denied
+        && error.call.starts_with("perf_event_open")
+        && fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").is_ok_and(|it| above(&it))
 }
 
 impl Hook {

@@ -72,6 +72,11 @@ pub enum CaptureError {
         "bpf() is refused to this process, whatever its capabilities, by a seccomp filter or a security module: for a container, start it with --privileged or --security-opt seccomp=unconfined"
     )]
     Filtered,
+    /// The kernel asks for more than CAP_PERFMON.
+    #[error(
+        "perf_event_open() is refused without CAP_SYS_ADMIN, as kernel.perf_event_paranoid is above 2 (Debian's kernels begin with 3): set it to 2 (sysctl kernel.perf_event_paranoid=2), or run it as root or with that capability too"
+    )]
+    Paranoid,
     /// The kernel keeps its secrets.
     #[error(
         "the kernel is locked down to confidentiality, where programs may not read its structures: boot with lockdown=integrity"
