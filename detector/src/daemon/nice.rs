@@ -60,7 +60,7 @@ impl Nice {
         if self.until.is_none() && setpriority_process(None, 0).is_err() {
             self.refused = true;
             note(format_args!(
-                "may not be less nice while much is to be read, so that events may be lost on a busy host: allow it (LimitNICE=0 in the unit), or set limits.nice to 0"
+                "may not be less nice while much is to be read, so that events may be lost on a busy host: allow it (LimitNICE=+0 in the unit), or set limits.nice to 0"
             ));
             return;
         }

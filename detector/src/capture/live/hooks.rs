@@ -1,8 +1,6 @@
 //! The hooks: one row per program.
 
 use std::{
-    fs,
-    io::ErrorKind,
     sync::{Mutex, PoisonError, atomic::AtomicU64},
     thread,
 };
@@ -15,6 +13,7 @@ use aya::{
 use aya_obj::btf::BtfKind;
 
 use detector_common::Probe;
+use rustix::io::Errno;
 
 use super::{CaptureError, functions, probes, refusal};
 
@@ -430,7 +429,9 @@ const STEADY: &str = "steady-tracepoints";
 
 /// Whether this kernel may preempt a typed tracepoint's programs.
 fn preempts(hidden: &[String]) -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    // Not from /proc/sys, which a service may not be shown (ProcSubset=pid).
+    let system = rustix::system::uname();
+    let release = system.release().to_str().unwrap_or_default();
     let major = release
         .split('.')
         .next()
@@ -763,14 +764,11 @@ impl Row {
     }
 }
 
-/// Whether it is the refusal that Debian's kernels add to perf_event_open(2) (their patch
-/// "security,perf: Allow further restriction of perf_event_open").
+/// Whether perf_event_open(2) asks for more capabilities (EACCES), as Debian's kernels do
+/// from a level of 3 on. The level itself a service may not be shown (ProcSubset=pid).
 fn is_paranoid(error: &SyscallError) -> bool {
-    let denied = error.io_error.kind() == ErrorKind::PermissionDenied;
-    let above = |file: &str| file.trim().parse::<i32>().is_ok_and(|level| level > 2);
-    denied
-        && error.call.starts_with("perf_event_open")
-        && fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").is_ok_and(|it| above(&it))
+    error.call.starts_with("perf_event_open")
+        && error.io_error.raw_os_error() == Some(Errno::ACCESS.raw_os_error())
 }
 
 impl Hook {

@@ -74,7 +74,7 @@ pub enum CaptureError {
     Filtered,
     /// The kernel asks for more than CAP_PERFMON.
     #[error(
-        "perf_event_open() is refused without CAP_SYS_ADMIN, as kernel.perf_event_paranoid is above 2 (Debian's kernels begin with 3): set it to 2 (sysctl kernel.perf_event_paranoid=2), or run it as root or with that capability too"
+        "perf_event_open() is refused: where kernel.perf_event_paranoid is above 2 (Debian's kernels begin with 3), it asks for CAP_SYS_ADMIN: run it as root or with that capability too, or set sysctl kernel.perf_event_paranoid=2"
     )]
     Paranoid,
     /// The kernel keeps its secrets.
