@@ -192,10 +192,10 @@ fn kept(born: &Birth) -> u64 {
     unsafe { (&raw const born.kept).read_volatile() }
 }
 
-/// The connection of a socket of which one of so many references is given up and that is
-/// none yet, if it has received; else null. With others left it is none still: who has
-/// them may be taking it up now. `name`: its cookie if somebody asked for one, else 0; then what stands for it.
-/// What the hooks of endings are given is no pointer of which a cookie could be made.
+/// The connection of a socket that is ended and is none yet, if it has received; else null.
+/// With other `references` it stays none: who has them may be taking it up now. `name`: its
+/// cookie if somebody asked for one, else 0; then what stands for it. What the hooks of
+/// endings are given is no pointer of which a cookie could be made.
 #[inline(never)]
 pub(crate) fn ended(socket: Socket, references: u32, name: &mut u64) -> *mut Connection {
     let nothing = core::ptr::null_mut();

@@ -2,7 +2,7 @@
 //! truncwatch's cost is compared with (`cargo xtask bench per-call`).
 //!
 //! The same names, types and hooks as the real programs (the table in
-//! `detector/src/capture/live/hooks.rs`) and the same maps, so that truncwatch
+//! `detector/src/capture/live/hooks/rows.rs`) and the same maps, so that truncwatch
 //! loads this object in place of its own: `truncwatch --bpf-object FILE`.
 #![no_std]
 #![no_main]
