@@ -23,7 +23,7 @@ use crate::{
     kernel::{File, Socket, copy, current_task, descriptors, open_file},
     maps::{RECORDS, WORDS, count},
     memory::{Given, unknown, zero},
-    opening::check_order,
+    opening::{is_ready, lose_order},
     processes::{leave, watched},
     ring::{Moment, current, header, wake},
     stack::{Amount, Circumstances, copy_stack, wanted},
@@ -439,12 +439,18 @@ pub(crate) fn tracked(cookie: u64) -> Option<&'static mut Connection> {
 }
 
 /// The connection of a socket that is ended, as the last of so many references to it is,
-/// and its cookie or what stands for that.
+/// and its cookie or what stands for that. None where one of several goes away while
+/// another CPU is just taking the connection up: it is as if it had gone before.
 #[inline(always)]
 pub(crate) fn ending_of(socket: Socket, references: u32) -> Option<(u64, &'static mut Connection)> {
     let mut cookie = socket.cookie();
     if let Some(connection) = tracked(cookie) {
-        check_order(connection);
+        if !is_ready(connection) {
+            if references > 1 {
+                return None;
+            }
+            lose_order(connection);
+        }
         return Some((cookie, connection));
     }
     let connection = ended(socket, references, &mut cookie);

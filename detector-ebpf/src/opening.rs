@@ -47,13 +47,23 @@ pub(crate) fn connection_of<N: Named>(sk: N) -> Option<(u64, Socket, *mut Connec
 /// that knows of it comes before this call.
 #[inline(always)]
 pub(crate) fn check_order(connection: *mut Connection) {
-    // SAFETY: a live map value; the flags are read at once, the number is only added to
-    // atomically.
-    unsafe {
-        if (&raw const (*connection).receive_flags).read_volatile() & flag::READY == 0 {
-            fetch_add_u32(&raw mut (*connection).seq, 1);
-        }
+    if !is_ready(connection) {
+        lose_order(connection);
     }
+}
+
+/// Whether who took the connection up has done so.
+#[inline(always)]
+pub(crate) fn is_ready(connection: *mut Connection) -> bool {
+    // SAFETY: a live map value; the flags are read at once.
+    unsafe { (&raw const (*connection).receive_flags).read_volatile() & flag::READY != 0 }
+}
+
+/// Counts a record as lost: the next one's number says that it is missing.
+#[inline(always)]
+pub(crate) fn lose_order(connection: *mut Connection) {
+    // SAFETY: a live map value, of which this is only added to.
+    fetch_add_u32(unsafe { &raw mut (*connection).seq }, 1);
 }
 
 /// Whether a socket that the current process uses is taken up.

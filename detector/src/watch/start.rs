@@ -88,6 +88,10 @@ impl<'a> Watch<'a> {
             }
             let verified = watch.engine.live.verified_instructions();
             note(format_args!("instructions verified: {verified:?}"));
+            let counted = watch.engine.live.counted_probes();
+            note(format_args!(
+                "probes whose missed calls are told: {counted:?}"
+            ));
         }
         match command {
             Some(command) => watch.run_command(command, signals)?,

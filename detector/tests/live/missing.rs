@@ -206,6 +206,12 @@ fn functions_are_probed_where_tracepoints_of_calls_may_be_preempted() -> Result<
                 assert_eq!(lists(&text, tracepoint), !wanted, "{tracepoint}: {text}");
             }
         }
+        // Linux 7.0 and later tell how often they passed by each.
+        let told = text.lines().find(|line| line.contains("missed calls"));
+        for (probe, _) in PROBES.iter().filter(|_| preempts().unwrap_or_default()) {
+            let counted = told.is_some_and(|line| line.contains(&format!("\"{probe}\"")));
+            assert_eq!(counted, wanted(probe), "{probe}: {text}");
+        }
         let dup2 = kernel_has_them && wanted("dup2_probe") && cfg!(target_arch = "x86_64");
         assert_eq!(lists(&text, "dup2_probe"), dup2, "{text}");
         Ok(())

@@ -10,6 +10,7 @@ mod filter;
 mod functions;
 mod hints;
 mod hooks;
+mod misses;
 pub mod probe;
 mod probes;
 pub mod process;
@@ -19,7 +20,6 @@ pub mod sockets;
 
 use std::{
     collections::BTreeMap,
-    os::fd::{AsFd as _, AsRawFd as _},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -340,6 +340,7 @@ fn tried(programs: &mut Ebpf) -> Result<Shared<u64>, CaptureError> {
 pub struct Live {
     /// Keeps programs and their attachments.
     programs: Ebpf,
+    probes: misses::Probes,
     reduced: Vec<String>,
     ring: AsyncFd<RingBuf<MapData>>,
     stacks: RingBuf<MapData>,
@@ -406,6 +407,7 @@ impl Live {
         let reached = tried.as_atomic().filter(|_| tells);
         let mut reduced = hooks::attach(&mut programs, &typed, &hidden, reached)?;
         drop(tried);
+        let probes = misses::Probes::find(&programs);
         reduced.extend(lacking);
         // SAFETY: the ring buffer owns its descriptor, keeps it open and gives
         // the same one as long as it lives, which is inside the AsyncFd.
@@ -413,6 +415,7 @@ impl Live {
             .map_err(|error| CaptureError::EventLoop(error.into()))?;
         Ok(Self {
             programs,
+            probes,
             reduced,
             ring,
             stacks,
@@ -455,9 +458,8 @@ impl Live {
             .collect()
     }
 
-    /// How often the kernel left out a program because it was already running on
-    /// that CPU (`recursion_misses`, Linux 5.12): calls that were not counted.
-    /// Kernels in which tracepoints may be preempted do that under load.
+    /// How often the kernel left out a program: calls that were not counted
+    /// (`misses.rs`). Kernels in which tracepoints may be preempted do that under load.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.left_out().values().sum()
@@ -497,21 +499,18 @@ impl Live {
     /// The same by program. Of the makers of cookies, those whose lack mattered.
     #[must_use]
     pub fn left_out(&self) -> BTreeMap<String, u64> {
-        let misses = |(name, program): (&str, &Program)| {
-            let fd = program.fd().ok()?.as_fd().as_raw_fd();
-            let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-            let count = text
-                .lines()
-                .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-            Some((name.to_owned(), count.trim().parse().ok()?))
-        };
-        let programs = self.programs.programs();
-        programs
-            .filter(|(name, _)| hooks::loses(name))
-            .filter_map(misses)
-            .chain([(hooks::COOKIE_MAKERS.to_owned(), self.unnamed())])
-            .filter(|(_, count)| *count > 0)
-            .collect()
+        let mut all = misses::by_program(&self.programs, &self.probes);
+        let unnamed = self.unnamed();
+        if unnamed > 0 {
+            all.insert(hooks::COOKIE_MAKERS.to_owned(), unnamed);
+        }
+        all
+    }
+
+    /// The kprobes of which the kernel tells how often it passed by them.
+    #[must_use]
+    pub fn counted_probes(&self) -> Vec<&str> {
+        self.probes.names()
     }
 
     /// Watches a process, with all its threads.
