@@ -26,6 +26,7 @@
 //! | `stack.rs`   | the stack of a thread that ends a connection |
 //! | `processes.rs` | which processes are watched by their number |
 //! | `probes.rs`  | calls of the same kernels, by the functions behind them |
+//! | `calls.rs`   | calls where perf's events are refused, by the same functions |
 //! | `ring.rs`    | writes records |
 //! | `scratch.rs` | room for what does not fit on the stack |
 //! | `maps.rs`    | the maps, and what happens when one is full |
@@ -40,6 +41,7 @@
 mod atomic;
 mod births;
 mod bytes;
+mod calls;
 mod config;
 mod connections;
 mod endings;

@@ -14,7 +14,7 @@ use aya_ebpf::{
     },
     macros::map,
     maps::Array,
-    programs::{ProbeContext, TracePointContext},
+    programs::{FEntryContext, ProbeContext, TracePointContext},
 };
 use detector_common::{Arguments, Connection, OPERATION, RECEIVES, SAMPLE_LEN, SYSCALL_LIMIT};
 
@@ -653,21 +653,28 @@ impl Given for TracePointContext {
     }
 }
 
-/// By the registers of its entry into the kernel, of which a probe on its function
-/// (`probes.rs`) has the address somewhere else on each architecture.
-impl Given for ProbeContext {
-    #[inline(always)]
-    fn first(&self) -> Result<u64, i32> {
-        Ok(register!(Task::current().registers(), arg0))
-    }
+/// By the registers of its entry into the kernel: of these, a hook on its function is
+/// given the address, in another place on each architecture.
+macro_rules! by_registers {
+    ($context:ty) => {
+        impl Given for $context {
+            #[inline(always)]
+            fn first(&self) -> Result<u64, i32> {
+                Ok(register!(Task::current().registers(), arg0))
+            }
 
-    #[inline(always)]
-    fn second(&self) -> Result<u64, i32> {
-        Ok(register!(Task::current().registers(), arg1))
-    }
+            #[inline(always)]
+            fn second(&self) -> Result<u64, i32> {
+                Ok(register!(Task::current().registers(), arg1))
+            }
 
-    #[inline(always)]
-    fn third(&self) -> Result<u64, i32> {
-        Ok(register!(Task::current().registers(), arg2))
-    }
+            #[inline(always)]
+            fn third(&self) -> Result<u64, i32> {
+                Ok(register!(Task::current().registers(), arg2))
+            }
+        }
+    };
 }
+
+by_registers!(ProbeContext);
+by_registers!(FEntryContext);

@@ -89,6 +89,12 @@ fn connect_probe(context: ProbeContext) -> u32 {
 #[kprobe]
 fn sendmmsg_probe(_context: ProbeContext) -> u32 {
     works(Probe::Sendmmsg);
+    new_sendmmsg();
+    0
+}
+
+#[inline(always)]
+pub(crate) fn new_sendmmsg() {
     let (_, tid) = current();
     if let Some(connection) = tracked_of(&SystemCall::ending()) {
         // SAFETY: a live map value, as in traffic.rs.
@@ -98,7 +104,6 @@ fn sendmmsg_probe(_context: ProbeContext) -> u32 {
             }
         }
     }
-    0
 }
 
 /// `void fd_install(unsigned int fd, struct file *file)`, which gives every new
@@ -110,23 +115,28 @@ fn sendmmsg_probe(_context: ProbeContext) -> u32 {
 #[kprobe]
 fn install_probe(context: ProbeContext) -> u32 {
     works(Probe::Install);
+    // The second argument is in the same register in functions and calls.
+    installed(|| Address(context.as_ptr() as u64).follow(config!(registers.arg1)));
+    0
+}
+
+/// A descriptor gets this file.
+#[inline(always)]
+pub(crate) fn installed(file: impl Fn() -> Option<Address>) {
     // First of all: most are files that are opened.
     let call = u64::from(SystemCall::running());
     if call != config!(accept4) && call != config!(accept) && call != config!(socketpair) {
-        return 0;
+        return;
     }
     let (tgid, _) = current();
     if !passes(tgid) {
-        return 0;
+        return;
     }
-    // The second argument is in the same register in functions and calls.
-    let file = Address(context.as_ptr() as u64).follow(config!(registers.arg1));
-    if let Some(file) = file.map(File)
+    if let Some(file) = file().map(File)
         && file.references() == 1
     {
         is_born_as(file, |_| true);
     }
-    0
 }
 
 /// `void wake_up_new_task(struct task_struct *child)`, by its parent, as the last

@@ -173,17 +173,22 @@ pub(crate) fn received<N: Named>(sk: N, result: i32, flags: i32) -> i32 {
 /// as they went; this is for the timeline and for what was stranded.
 #[tracepoint]
 fn exit_sendfile(context: TracePointContext) -> u32 {
+    // SAFETY: `ret` is at byte 16 of the record (its format file).
+    if let Ok(result) = unsafe { context.read_at::<i64>(16) } {
+        sent_file(result);
+    }
+    0
+}
+
+#[inline(always)]
+pub(crate) fn sent_file(result: i64) {
     let (tgid, _) = current();
     if !watched(tgid) {
-        return 0;
+        return;
     }
-    // SAFETY: `ret` is at byte 16 of the record (its format file).
-    let Ok(result) = (unsafe { context.read_at::<i64>(16) }) else {
-        return 0;
-    };
     let call = SystemCall::ending();
     let Some(connection) = tracked_of(&call) else {
-        return 0;
+        return;
     };
     // SAFETY: as in sent.
     let connection = unsafe { &mut *connection };
@@ -194,7 +199,6 @@ fn exit_sendfile(context: TracePointContext) -> u32 {
         result as i32,
         Moment::now(),
     );
-    0
 }
 
 /// `syscalls:sys_exit_sendmmsg`: the next one begins with its first message

@@ -48,6 +48,21 @@ impl Apt {
         Self::with(folder, suites, &options)
     }
 
+    /// The same as if nothing were installed: for what is to run in another machine.
+    pub(crate) fn of_nothing(
+        architecture: &str,
+        folder: &Path,
+        suites: &[Suite<'_>],
+    ) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let status = folder.join("status");
+        fs::write(&status, "")?;
+        let mut apt = Self::of(architecture, folder, suites)?;
+        apt.options
+            .push(format!("-oDir::State::status={}", status.display()));
+        Ok(apt)
+    }
+
     fn with(folder: &Path, suites: &[Suite<'_>], more: &[String]) -> Result<Self> {
         for program in ["apt-get", "apt-cache", "dpkg"] {
             if !root::has(program) {

@@ -8,8 +8,10 @@
 #![no_main]
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, kprobe, tracepoint},
-    programs::{BtfTracePointContext, ProbeContext, TracePointContext},
+    macros::{btf_tracepoint, fentry, fexit, kprobe, tracepoint},
+    programs::{
+        BtfTracePointContext, FEntryContext, FExitContext, ProbeContext, TracePointContext,
+    },
 };
 
 #[path = "../maps.rs"]
@@ -191,6 +193,51 @@ fn install_probe(_: ProbeContext) -> u32 {
 
 #[kprobe]
 fn fork_probe(_: ProbeContext) -> u32 {
+    0
+}
+
+#[fentry(function = "__x64_sys_shutdown")]
+fn shutdown_call(_: FEntryContext) -> i32 {
+    0
+}
+
+#[fentry(function = "__x64_sys_close")]
+fn close_call(_: FEntryContext) -> i32 {
+    0
+}
+
+#[fentry(function = "__x64_sys_close_range")]
+fn close_range_call(_: FEntryContext) -> i32 {
+    0
+}
+
+#[fentry(function = "__x64_sys_dup2")]
+fn dup2_call(_: FEntryContext) -> i32 {
+    0
+}
+
+#[fentry(function = "__x64_sys_dup3")]
+fn dup3_call(_: FEntryContext) -> i32 {
+    0
+}
+
+#[fentry(function = "__x64_sys_connect")]
+fn connect_call(_: FEntryContext) -> i32 {
+    0
+}
+
+#[fentry(function = "__x64_sys_sendmmsg")]
+fn sendmmsg_call(_: FEntryContext) -> i32 {
+    0
+}
+
+#[fexit(function = "__x64_sys_sendfile64")]
+fn sendfile_call(_: FExitContext) -> i32 {
+    0
+}
+
+#[fentry(function = "fd_install")]
+fn install_call(_: FEntryContext) -> i32 {
     0
 }
 

@@ -9,7 +9,10 @@ use testbed::{
     watcher::Report,
 };
 
-use crate::servers::{alone, text, watch};
+use crate::{
+    missing::{refused, traces_functions},
+    servers::{alone, text, watch},
+};
 
 /// What a row expects of the finding about it.
 #[derive(Clone, Copy)]
@@ -295,6 +298,20 @@ fn probes_tell_every_ending_apart() -> Result<()> {
     let _alone = alone();
     every_ending(&["--hide", "steady-tracepoints"])
 }
+
+/// The way where perf's events are refused, on any kernel that lets functions be traced.
+#[test]
+fn traced_functions_tell_every_ending_apart() -> Result<()> {
+    if !traces_functions() {
+        return refused(&["perf-events"], "perf_event_open() is refused");
+    }
+    let _alone = alone();
+    every_ending(&TRACED)?;
+    // Where one sendmmsg begins, and what a sendfile returned.
+    counted_to_the_byte(&SENDS, &TRACED)
+}
+
+const TRACED: [&str; 2] = ["--hide", "perf-events"];
 
 fn every_ending(options: &[&str]) -> Result<()> {
     const ENDINGS: [(&str, &str, &str); 16] = [

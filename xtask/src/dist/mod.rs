@@ -57,6 +57,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// The package alone, in this folder.
+pub(crate) fn package(folder: &Path) -> Result<PathBuf> {
+    let shell = root::shell()?;
+    let binary = build(&shell)?;
+    let tree = tree::Tree {
+        shell: &shell,
+        binary: &binary,
+    };
+    tree.package(folder, "0")
+}
+
 /// A static program: of musl where rustup has that target, else with glibc's
 /// static libraries, whose users and groups then come from the files in /etc only.
 fn build(shell: &Shell) -> Result<PathBuf> {

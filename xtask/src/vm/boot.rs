@@ -60,11 +60,19 @@ impl Boot {
         self.said("truncwatch: not seen: ").collect()
     }
 
-    /// How many instructions the verifier walked, by program.
+    /// How many programs are attached where nothing is taken away.
+    pub(super) fn attached(&self) -> usize {
+        self.verified().next().map_or(0, |programs| programs.len())
+    }
+
+    /// How many instructions the verifier walked, by program: of all that were loaded.
     pub(super) fn instructions(&self) -> BTreeMap<String, u64> {
+        self.verified().flatten().collect()
+    }
+
+    fn verified(&self) -> impl Iterator<Item = BTreeMap<String, u64>> {
         self.said("truncwatch: instructions verified: ")
-            .find_map(|map| serde_json::from_str(map).ok())
-            .unwrap_or_default()
+            .filter_map(|map| serde_json::from_str(map).ok())
     }
 
     /// The rest of each line that begins so.

@@ -77,7 +77,7 @@ impl Root {
 
 /// As the kernel wants it (Documentation/filesystems/ramfs-rootfs-initramfs);
 /// busybox can write that, so nothing else has to be there.
-fn archive(busybox: &Path, image: &Path, packed: &Path) -> Result<()> {
+pub(super) fn archive(busybox: &Path, image: &Path, packed: &Path) -> Result<()> {
     let shell = Shell::new()?;
     shell.change_dir(image);
     let script = "find . | \"$0\" cpio -o -H newc -R 0:0 2>/dev/null | gzip -1 > \"$1\"";

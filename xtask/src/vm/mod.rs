@@ -13,6 +13,7 @@
 //! | [`image`] | the file system, and the script that runs in it |
 //! | [`boot`] | runs one machine and reads what it says |
 //! | [`table`] | kernels and results side by side |
+//! | [`service`] | the package under systemd, and the script that tries it |
 
 mod arch;
 mod boot;
@@ -23,6 +24,7 @@ mod fetch;
 mod image;
 mod own;
 mod qemu;
+mod service;
 mod table;
 
 use anyhow::{Context as _, Result, bail};
@@ -50,6 +52,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     verifier: bool,
 
+    /// Boot systemd with the package installed, and try the service [default: 6.12]
+    #[arg(long, conflicts_with_all = ["arm64", "verifier", "test"])]
+    systemd: bool,
+
     /// Only tests whose names contain this, or another that is given
     #[arg(long)]
     test: Vec<String>,
@@ -63,6 +69,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !cfg!(target_arch = "x86_64") {
         bail!("this builds and emulates on a machine of the x86-64 kind");
+    }
+    if arguments.systemd {
+        return service::run(&arguments.kernels);
     }
     let arch = if arguments.arm64 { &ARM64 } else { &X86_64 };
     let kernels = if arguments.kernels.is_empty() {

@@ -71,7 +71,7 @@ fn markdown() -> Table {
 fn loaded(boot: &Boot) -> String {
     match boot.load.status {
         _ if boot.load.name.is_empty() => "did not boot".to_owned(),
-        0 => format!("{} programs", boot.instructions().len()),
+        0 => format!("{} programs", boot.attached()),
         2 => "refused".to_owned(),
         status => format!("status {status}"),
     }

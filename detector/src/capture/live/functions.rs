@@ -48,6 +48,11 @@ pub(super) const COUNTING: &[Row] = &[
     sends("unix_sendpage", "unix_stream_sendpage", FILE).if_there(),
 ];
 
+/// Whether this program is one of them.
+pub(super) fn counts(program: &str) -> bool {
+    COUNTING.iter().any(|row| row.is_of(program))
+}
+
 /// Whether files are sent past the functions that send all else: up to Linux 6.4.
 pub(super) fn send_pages(kernel: Kernel<'_>) -> bool {
     kernel.has_function("inet_sendpage")

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 pub(super) use self::rows::MESSAGE;
 use self::rows::{BIRTHS, COOKIES, COUNTING, FRAMING};
-use super::{CaptureError, functions, probes, refusal};
+use super::{CaptureError, functions, perf, probes, refusal};
 
 /// Where a program is attached.
 pub(super) enum Hook {
@@ -48,6 +48,13 @@ pub(super) struct Function {
     pub(super) instead_of: &'static str,
 }
 
+impl Function {
+    /// Whether it is traced for want of perf's events, not of a tracepoint.
+    fn is_call(&self, kernel: Kernel<'_>) -> bool {
+        !kernel.perf && self.instead_of.starts_with("sys_")
+    }
+}
+
 /// One program.
 pub(super) struct Row {
     program: &'static str,
@@ -62,6 +69,8 @@ pub(super) struct Row {
     /// What is attached where the kernel may preempt this one. If that is a probe
     /// which cannot be, this one is all the same; what it misses is counted.
     steady: Option<&'static Row>,
+    /// What is attached where perf's events are refused.
+    without_perf: Option<&'static Row>,
 }
 
 /// What to do without a hook.
@@ -91,10 +100,15 @@ pub(super) const fn row(
         need: Need::Required,
         instead: None,
         steady: None,
+        without_perf: None,
     }
 }
 
 impl Row {
+    pub(super) fn is_of(&self, program: &str) -> bool {
+        self.program == program
+    }
+
     fn missing(&self) -> CaptureError {
         if let Hook::Start(function) | Hook::End(function) = self.hook {
             return CaptureError::NoFunction {
@@ -126,6 +140,11 @@ impl Row {
         self
     }
 
+    const fn without_perf(mut self, other: &'static Self) -> Self {
+        self.without_perf = Some(other);
+        self
+    }
+
     pub(super) const fn if_there(mut self) -> Self {
         self.need = Need::IfThere;
         self
@@ -133,8 +152,16 @@ impl Row {
 
     /// This one, or the one that this kernel has instead.
     fn on(&'static self, kernel: Kernel<'_>) -> &'static Self {
+        if let Some(other) = self.without_perf
+            && !kernel.perf
+            && self.hook.may_exist(kernel)
+            && other.hook.may_exist(kernel)
+        {
+            return other;
+        }
         if let Some(other) = self.steady
             && kernel.preempts
+            && kernel.perf
             && self.hook.may_exist(kernel)
             && other.hook.may_exist(kernel)
         {
@@ -176,6 +203,9 @@ pub(super) fn loses(program: &str) -> bool {
 /// For tests: with this hidden, counting is done as where they may be.
 const STEADY: &str = "steady-tracepoints";
 
+/// For tests: with this hidden, it is as if perf's events were refused.
+const PERF: &str = "perf-events";
+
 /// Whether this kernel may preempt a typed tracepoint's programs.
 fn preempts(hidden: &[String]) -> bool {
     // Not from /proc/sys, which a service may not be shown (ProcSubset=pid).
@@ -213,6 +243,8 @@ pub(super) struct Kernel<'a> {
     preempts: bool,
     /// It has kprobes.
     probes: bool,
+    /// It lets us open perf's events, by which perf's tracepoints and kprobes go.
+    perf: bool,
     /// Where probes tell that they work; `None` if they are not to.
     tried: Option<&'a AtomicU64>,
 }
@@ -224,6 +256,7 @@ impl<'a> Kernel<'a> {
             hidden,
             preempts: preempts(hidden),
             probes: probes::are_there(),
+            perf: !hidden.iter().any(|name| name == PERF) && perf::is_permitted(),
             tried,
         }
     }
@@ -402,7 +435,7 @@ fn attach_these(
     });
     let (mut reduced, mut probes) = (Vec::new(), Vec::new());
     for (row, result) in attached {
-        match result.map_err(|error| row.refused(error)) {
+        match result.map_err(|error| row.refused(error, kernel)) {
             Err(error) if error.is_absence() && row.need == Need::Optional => {
                 reduced.push(error.to_string());
             }
@@ -455,13 +488,16 @@ impl Row {
             Some(program) => self
                 .hook
                 .attach(program, kernel)
-                .map_err(|error| self.refused(error)),
+                .map_err(|error| self.refused(error, kernel)),
             None => Err(CaptureError::Object(self.program)),
         }
     }
 
-    fn refused(&self, error: ProgramError) -> CaptureError {
+    fn refused(&self, error: ProgramError, kernel: Kernel<'_>) -> CaptureError {
         match (&self.hook, error) {
+            (Hook::Start(function) | Hook::End(function), _) if function.is_call(kernel) => {
+                CaptureError::Paranoid
+            }
             // The kernel has no such tracepoint or function.
             (_, ProgramError::Btf(_) | ProgramError::TracePointError(_)) => self.missing(),
             (_, ProgramError::SyscallError(error)) if is_paranoid(&error) => CaptureError::Paranoid,

@@ -11,6 +11,7 @@ mod functions;
 mod hints;
 mod hooks;
 mod misses;
+mod perf;
 pub mod probe;
 mod probes;
 pub mod process;
@@ -26,7 +27,7 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{Program, ProgramError},
+    programs::ProgramError,
 };
 use detector_common::{Birth, Config, Connection, Hint, Plain, SLOTS, StackPiece, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
@@ -74,7 +75,7 @@ pub enum CaptureError {
     Filtered,
     /// The kernel asks for more than CAP_PERFMON.
     #[error(
-        "perf_event_open() is refused: where kernel.perf_event_paranoid is above 2 (Debian's kernels begin with 3), it asks for CAP_SYS_ADMIN: run it as root or with that capability too, or set sysctl kernel.perf_event_paranoid=2"
+        "perf_event_open() is refused, and this kernel does not let functions be traced instead: where kernel.perf_event_paranoid is above 2 (Debian's kernels begin with 3), it asks for CAP_SYS_ADMIN: run it as root or with that capability too, or set sysctl kernel.perf_event_paranoid=2"
     )]
     Paranoid,
     /// The kernel keeps its secrets.
@@ -442,7 +443,7 @@ impl Live {
     pub fn traces_functions(&self) -> bool {
         self.programs
             .programs()
-            .any(|(_, program)| matches!(program, Program::FExit(_)) && program.fd().is_ok())
+            .any(|(name, program)| functions::counts(name) && program.fd().is_ok())
     }
 
     /// Instructions that the verifier walked for each program (Linux 5.16 and

@@ -24,6 +24,7 @@ const DUP3: &str = "shows dup3() over a socket";
 const EXEC: &str = "shows sockets that an exec closes";
 const EXIT: &str = "shows the end of a process";
 const RECEIVED: &str = "counts received bytes";
+const SENDFILE: &str = "shows what sendfile returned";
 const SENDMMSG: &str = "tells one sendmmsg from the next";
 const SENT: &str = "counts sent bytes";
 const SHUTDOWN: &str = "shows shutdown()";
@@ -59,25 +60,31 @@ pub(super) const FRAMING: &[Row] = &[
         SHUTDOWN,
         "4.7",
     )
-    .steadily(&SHUTDOWN_PROBE),
+    .steadily(&SHUTDOWN_PROBE)
+    .without_perf(&SHUTDOWN_CALL),
     row(
         "enter_close",
         Hook::Syscall("sys_enter_close"),
         CLOSE,
         "4.7",
     )
-    .steadily(&CLOSE_PROBE),
+    .steadily(&CLOSE_PROBE)
+    .without_perf(&CLOSE_CALL),
     row(
         "enter_close_range",
         Hook::Syscall("sys_enter_close_range"),
         CLOSE_RANGE,
         "5.9",
     )
-    .steadily(&CLOSE_RANGE_PROBE),
+    .steadily(&CLOSE_RANGE_PROBE)
+    .without_perf(&CLOSE_RANGE_CALL),
     row("enter_dup2", Hook::Syscall("sys_enter_dup2"), DUP2, "4.7")
         .steadily(&DUP2_PROBE)
+        .without_perf(&DUP2_CALL)
         .only_on_x86_64(),
-    row("enter_dup3", Hook::Syscall("sys_enter_dup3"), DUP3, "4.7").steadily(&DUP3_PROBE),
+    row("enter_dup3", Hook::Syscall("sys_enter_dup3"), DUP3, "4.7")
+        .steadily(&DUP3_PROBE)
+        .without_perf(&DUP3_CALL),
     row(
         "prepare_exec",
         Hook::Typed("sched_prepare_exec"),
@@ -116,13 +123,15 @@ pub(super) const FRAMING: &[Row] = &[
         SENDMMSG,
         "4.7",
     )
-    .steadily(&SENDMMSG_PROBE),
+    .steadily(&SENDMMSG_PROBE)
+    .without_perf(&SENDMMSG_CALL),
     row(
         "exit_sendfile",
         Hook::Syscall("sys_exit_sendfile64"),
-        "shows what sendfile returned",
+        SENDFILE,
         "4.7",
-    ),
+    )
+    .without_perf(&SENDFILE_CALL),
 ];
 
 /// Those that count. `sendfile` and `splice` pass the second only from 6.5 on
@@ -231,6 +240,59 @@ const FORK_PROBE: Row = row(
     "2.6",
 );
 
+// The same where perf's events are refused (`detector-ebpf/src/calls.rs`).
+const SHUTDOWN_CALL: Row = start(
+    "shutdown_call",
+    call!("shutdown"),
+    "sys_enter_shutdown",
+    SHUTDOWN,
+);
+const CLOSE_CALL: Row = start("close_call", call!("close"), "sys_enter_close", CLOSE);
+const CLOSE_RANGE_CALL: Row = start(
+    "close_range_call",
+    call!("close_range"),
+    "sys_enter_close_range",
+    CLOSE_RANGE,
+);
+const DUP2_CALL: Row = start("dup2_call", call!("dup2"), "sys_enter_dup2", DUP2);
+const DUP3_CALL: Row = start("dup3_call", call!("dup3"), "sys_enter_dup3", DUP3);
+const CONNECT_CALL: Row = start(
+    "connect_call",
+    call!("connect"),
+    "sys_enter_connect",
+    BEGINNINGS,
+);
+const SENDMMSG_CALL: Row = start(
+    "sendmmsg_call",
+    call!("sendmmsg"),
+    "sys_exit_sendmmsg",
+    SENDMMSG,
+);
+const INSTALL_CALL: Row = start("install_call", "fd_install", "sys_exit_accept", BEGINNINGS);
+const SENDFILE_CALL: Row = row(
+    "sendfile_call",
+    Hook::End(Function {
+        name: call!("sendfile64"),
+        instead_of: "sys_exit_sendfile64",
+    }),
+    SENDFILE,
+    "5.5",
+);
+
+const fn start(
+    program: &'static str,
+    name: &'static str,
+    instead_of: &'static str,
+    purpose: &'static str,
+) -> Row {
+    row(
+        program,
+        Hook::Start(Function { name, instead_of }),
+        purpose,
+        "5.5",
+    )
+}
+
 /// Makes the cookies of sockets for [`RECV_EVENT`] and [`SEND_EVENT`]. A tracepoint
 /// calls its users in the order in which they came; perf is one, since its first event
 /// of the tracepoint, whosever that was.
@@ -269,26 +331,30 @@ pub(super) const BIRTHS: &[Row] = &[
         BEGINNINGS,
         "4.7",
     )
-    .steadily(&INSTALL_PROBE),
+    .steadily(&INSTALL_PROBE)
+    .without_perf(&INSTALL_CALL),
     row(
         "exit_accept4",
         Hook::Syscall("sys_exit_accept4"),
         BEGINNINGS,
         "4.7",
     )
-    .steadily(&INSTALL_PROBE),
+    .steadily(&INSTALL_PROBE)
+    .without_perf(&INSTALL_CALL),
     row(
         "exit_socketpair",
         Hook::Syscall("sys_exit_socketpair"),
         BEGINNINGS,
         "4.7",
     )
-    .steadily(&INSTALL_PROBE),
+    .steadily(&INSTALL_PROBE)
+    .without_perf(&INSTALL_CALL),
     row(
         "enter_connect",
         Hook::Syscall("sys_enter_connect"),
         BEGINNINGS,
         "4.7",
     )
-    .steadily(&CONNECT_PROBE),
+    .steadily(&CONNECT_PROBE)
+    .without_perf(&CONNECT_CALL),
 ];

@@ -1,0 +1,88 @@
+//! System calls where perf's events are refused: by the functions behind them.
+//!
+//! Perf's form of tracepoints and kprobes are opened with `perf_event_open`, for which
+//! some kernels ask for `CAP_SYS_ADMIN` (Debian's, where `kernel.perf_event_paranoid` is
+//! above 2). To trace a function takes `CAP_BPF` and `CAP_PERFMON`, and a kernel that can
+//! (`functions.rs`). The functions are those that the table of system calls names, as in
+//! `probes.rs`.
+//!
+//! What is running when a watch begins is not seen at its end; hence `fd_install` in place
+//! of the ends of accept.
+//!
+//! Checked: 6.1, 6.12, 6.18 and 7.3, on x86-64.
+
+use aya_ebpf::{
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
+};
+
+use crate::{
+    births::connects,
+    endings::{closes, closes_range, replaced, replaced_with_flags, shuts},
+    kernel::Address,
+    probes::{installed, new_sendmmsg},
+    traffic::sent_file,
+};
+
+/// `int shutdown(int fd, int how)`.
+#[fentry(function = "__x64_sys_shutdown")]
+fn shutdown_call(context: FEntryContext) -> i32 {
+    shuts(&context);
+    0
+}
+
+/// `int close(int fd)`.
+#[fentry(function = "__x64_sys_close")]
+fn close_call(context: FEntryContext) -> i32 {
+    closes(&context);
+    0
+}
+
+/// `int close_range(unsigned first, unsigned last, int flags)`.
+#[fentry(function = "__x64_sys_close_range")]
+fn close_range_call(context: FEntryContext) -> i32 {
+    closes_range(&context);
+    0
+}
+
+/// `int dup2(int oldfd, int newfd)`.
+#[fentry(function = "__x64_sys_dup2")]
+fn dup2_call(context: FEntryContext) -> i32 {
+    replaced(&context);
+    0
+}
+
+/// `int dup3(int oldfd, int newfd, int flags)`.
+#[fentry(function = "__x64_sys_dup3")]
+fn dup3_call(context: FEntryContext) -> i32 {
+    replaced_with_flags(&context);
+    0
+}
+
+/// `int connect(int fd, …)`.
+#[fentry(function = "__x64_sys_connect")]
+fn connect_call(context: FEntryContext) -> i32 {
+    connects(&context);
+    0
+}
+
+/// `int sendmmsg(int fd, …)`.
+#[fentry(function = "__x64_sys_sendmmsg")]
+fn sendmmsg_call(_context: FEntryContext) -> i32 {
+    new_sendmmsg();
+    0
+}
+
+/// `ssize_t sendfile(int out_fd, …)`, at its end: the registers, then what it returned.
+#[fexit(function = "__x64_sys_sendfile64")]
+fn sendfile_call(context: FExitContext) -> i32 {
+    sent_file(context.arg::<i64>(1));
+    0
+}
+
+/// `void fd_install(unsigned int fd, struct file *file)`.
+#[fentry(function = "fd_install")]
+fn install_call(context: FEntryContext) -> i32 {
+    installed(|| Some(Address(context.arg(1))));
+    0
+}

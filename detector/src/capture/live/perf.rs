@@ -1,0 +1,57 @@
+//! Perf's events, by which its tracepoints and kprobes are attached.
+
+use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+
+/// `struct perf_event_attr` (include/uapi/linux/perf_event.h), the first 64 bytes of it
+/// (`PERF_ATTR_SIZE_VER0`), which every kernel takes.
+#[repr(C)]
+#[derive(Default)]
+struct Attributes {
+    kind: u32,
+    size: u32,
+    config: u64,
+    /// Period, sample and read formats, flags, wake-ups, breakpoints: none.
+    rest: [u64; 6],
+}
+
+/// `PERF_TYPE_SOFTWARE`, `PERF_COUNT_SW_DUMMY` and `PERF_FLAG_FD_CLOEXEC` (the same).
+const SOFTWARE: u32 = 1;
+const DUMMY: u64 = 9;
+const CLOEXEC: libc::c_ulong = 8;
+
+/// Whether `perf_event_open` opens events of the kernel's for us, by opening one that
+/// counts nothing. What it is refused for may be anything but want of capabilities
+/// (`EACCES`): that is told where it is needed.
+pub(super) fn is_permitted() -> bool {
+    let attributes = Attributes {
+        kind: SOFTWARE,
+        size: 64,
+        config: DUMMY,
+        ..Attributes::default()
+    };
+    const OURS: libc::pid_t = 0;
+    const ANY_CPU: libc::c_int = -1;
+    const NO_GROUP: libc::c_int = -1;
+    // SAFETY: the structure is as long as it says and lives through the call.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attributes,
+            OURS,
+            ANY_CPU,
+            NO_GROUP,
+            CLOEXEC,
+        )
+    };
+    if fd < 0 {
+        return std::io::Error::last_os_error().raw_os_error()
+            != Some(Errno::ACCESS.raw_os_error());
+    }
+    if let Ok(fd) = RawFd::try_from(fd) {
+        // SAFETY: the kernel just gave it to us, and nobody else has it.
+        drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    }
+    true
+}
