@@ -22,6 +22,8 @@ pub enum Probe {
     Install,
     /// On what a fork does last.
     Fork,
+    /// `sendfile()`.
+    Sendfile,
 }
 
 impl Probe {

@@ -21,6 +21,7 @@ use crate::{
     bytes::may_begin_message,
     config::config,
     connections::find,
+    endings::is_one_of_several,
     filter::passes,
     kernel::{Address, File, Socket, copy, open_file},
     maps::{BIRTHS, RECORDS, count},
@@ -193,7 +194,7 @@ fn kept(born: &Birth) -> u64 {
 }
 
 /// The connection of a socket that is ended and is none yet, if it has received; else null.
-/// With other `references` it stays none: who has them may be taking it up now. `name`: its
+/// If it is one of several it stays none: who has the others takes it up. `name`: its
 /// cookie if somebody asked for one, else 0; then what stands for it. What the hooks of
 /// endings are given is no pointer of which a cookie could be made.
 #[inline(never)]
@@ -208,7 +209,7 @@ pub(crate) fn ended(socket: Socket, references: u32, name: &mut u64) -> *mut Con
         let Some(family) = socket.stream_family() else {
             return nothing;
         };
-        if kept == 0 || kept == Birth::BUSY || references > 1 {
+        if kept == 0 || kept == Birth::BUSY || is_one_of_several(references, born.tgid) {
             return nothing;
         }
         if *name == 0 {

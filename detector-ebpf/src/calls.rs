@@ -3,8 +3,8 @@
 //! Perf's form of tracepoints and kprobes are opened with `perf_event_open`, for which
 //! some kernels ask for `CAP_SYS_ADMIN` (Debian's, where `kernel.perf_event_paranoid` is
 //! above 2). To trace a function takes `CAP_BPF` and `CAP_PERFMON`, and a kernel that can
-//! (`functions.rs`). The functions are those that the table of system calls names, as in
-//! `probes.rs`.
+//! (`functions.rs`). The functions are those that the table of system calls names, and each
+//! is tried, as in `probes.rs`.
 //!
 //! What is running when a watch begins is not seen at its end; hence `fd_install` in place
 //! of the ends of accept.
@@ -16,17 +16,20 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 
+use detector_common::Probe;
+
 use crate::{
     births::connects,
     endings::{closes, closes_range, replaced, replaced_with_flags, shuts},
     kernel::Address,
-    probes::{installed, new_sendmmsg},
+    probes::{installed, new_sendmmsg, works},
     traffic::sent_file,
 };
 
 /// `int shutdown(int fd, int how)`.
 #[fentry(function = "__x64_sys_shutdown")]
 fn shutdown_call(context: FEntryContext) -> i32 {
+    works(Probe::Shutdown);
     shuts(&context);
     0
 }
@@ -34,6 +37,7 @@ fn shutdown_call(context: FEntryContext) -> i32 {
 /// `int close(int fd)`.
 #[fentry(function = "__x64_sys_close")]
 fn close_call(context: FEntryContext) -> i32 {
+    works(Probe::Close);
     closes(&context);
     0
 }
@@ -41,6 +45,7 @@ fn close_call(context: FEntryContext) -> i32 {
 /// `int close_range(unsigned first, unsigned last, int flags)`.
 #[fentry(function = "__x64_sys_close_range")]
 fn close_range_call(context: FEntryContext) -> i32 {
+    works(Probe::CloseRange);
     closes_range(&context);
     0
 }
@@ -48,6 +53,7 @@ fn close_range_call(context: FEntryContext) -> i32 {
 /// `int dup2(int oldfd, int newfd)`.
 #[fentry(function = "__x64_sys_dup2")]
 fn dup2_call(context: FEntryContext) -> i32 {
+    works(Probe::Dup2);
     replaced(&context);
     0
 }
@@ -55,6 +61,7 @@ fn dup2_call(context: FEntryContext) -> i32 {
 /// `int dup3(int oldfd, int newfd, int flags)`.
 #[fentry(function = "__x64_sys_dup3")]
 fn dup3_call(context: FEntryContext) -> i32 {
+    works(Probe::Dup3);
     replaced_with_flags(&context);
     0
 }
@@ -62,6 +69,7 @@ fn dup3_call(context: FEntryContext) -> i32 {
 /// `int connect(int fd, …)`.
 #[fentry(function = "__x64_sys_connect")]
 fn connect_call(context: FEntryContext) -> i32 {
+    works(Probe::Connect);
     connects(&context);
     0
 }
@@ -69,6 +77,7 @@ fn connect_call(context: FEntryContext) -> i32 {
 /// `int sendmmsg(int fd, …)`.
 #[fentry(function = "__x64_sys_sendmmsg")]
 fn sendmmsg_call(_context: FEntryContext) -> i32 {
+    works(Probe::Sendmmsg);
     new_sendmmsg();
     0
 }
@@ -76,6 +85,7 @@ fn sendmmsg_call(_context: FEntryContext) -> i32 {
 /// `ssize_t sendfile(int out_fd, …)`, at its end: the registers, then what it returned.
 #[fexit(function = "__x64_sys_sendfile64")]
 fn sendfile_call(context: FExitContext) -> i32 {
+    works(Probe::Sendfile);
     sent_file(context.arg::<i64>(1));
     0
 }
@@ -83,6 +93,7 @@ fn sendfile_call(context: FExitContext) -> i32 {
 /// `void fd_install(unsigned int fd, struct file *file)`.
 #[fentry(function = "fd_install")]
 fn install_call(context: FEntryContext) -> i32 {
+    works(Probe::Install);
     installed(|| Some(Address(context.arg(1))));
     0
 }

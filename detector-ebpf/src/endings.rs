@@ -440,13 +440,16 @@ pub(crate) fn tracked(cookie: u64) -> Option<&'static mut Connection> {
 
 /// The connection of a socket that is ended, as the last of so many references to it is,
 /// and its cookie or what stands for that. None where one of several goes away while
-/// another CPU is just taking the connection up: it is as if it had gone before.
+/// another CPU is just taking the connection up, or before: who has the others does that,
+/// and it is as if this one had never been.
 #[inline(always)]
 pub(crate) fn ending_of(socket: Socket, references: u32) -> Option<(u64, &'static mut Connection)> {
     let mut cookie = socket.cookie();
     if let Some(connection) = tracked(cookie) {
         if !is_ready(connection) {
-            if references > 1 {
+            // SAFETY: a live map value, a field that is written at once.
+            let taker = unsafe { (&raw const connection.tgid).read_volatile() };
+            if is_one_of_several(references, taker) {
                 return None;
             }
             lose_order(connection);
@@ -459,6 +462,15 @@ pub(crate) fn ending_of(socket: Socket, references: u32) -> Option<(u64, &'stati
     }
     // SAFETY: a live map value, as in tracked.
     Some((cookie, unsafe { &mut *connection }))
+}
+
+/// Whether other descriptors keep the socket, which this process used last, if it is known.
+/// Another process has its own. In this one, whoever shares the descriptor may be in a call
+/// of it, and that counts as a reference too (`fdget`, include/linux/file.h).
+#[inline(never)]
+pub(crate) fn is_one_of_several(references: u32, user: u32) -> bool {
+    let (tgid, _) = current();
+    references > 1 && ((user != 0 && user != tgid) || table_holders() == 1)
 }
 
 /// A descriptor of the socket goes away.

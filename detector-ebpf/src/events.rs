@@ -24,6 +24,7 @@ use crate::{
     kernel::Address,
     maps::UNNAMED,
     opening::{Named, Stream, Typed, is_wanted},
+    scratch::{Receives, Sends},
     traffic::{received, sent},
 };
 
@@ -80,7 +81,7 @@ fn give_cookie(sk: Typed) -> i32 {
 #[tracepoint]
 fn send_event(context: TracePointContext) -> u32 {
     if let Some((sk, result, _)) = message(&context) {
-        sent(sk, result);
+        sent::<Sends, _>(sk, result);
     }
     0
 }
@@ -89,7 +90,7 @@ fn send_event(context: TracePointContext) -> u32 {
 #[tracepoint]
 fn recv_event(context: TracePointContext) -> u32 {
     if let Some((sk, result, flags)) = message(&context) {
-        received(sk, result, flags);
+        received::<Receives, _>(sk, result, flags);
     }
     0
 }

@@ -17,25 +17,26 @@ use crate::{
     config::config,
     kernel::{MPTCP, field},
     opening::Typed,
+    scratch::{Receives, Sends},
     traffic::{received, sent},
 };
 
 /// `int inet_sendmsg(struct socket *sock, struct msghdr *msg, size_t size)`.
 #[fexit(function = "inet_sendmsg")]
 fn inet_sendmsg(context: FExitContext) -> i32 {
-    send(context.arg(0), context.arg(3))
+    send::<0>(context.arg(0), context.arg(3))
 }
 
 /// `inet6_sendmsg`: the same arguments.
 #[fexit(function = "inet6_sendmsg")]
 fn inet6_sendmsg(context: FExitContext) -> i32 {
-    send(context.arg(0), context.arg(3))
+    send::<1>(context.arg(0), context.arg(3))
 }
 
 /// `unix_stream_sendmsg`: the same arguments.
 #[fexit(function = "unix_stream_sendmsg")]
 fn unix_sendmsg(context: FExitContext) -> i32 {
-    send(context.arg(0), context.arg(3))
+    send::<2>(context.arg(0), context.arg(3))
 }
 
 /// `ssize_t inet_sendpage(struct socket *sock, struct page *page, int offset,
@@ -53,32 +54,32 @@ fn inet_sendpage(context: FExitContext) -> i32 {
     if unsafe { field::<u16>(sk, protocol_at) } == MPTCP {
         return 0;
     }
-    send(context.arg(0), context.arg(5))
+    send::<3>(context.arg(0), context.arg(5))
 }
 
 /// `unix_stream_sendpage`: the same arguments.
 #[fexit(function = "unix_stream_sendpage")]
 fn unix_sendpage(context: FExitContext) -> i32 {
-    send(context.arg(0), context.arg(5))
+    send::<4>(context.arg(0), context.arg(5))
 }
 
 /// `int inet_recvmsg(struct socket *sock, struct msghdr *msg, size_t size,
 /// int flags)`.
 #[fexit(function = "inet_recvmsg")]
 fn inet_recvmsg(context: FExitContext) -> i32 {
-    receive(context.arg(0), context.arg(4), context.arg(3))
+    receive::<5>(context.arg(0), context.arg(4), context.arg(3))
 }
 
 /// `inet6_recvmsg`: the same arguments.
 #[fexit(function = "inet6_recvmsg")]
 fn inet6_recvmsg(context: FExitContext) -> i32 {
-    receive(context.arg(0), context.arg(4), context.arg(3))
+    receive::<6>(context.arg(0), context.arg(4), context.arg(3))
 }
 
 /// `unix_stream_recvmsg`: the same arguments.
 #[fexit(function = "unix_stream_recvmsg")]
 fn unix_recvmsg(context: FExitContext) -> i32 {
-    receive(context.arg(0), context.arg(4), context.arg(3))
+    receive::<7>(context.arg(0), context.arg(4), context.arg(3))
 }
 
 /// A `struct socket`'s `struct sock`.
@@ -90,19 +91,19 @@ fn socket(socket: *const u8) -> *const u8 {
 }
 
 #[inline(always)]
-fn send(of: *const u8, result: i32) -> i32 {
+fn send<const PLACE: u32>(of: *const u8, result: i32) -> i32 {
     let sk = socket(of);
     if sk.is_null() {
         return 0;
     }
-    sent(Typed(sk), result)
+    sent::<Sends<PLACE>, _>(Typed(sk), result)
 }
 
 #[inline(always)]
-fn receive(of: *const u8, result: i32, flags: i32) -> i32 {
+fn receive<const PLACE: u32>(of: *const u8, result: i32, flags: i32) -> i32 {
     let sk = socket(of);
     if sk.is_null() {
         return 0;
     }
-    received(Typed(sk), result, flags)
+    received::<Receives<PLACE>, _>(Typed(sk), result, flags)
 }

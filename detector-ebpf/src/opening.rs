@@ -227,10 +227,13 @@ pub(crate) fn adopt(cookie: u64, stream: Stream, born: Option<&mut Birth>) -> *m
         return core::ptr::null_mut();
     };
     if made {
-        count(Stat::Connections);
         let moment = Moment::now();
         // SAFETY: a live map value.
         let connection = unsafe { &mut *found };
+        // First of all: a close on another CPU asks who this is (`endings.rs`).
+        // SAFETY: a field of it, written at once.
+        unsafe { (&raw mut connection.tgid).write_volatile(moment.tgid) };
+        count(Stat::Connections);
         // A call that began before the last owner of this slot was closed may have
         // written to it since.
         connection.fresh = 0;
@@ -242,7 +245,6 @@ pub(crate) fn adopt(cookie: u64, stream: Stream, born: Option<&mut Birth>) -> *m
         connection.call_count = 0;
         connection.family = stream.family;
         connection.inode = stream.inode;
-        connection.tgid = moment.tgid;
         connection.born_ns = moment.time_ns;
         if let Some(born) = born {
             connection.fresh = 1;

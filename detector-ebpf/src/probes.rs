@@ -33,7 +33,7 @@ use crate::{
 /// Tells that the probe works, where it is the watching process that makes the call. It
 /// may be watched too: `doctor` watches itself.
 #[inline(always)]
-fn works(probe: Probe) {
+pub(crate) fn works(probe: Probe) {
     let (tgid, _) = current();
     if u64::from(tgid) == config!(own_tgid)
         && let Some(word) = TRIED.get_ptr_mut(0)

@@ -25,32 +25,39 @@ pub(crate) struct Scratch {
     pub(crate) scan: Scan,
 }
 
-/// Which way bytes go, seen from the process. Each way has a scratch of its
-/// own: should the program of one be preempted in the middle by that of the
-/// other (possible where tracepoints do not disable preemption), no sample is
-/// mixed; a program that interrupts itself is not run by the kernel.
+/// Which way bytes go, seen from the process. Each program that counts has a scratch
+/// of its own: should one be preempted in the middle by another (possible where
+/// tracepoints do not disable preemption, and in functions that are traced), no sample
+/// is mixed; a program that interrupts itself is not run by the kernel.
 pub(crate) trait Way {
     const SENDS: bool;
+    /// Which scratch.
+    const PLACE: u32;
 }
 
 /// Out of the process.
-pub(crate) struct Sends;
+pub(crate) struct Sends<const PLACE: u32 = 0>;
 /// Into it.
-pub(crate) struct Receives;
+pub(crate) struct Receives<const PLACE: u32 = 1>;
 
-impl Way for Sends {
+impl<const PLACE: u32> Way for Sends<PLACE> {
     const SENDS: bool = true;
+    const PLACE: u32 = PLACE;
 }
 
-impl Way for Receives {
+impl<const PLACE: u32> Way for Receives<PLACE> {
     const SENDS: bool = false;
+    const PLACE: u32 = PLACE;
 }
+
+/// Most programs that count on one kernel: all of `functions.rs`.
+const PLACES: u32 = 8;
 
 #[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(PLACES, 0);
 
 /// This CPU's scratch.
 #[inline(always)]
 pub(crate) fn scratch<W: Way>() -> Option<*mut Scratch> {
-    SCRATCH.get_ptr_mut(u32::from(!W::SENDS))
+    SCRATCH.get_ptr_mut(W::PLACE)
 }

@@ -27,7 +27,7 @@ use crate::{
     processes::watched,
     ring::{Moment, current},
     sampling::{Look, Moved, is_known, look},
-    scratch::{Receives, Sends},
+    scratch::{Receives, Sends, Way},
 };
 
 /// `MSG_PEEK`: the bytes stay in the queue and will be received again.
@@ -48,12 +48,12 @@ const ETIMEDOUT: i32 = 110;
 /// `sendfile` and `splice` pass here from 6.5. Checked: 6.18.
 #[btf_tracepoint(function = "sock_send_length")]
 fn send_length(context: BtfTracePointContext) -> i32 {
-    sent(Typed(context.arg(0)), context.arg(1))
+    sent::<Sends, _>(Typed(context.arg(0)), context.arg(1))
 }
 
 /// A socket has sent, or failed to.
 #[inline(always)]
-pub(crate) fn sent<N: Named>(sk: N, result: i32) -> i32 {
+pub(crate) fn sent<W: Way, N: Named>(sk: N, result: i32) -> i32 {
     let Some((cookie, sk, connection)) = connection_of(sk) else {
         return 0;
     };
@@ -108,7 +108,7 @@ pub(crate) fn sent<N: Named>(sk: N, result: i32) -> i32 {
     if is_known(connection, moved) {
         return 0;
     }
-    look::<Sends>(
+    look::<W>(
         connection,
         &mut Look::at(call, moved, first, moment, zero(connection)),
     );
@@ -119,12 +119,12 @@ pub(crate) fn sent<N: Named>(sk: N, result: i32) -> i32 {
 /// later. Checked: 6.18.
 #[btf_tracepoint(function = "sock_recv_length")]
 fn recv_length(context: BtfTracePointContext) -> i32 {
-    received(Typed(context.arg(0)), context.arg(1), context.arg(2))
+    received::<Receives, _>(Typed(context.arg(0)), context.arg(1), context.arg(2))
 }
 
 /// A socket has received, or failed to.
 #[inline(always)]
-pub(crate) fn received<N: Named>(sk: N, result: i32, flags: i32) -> i32 {
+pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 {
     // EAGAIN is how every non-blocking reader ends; not worth an entry.
     if flags & (PEEK | ERRQUEUE) != 0 || (result < 0 && !gone(result)) {
         return 0;
@@ -161,7 +161,7 @@ pub(crate) fn received<N: Named>(sk: N, result: i32, flags: i32) -> i32 {
         offset,
         bytes: moved,
     };
-    look::<Receives>(
+    look::<W>(
         connection,
         &mut Look::at(call, moved, first, moment, zero(connection)),
     );

@@ -96,6 +96,8 @@ pub(super) fn run(kernels: &[String]) -> Result<()> {
         if took != steps {
             failed.push(format!("{}: {took} of {steps} steps", kernel.version));
         }
+        let warnings = boot.warnings.iter();
+        failed.extend(warnings.map(|warning| format!("{}: {warning}", kernel.version)));
         let steps = boot.tests.iter().filter(|step| step.status != 0);
         failed.extend(steps.map(|step| format!("{}: {}", kernel.version, step.name)));
     }

@@ -42,7 +42,7 @@ told() { journalctl -u truncwatch -o cat --no-pager | grep -q "$1"; }
 cut_short() {
     /vm/hyper-server --tcp=127.0.0.1:8000 &
     server=$!
-    within 20 wget -q -O /dev/null http://127.0.0.1:8000/bytes/1
+    within 20 wget -q -O /dev/null http://127.0.0.1:8000/bytes/1 || { kill -KILL $server; return 1; }
     wget -q -O /dev/null http://127.0.0.1:8000/slow/1000000000 &
     sleep 2
     kill -KILL $server
@@ -96,7 +96,7 @@ keeps_its_configuration_for_a_wrong_one() {
     echo 'unit = 1' >>$CONFIGURATION
     not systemctl reload truncwatch
     is ActiveState active
-    told 'unknown field `unit`'
+    within 20 told 'unknown field `unit`'
     systemctl kill --signal=HUP --kill-whom=main truncwatch
     within 20 metric 'truncwatch_reload_failures_total 1'
     cp /run/good.toml $CONFIGURATION
@@ -115,7 +115,7 @@ is_started_anew_when_it_hangs() {
     systemctl kill --signal=STOP --kill-whom=main truncwatch
     within 120 is NRestarts 2
     within 60 is ActiveState active
-    journalctl --no-pager -o cat | grep -i watchdog
+    told 'Watchdog timeout'
     cut_short
     within 20 found 3
 }
@@ -124,6 +124,10 @@ stops() {
     systemctl stop truncwatch
     is ActiveState inactive
     is Result success
+    # In all that it has said.
+    told watching
+    not told nice
+    not told panicked
 }
 
 stays_ended_for_a_wrong_configuration() {

@@ -19,7 +19,11 @@ const fn sends(program: &'static str, name: &'static str, purpose: &'static str)
     let instead_of = "sock_send_length";
     row(
         program,
-        Hook::End(Function { name, instead_of }),
+        Hook::End(Function {
+            name,
+            instead_of,
+            call: None,
+        }),
         purpose,
         "6.5",
     )
@@ -30,7 +34,11 @@ const fn receives(program: &'static str, name: &'static str, purpose: &'static s
     let instead_of = "sock_recv_length";
     row(
         program,
-        Hook::End(Function { name, instead_of }),
+        Hook::End(Function {
+            name,
+            instead_of,
+            call: None,
+        }),
         purpose,
         "6.5",
     )

@@ -40,18 +40,21 @@ pub(super) enum Hook {
     Probe(&'static str, Probe),
 }
 
-/// What is traced where a tracepoint is missing.
+/// What is traced where a tracepoint is missing, or cannot be opened.
 #[derive(Clone, Copy)]
 pub(super) struct Function {
     pub(super) name: &'static str,
     /// The tracepoint.
     pub(super) instead_of: &'static str,
+    /// What it is tried with, if it is a call's.
+    pub(super) call: Option<Probe>,
 }
 
 impl Function {
-    /// Whether it is traced for want of perf's events, not of a tracepoint.
-    fn is_call(&self, kernel: Kernel<'_>) -> bool {
-        !kernel.perf && self.instead_of.starts_with("sys_")
+    /// Makes the call that it is behind, if it is to be tried.
+    fn check(&self, kernel: Kernel<'_>) -> std::io::Result<()> {
+        self.call
+            .map_or(Ok(()), |call| probes::check(call, kernel.tried))
     }
 }
 
@@ -203,6 +206,11 @@ pub(super) fn loses(program: &str) -> bool {
 /// For tests: with this hidden, counting is done as where they may be.
 const STEADY: &str = "steady-tracepoints";
 
+/// What is not seen where programs that are not preempted cannot be used.
+const PREEMPTED: &str = "calls that this kernel leaves out where it preempts a program: they \
+    count as lost; there are fewer where perf_event_open() is allowed, as root or with sysctl \
+    kernel.perf_event_paranoid=2";
+
 /// For tests: with this hidden, it is as if perf's events were refused.
 const PERF: &str = "perf-events";
 
@@ -315,6 +323,9 @@ pub(super) fn attach(
     let steps = [FRAMING, kernel.cookies(counting), counting, BIRTHS];
     load_all(&steps, programs, kernel);
     let mut reduced = Vec::new();
+    if kernel.preempts && !kernel.perf {
+        reduced.push(PREEMPTED.to_owned());
+    }
     for rows in steps {
         reduced.append(&mut attach_all(rows, programs, kernel)?);
     }
@@ -435,7 +446,7 @@ fn attach_these(
     });
     let (mut reduced, mut probes) = (Vec::new(), Vec::new());
     for (row, result) in attached {
-        match result.map_err(|error| row.refused(error, kernel)) {
+        match result.map_err(|error| row.refused(error)) {
             Err(error) if error.is_absence() && row.need == Need::Optional => {
                 reduced.push(error.to_string());
             }
@@ -488,19 +499,24 @@ impl Row {
             Some(program) => self
                 .hook
                 .attach(program, kernel)
-                .map_err(|error| self.refused(error, kernel)),
+                .map_err(|error| self.refused(error)),
             None => Err(CaptureError::Object(self.program)),
         }
     }
 
-    fn refused(&self, error: ProgramError, kernel: Kernel<'_>) -> CaptureError {
+    fn refused(&self, error: ProgramError) -> CaptureError {
         match (&self.hook, error) {
-            (Hook::Start(function) | Hook::End(function), _) if function.is_call(kernel) => {
-                CaptureError::Paranoid
+            // For want of perf's events, not of a tracepoint.
+            (Hook::Start(function) | Hook::End(function), source) if function.call.is_some() => {
+                let reason = refusal(&source);
+                CaptureError::Paranoid { reason }
             }
             // The kernel has no such tracepoint or function.
             (_, ProgramError::Btf(_) | ProgramError::TracePointError(_)) => self.missing(),
-            (_, ProgramError::SyscallError(error)) if is_paranoid(&error) => CaptureError::Paranoid,
+            (_, ProgramError::SyscallError(error)) if is_paranoid(&error) => {
+                let reason = "it has none for this call".to_owned();
+                CaptureError::Paranoid { reason }
+            }
             (Hook::Start(function) | Hook::End(function), source) => CaptureError::Untraceable {
                 tracepoint: function.instead_of,
                 function: function.name,
@@ -590,13 +606,21 @@ impl Hook {
                 let program: &mut BtfTracePoint = program.try_into()?;
                 program.attach()?;
             }
-            Self::Start(_) => {
+            Self::Start(function) => {
                 let program: &mut FEntry = program.try_into()?;
                 program.attach()?;
+                if let Err(error) = function.check(kernel) {
+                    program.unload()?;
+                    return Err(error.into());
+                }
             }
-            Self::End(_) => {
+            Self::End(function) => {
                 let program: &mut FExit = program.try_into()?;
                 program.attach()?;
+                if let Err(error) = function.check(kernel) {
+                    program.unload()?;
+                    return Err(error.into());
+                }
             }
             Self::Event(folder, tracepoint, _) => {
                 let program: &mut TracePoint = program.try_into()?;

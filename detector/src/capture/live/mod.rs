@@ -75,9 +75,12 @@ pub enum CaptureError {
     Filtered,
     /// The kernel asks for more than CAP_PERFMON.
     #[error(
-        "perf_event_open() is refused, and this kernel does not let functions be traced instead: where kernel.perf_event_paranoid is above 2 (Debian's kernels begin with 3), it asks for CAP_SYS_ADMIN: run it as root or with that capability too, or set sysctl kernel.perf_event_paranoid=2"
+        "perf_event_open() is refused, and functions of the kernel's cannot be traced instead ({reason}): where kernel.perf_event_paranoid is above 2 (Debian's kernels begin with 3), it asks for CAP_SYS_ADMIN: run it as root or with that capability too, or set sysctl kernel.perf_event_paranoid=2"
     )]
-    Paranoid,
+    Paranoid {
+        /// Why they cannot.
+        reason: String,
+    },
     /// The kernel keeps its secrets.
     #[error(
         "the kernel is locked down to confidentiality, where programs may not read its structures: boot with lockdown=integrity"

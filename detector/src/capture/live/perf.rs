@@ -21,9 +21,9 @@ const SOFTWARE: u32 = 1;
 const DUMMY: u64 = 9;
 const CLOEXEC: libc::c_ulong = 8;
 
-/// Whether `perf_event_open` opens events of the kernel's for us, by opening one that
-/// counts nothing. What it is refused for may be anything but want of capabilities
-/// (`EACCES`): that is told where it is needed.
+/// Whether `perf_event_open` opens events for us, by opening one that counts nothing. It is
+/// refused for want of capabilities (`EACCES`), by a seccomp filter (`EPERM`, `ENOSYS`), or
+/// not there at all. Any other error is told where events are needed.
 pub(super) fn is_permitted() -> bool {
     let attributes = Attributes {
         kind: SOFTWARE,
@@ -46,8 +46,10 @@ pub(super) fn is_permitted() -> bool {
         )
     };
     if fd < 0 {
-        return std::io::Error::last_os_error().raw_os_error()
-            != Some(Errno::ACCESS.raw_os_error());
+        let error = std::io::Error::last_os_error().raw_os_error();
+        return ![Errno::ACCESS, Errno::PERM, Errno::NOSYS]
+            .map(|refusal| Some(refusal.raw_os_error()))
+            .contains(&error);
     }
     if let Ok(fd) = RawFd::try_from(fd) {
         // SAFETY: the kernel just gave it to us, and nobody else has it.

@@ -233,6 +233,9 @@ fn hook(tried: hooks::Tried) -> Check {
             };
             Check::fails(tried.hook, state, &error.to_string())
         }
+        Err(error @ CaptureError::Paranoid { .. }) => {
+            Check::fails(tried.hook, State::Missing, &error.to_string())
+        }
         Err(error) => refused(tried.hook, &error),
     }
 }

@@ -1,4 +1,4 @@
-//! Kprobes, and whether they work.
+//! Kprobes, and whether they work; so for functions that are traced in place of calls.
 
 use std::{
     fs, io,
@@ -56,6 +56,7 @@ fn make(probe: Probe) -> io::Result<()> {
         Probe::Dup3 => libc::SYS_dup3,
         Probe::Connect => libc::SYS_connect,
         Probe::Sendmmsg => libc::SYS_sendmmsg,
+        Probe::Sendfile => libc::SYS_sendfile,
         Probe::Install => return UnixStream::pair().map(drop),
         Probe::Fork => {
             let thread = thread::Builder::new().spawn(|| {})?;

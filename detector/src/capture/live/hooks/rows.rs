@@ -36,6 +36,7 @@ const CLOSE_ON_EXEC: Row = row(
     Hook::Start(Function {
         name: "do_close_on_exec",
         instead_of: "sched_prepare_exec",
+        call: None,
     }),
     EXEC,
     "6.10",
@@ -245,35 +246,65 @@ const SHUTDOWN_CALL: Row = start(
     "shutdown_call",
     call!("shutdown"),
     "sys_enter_shutdown",
+    Probe::Shutdown,
     SHUTDOWN,
 );
-const CLOSE_CALL: Row = start("close_call", call!("close"), "sys_enter_close", CLOSE);
+const CLOSE_CALL: Row = start(
+    "close_call",
+    call!("close"),
+    "sys_enter_close",
+    Probe::Close,
+    CLOSE,
+);
 const CLOSE_RANGE_CALL: Row = start(
     "close_range_call",
     call!("close_range"),
     "sys_enter_close_range",
+    Probe::CloseRange,
     CLOSE_RANGE,
 );
-const DUP2_CALL: Row = start("dup2_call", call!("dup2"), "sys_enter_dup2", DUP2);
-const DUP3_CALL: Row = start("dup3_call", call!("dup3"), "sys_enter_dup3", DUP3);
+const DUP2_CALL: Row = start(
+    "dup2_call",
+    call!("dup2"),
+    "sys_enter_dup2",
+    Probe::Dup2,
+    DUP2,
+)
+.only_on_x86_64();
+const DUP3_CALL: Row = start(
+    "dup3_call",
+    call!("dup3"),
+    "sys_enter_dup3",
+    Probe::Dup3,
+    DUP3,
+);
 const CONNECT_CALL: Row = start(
     "connect_call",
     call!("connect"),
     "sys_enter_connect",
+    Probe::Connect,
     BEGINNINGS,
 );
 const SENDMMSG_CALL: Row = start(
     "sendmmsg_call",
     call!("sendmmsg"),
     "sys_exit_sendmmsg",
+    Probe::Sendmmsg,
     SENDMMSG,
 );
-const INSTALL_CALL: Row = start("install_call", "fd_install", "sys_exit_accept", BEGINNINGS);
+const INSTALL_CALL: Row = start(
+    "install_call",
+    "fd_install",
+    "sys_exit_accept",
+    Probe::Install,
+    BEGINNINGS,
+);
 const SENDFILE_CALL: Row = row(
     "sendfile_call",
     Hook::End(Function {
         name: call!("sendfile64"),
         instead_of: "sys_exit_sendfile64",
+        call: Some(Probe::Sendfile),
     }),
     SENDFILE,
     "5.5",
@@ -283,11 +314,17 @@ const fn start(
     program: &'static str,
     name: &'static str,
     instead_of: &'static str,
+    call: Probe,
     purpose: &'static str,
 ) -> Row {
+    let call = Some(call);
     row(
         program,
-        Hook::Start(Function { name, instead_of }),
+        Hook::Start(Function {
+            name,
+            instead_of,
+            call,
+        }),
         purpose,
         "5.5",
     )
