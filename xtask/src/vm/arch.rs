@@ -38,7 +38,7 @@ pub(super) const X86_64: Arch = Arch {
     qemu_package: "qemu-system-x86",
     // `-M microvm` hangs now and then.
     machine: "-M q35 -cpu max",
-    command_line: "console=ttyS0 LIMIT=180",
+    command_line: "console=ttyS0 LIMIT=600",
     folder: "vm",
     series: &["5.10", "6.1", "6.12", "6.18", "newest"],
     floor: [5, 15],

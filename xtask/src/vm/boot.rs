@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use super::{arch::Arch, fetch::Kernel, qemu::Qemu};
 
 /// Seconds until a machine is ended: one that fails hangs.
-const LIMIT: u32 = 1800;
+const LIMIT: u32 = 7200;
 
 /// Software emulation, always: a `/dev/kvm` that is there may still not work.
 const MACHINE: &str = "-accel tcg,thread=multi -smp 2 -m 2G -nodefaults \

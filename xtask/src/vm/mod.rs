@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     verifier: bool,
 
-    /// Boot systemd with the package installed, and try the service [default: 6.12]
+    /// Boot systemd with the package unpacked, and try the service [default: 6.12]
     #[arg(long, conflicts_with_all = ["arm64", "verifier", "test"])]
     systemd: bool,
 
