@@ -408,8 +408,9 @@ pub(crate) fn hand_over(cookie: u64, born: &mut Birth, connection: &mut Connecti
     }
     let sample = Sample {
         header: header(Kind::Sample, cookie, connection, moment),
-        offset: 0,
-        opposite: 0,
+        // As in `Piece::none`.
+        offset: unbounded(0_u64),
+        opposite: unbounded(0_u64),
         moved: bytes as u32,
         len: bytes as u32,
         sending: 0,

@@ -7,7 +7,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_comm, bpf_ktime_get_ns, generated::bpf_for_each_map_elem},
+    helpers::{bpf_ktime_get_ns, generated::bpf_for_each_map_elem},
     macros::{btf_tracepoint, fentry, map, tracepoint},
     maps::Array,
     programs::{BtfTracePointContext, FEntryContext, TracePointContext},
@@ -20,7 +20,7 @@ use crate::{
     births::ended,
     config::config,
     connections::{find, remove},
-    kernel::{File, Socket, copy, current_task, descriptors, open_file},
+    kernel::{File, Socket, copy, current_task, descriptors, name_current_thread, open_file},
     maps::{RECORDS, WORDS, count},
     memory::{Given, unknown, zero},
     opening::{is_ready, lose_order},
@@ -542,7 +542,7 @@ impl Ending {
             (*end).wait_status = self.wait_status;
             (*end).fd = self.fd;
             (*end).walk = self.walk;
-            (*end).comm = bpf_get_current_comm().unwrap_or([0; 16]);
+            name_current_thread(&raw mut (*end).comm);
             copy(&raw mut (*end).connection, connection);
             socket.describe(&mut (*end).socket, !described);
         }

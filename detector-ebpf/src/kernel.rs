@@ -8,7 +8,8 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::{
     bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel,
-    bpf_probe_read_kernel_buf, generated::bpf_probe_read_kernel as probe_read_kernel,
+    bpf_probe_read_kernel_buf,
+    generated::{bpf_get_current_comm, bpf_probe_read_kernel as probe_read_kernel},
 };
 use detector_common::{SocketInfo, Stat, UNIX_PATH_LEN, family};
 
@@ -68,6 +69,19 @@ impl Address {
 pub(crate) fn current_task() -> Address {
     // SAFETY: takes no argument and cannot fail.
     Address(unsafe { bpf_get_current_task() })
+}
+
+/// Writes the running thread's name, as `/proc/PID/comm` tells it, ended by a zero, or
+/// zeros.
+///
+/// # Safety
+///
+/// `to` may be written; it need not hold anything before.
+#[inline(always)]
+pub(crate) unsafe fn name_current_thread(to: *mut [u8; 16]) {
+    // SAFETY: promised by the caller; the helper fills the whole array, with zeros if it
+    // fails (kernel/bpf/helpers.c).
+    unsafe { bpf_get_current_comm(to.cast(), size_of::<[u8; 16]>() as u32) };
 }
 
 /// Which descriptors a process has (`struct fdtable`).

@@ -105,7 +105,16 @@ pub(crate) struct Piece {
     pub(crate) length: u64,
 }
 
-const NO_PIECE: Piece = Piece { base: 0, length: 0 };
+impl Piece {
+    /// No bytes. The compiler is not to know: zeros it would write by a loop over bytes.
+    #[inline(always)]
+    fn none() -> Self {
+        Self {
+            base: forget(0_u64),
+            length: forget(0_u64),
+        }
+    }
+}
 
 /// Whether the current task is a 32-bit program: its arguments mean something
 /// else.
@@ -177,6 +186,9 @@ impl SystemCall {
             if context != 0 || kernel {
                 // Of a copy: what has no address stays in registers.
                 let mut other = this;
+                // Before the ways part further.
+                other.forget(zero);
+                let kernel = unknown(u32::from(kernel), zero) as u32;
                 other.or_operation(sk, tid, sending, kernel);
                 this = other;
             }
@@ -233,8 +245,8 @@ impl SystemCall {
     /// Becomes the operation of io_uring that is running, if one is; else stays
     /// the system call only if that names the socket.
     #[inline(never)]
-    fn or_operation(&mut self, sk: Socket, tid: u32, sending: bool, kernel: bool) {
-        if let Some(operation) = uring::operation(sk, tid, sending, kernel) {
+    fn or_operation(&mut self, sk: Socket, tid: u32, sending: bool, kernel: u32) {
+        if let Some(operation) = uring::operation(sk, tid, sending, kernel != 0) {
             *self = operation;
         } else if !self.names(sk) {
             self.arguments = code(Arguments::Opaque);
@@ -351,16 +363,17 @@ impl SystemCall {
             return (piece.length, piece);
         }
         if self.is(Arguments::File) {
-            return (Self::fourth(), NO_PIECE);
+            return (Self::fourth(), Piece::none());
         }
         if !self.has_memory() {
-            return (UNKNOWN, NO_PIECE);
+            return (UNKNOWN, Piece::none());
         }
         let mut sum = VectorSum {
-            vectors: 0,
-            count: 0,
+            // As in `Piece::none`.
+            vectors: forget(0_u64),
+            count: forget(0_u64),
             total: UNKNOWN,
-            first: NO_PIECE,
+            first: Piece::none(),
         };
         // Each by itself: a copy of the whole takes stack.
         add_vectors(
@@ -591,6 +604,18 @@ pub(crate) fn forget(number: impl Into<u64>) -> u64 {
     // of source for one instruction, which the kernel refuses).
     unsafe {
         core::arch::asm!("{0} = {0}", inout(reg) number, options(nomem, nostack, preserves_flags))
+    };
+    number
+}
+
+/// The same number, which the verifier no longer knows for the same: what is then found
+/// out about this one it does not follow up for the other.
+#[inline(always)]
+pub(crate) fn apart(number: i32) -> i32 {
+    let mut number = number;
+    // SAFETY: changes nothing.
+    unsafe {
+        core::arch::asm!("{0} |= 0", inout(reg) number, options(nomem, nostack, preserves_flags))
     };
     number
 }

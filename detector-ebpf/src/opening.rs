@@ -1,7 +1,7 @@
 //! Takes up connections: an entry when a watched process first uses one, and
 //! the record that says which it is when it first sends.
 
-use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_socket_cookie};
+use aya_ebpf::helpers::bpf_get_socket_cookie;
 use detector_common::{Birth, Connection, Kind, Open, Stat, family, flag};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     connections::{find, make},
     events::unnamed,
     filter::takes_up,
-    kernel::{Address, MPTCP, Number, STREAM, Socket, TCP, field},
+    kernel::{Address, MPTCP, Number, STREAM, Socket, TCP, field, name_current_thread},
     maps::{RECORDS, count},
     memory::is_compat,
     processes::watched,
@@ -237,8 +237,12 @@ pub(crate) fn adopt(cookie: u64, stream: Stream, born: Option<&mut Birth>) -> *m
         // A call that began before the last owner of this slot was closed may have
         // written to it since.
         connection.fresh = 0;
-        connection.received = 0;
-        connection.sent = 0;
+        // By themselves: what the compiler puts together becomes a loop over bytes.
+        // SAFETY: fields of it.
+        unsafe {
+            (&raw mut connection.received).write_volatile(0);
+            (&raw mut connection.sent).write_volatile(0);
+        }
         connection.send_flags = 0;
         connection.receive_flags = 0;
         connection.end_flags = 0;
@@ -274,7 +278,7 @@ pub(crate) fn describe(cookie: u64, connection: &mut Connection, socket: Socket)
     // it is submitted.
     unsafe {
         (*open).header = header;
-        (*open).comm = bpf_get_current_comm().unwrap_or([0; 16]);
+        name_current_thread(&raw mut (*open).comm);
         socket.describe(&mut (*open).socket, true);
     }
     entry.submit(wake(moment));

@@ -22,7 +22,7 @@ use crate::{
     births::{is_kept, name_of},
     connections::find,
     kernel::open_file,
-    memory::{SystemCall, zero},
+    memory::{SystemCall, apart, zero},
     opening::{Named, Typed, connection_of, describe},
     processes::watched,
     ring::{Moment, current},
@@ -126,7 +126,8 @@ fn recv_length(context: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 {
     // EAGAIN is how every non-blocking reader ends; not worth an entry.
-    if flags & (PEEK | ERRQUEUE) != 0 || (result < 0 && !gone(result)) {
+    let failed = apart(result);
+    if flags & (PEEK | ERRQUEUE) != 0 || (failed < 0 && !gone(failed)) {
         return 0;
     }
     if is_kept(sk, result, flags & TRUNC != 0) {
