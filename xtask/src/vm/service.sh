@@ -37,6 +37,8 @@ property() { systemctl show truncwatch --property="$1" --value; }
 is() { [ "$(property "$1")" = "$2" ]; }
 metric() { wget -q -O - http://127.0.0.1:9849/metrics | grep -q -x -F "$1"; }
 told() { journalctl -u truncwatch -o cat --no-pager | grep -q "$1"; }
+# Of nice.rs; the field's name alone comes in what is said of a wrong configuration.
+told_of_nice() { told 'be nice\|be less nice'; }
 
 # Kills a server in the middle of its answer.
 cut_short() {
@@ -69,7 +71,7 @@ starts() {
     # It is nice, and could be less so (LimitNICE=).
     within 20 is_nice
     journalctl -u truncwatch -o cat --no-pager
-    not told nice
+    not told_of_nice
     not told 'not seen'
 }
 
@@ -126,7 +128,7 @@ stops() {
     is Result success
     # In all that it has said.
     told watching
-    not told nice
+    not told_of_nice
     not told panicked
 }
 
