@@ -62,7 +62,8 @@ impl Engine {
         self.missed_before = more;
         if doubtful {
             self.judge.doubt_open();
-            self.live.forget_births();
+            // Else the next time, and until then nothing that is open is judged.
+            self.missed_before |= self.live.forget_births().is_err();
         }
         doubtful
     }

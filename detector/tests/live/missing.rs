@@ -2,14 +2,23 @@
 //! Tracepoints are looked for under a name that no kernel has (`--hide`), fields
 //! are taken for missing.
 
-use std::{fs, io::Error, os::unix::process::CommandExt as _, process::Command};
+use std::{
+    fs,
+    io::{Error, Write as _},
+    os::unix::{net::UnixStream, process::CommandExt as _},
+    process::Command,
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use testbed::{
     BIG_BODY, TempDir,
     client::{Trigger, trigger},
     server::HyperVersion,
     watcher::Report,
+};
+use truncwatch::capture::{
+    Record,
+    live::{Live, Options},
 };
 
 use crate::servers::{alone, hyper, truncwatch, watch};
@@ -295,5 +304,38 @@ fn functions_are_traced_where_tracepoints_are_missing() -> Result<()> {
     let named = not_seen(&report);
     let unseen = |text: &&str| text.contains("inet6_sendmsg");
     assert!(named.iter().any(unseen), "{named:?}");
+    Ok(())
+}
+
+/// Whether the connection was seen from its first byte, on which it sends a response
+/// with this reason phrase.
+fn was_seen_from_the_first(live: &mut Live, mut socket: UnixStream, reason: &str) -> Result<bool> {
+    let response = format!("HTTP/1.1 200 {reason}\r\nContent-Length: 0\r\n\r\n");
+    socket.write_all(response.as_bytes())?;
+    let mut seen = None;
+    live.drain(|record| match record {
+        Ok(Record::Sample(sample, bytes)) if bytes.start == response.as_bytes() => {
+            seen = Some(sample.fresh == 1);
+        }
+        _ => {}
+    });
+    seen.context("no sample of the response")
+}
+
+#[test]
+fn where_a_call_was_missed_unused_sockets_are_forgotten() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let _within = runtime.enter();
+    let mut live = Live::start(&Options::default())?;
+    live.watch(std::process::id());
+    let (first, _peer) = UnixStream::pair()?;
+    assert!(was_seen_from_the_first(&mut live, first, "before")?);
+    let (second, _peer) = UnixStream::pair()?;
+    live.forget_births()?;
+    assert!(!was_seen_from_the_first(&mut live, second, "forgotten")?);
+    let (third, _peer) = UnixStream::pair()?;
+    assert!(was_seen_from_the_first(&mut live, third, "after")?);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Live capture: loads the kernel side, attaches it, reads its records.
 
+mod births;
 pub mod btf;
 pub mod cgroup;
 mod connections;
@@ -19,26 +20,23 @@ mod processes;
 mod shared;
 pub mod sockets;
 
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf},
     programs::ProgramError,
 };
-use detector_common::{Birth, Config, Connection, Hint, Plain, SLOTS, StackPiece, Stat};
+use detector_common::{Config, Connection, Hint, Plain, SLOTS, StackPiece, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
 
+use self::{
+    births::Births, connections::Connections, fields::Scope, filter::Filters, hints::Hints,
+    processes::Processes, shared::Shared,
+};
 pub use self::{
     btf::BtfError,
     filter::{COMM_BYTES, Filter, MOST_COMMS, MOST_PORTS},
-};
-use self::{
-    connections::Connections, fields::Scope, filter::Filters, hints::Hints, processes::Processes,
-    shared::Shared,
 };
 use super::{DecodeError, Record};
 
@@ -354,7 +352,7 @@ pub struct Live {
     hints: Hints,
     filters: Filters,
     unnamed: Shared<u64>,
-    births: Shared<Birth>,
+    births: Births,
 }
 
 impl Live {
@@ -397,7 +395,7 @@ impl Live {
         filters.fill(&options.filter)?;
         let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
         let unnamed = Shared::new(map(&mut programs, "UNNAMED")?, "UNNAMED")?;
-        let births = Shared::new(map(&mut programs, "BIRTHS")?, "BIRTHS")?;
+        let births = Births::new(map(&mut programs, "BIRTHS")?)?;
         let hints = Hints(Shared::new(map(&mut programs, "HINTS")?, "HINTS")?);
         let typed = match typed.map(std::thread::JoinHandle::join) {
             Ok(Ok(types)) => types,
@@ -478,26 +476,12 @@ impl Live {
     /// Forgets which sockets had not been used yet, where a call was not counted: it
     /// may have been their first. What they do from now on is told as that of
     /// connections joined in mid-stream.
-    pub fn forget_births(&mut self) {
-        for index in 0..self.births.len() {
-            let Some(birth) = self.births.get(index) else {
-                return;
-            };
-            // SAFETY: a live value; both sides write these fields at once.
-            let (socket, name) = unsafe {
-                (
-                    AtomicU64::from_ptr(&raw mut (*birth.as_ptr()).socket),
-                    AtomicU64::from_ptr(&raw mut (*birth.as_ptr()).name),
-                )
-            };
-            // One with a name is a connection already, which is found by it.
-            if name.load(Ordering::Relaxed) != 0 {
-                continue;
-            }
-            if socket.load(Ordering::Relaxed) != 0 {
-                socket.store(0, Ordering::Relaxed);
-            }
-        }
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for that; then nothing is forgotten.
+    pub fn forget_births(&self) -> Result<(), CaptureError> {
+        self.births.forget()
     }
 
     /// The same by program. Of the makers of cookies, those whose lack mattered.

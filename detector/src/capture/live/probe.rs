@@ -4,10 +4,7 @@ use std::fs;
 
 use rustix::thread::CapabilitySet;
 
-use super::{
-    CaptureError, Options, btf::Btf, cgroup::Hierarchy, environment, fields, hooks, load,
-    shared::Shared,
-};
+use super::{CaptureError, Options, btf::Btf, cgroup::Hierarchy, environment, fields, hooks, load};
 
 /// How well something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -198,7 +195,7 @@ fn kernel(types: &Btf, checks: &mut Vec<Check>) {
         return;
     };
     let tried = super::tried(&mut programs).ok();
-    let reached = tried.as_ref().and_then(Shared::as_atomic);
+    let reached = tried.as_ref().and_then(|tried| tried.as_atomic());
     let others = hooks::other_arguments(types);
     let hooks = hooks::try_each(&mut programs, &typed, &others, reached);
     let uring_hooks = hooks

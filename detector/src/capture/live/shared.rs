@@ -1,33 +1,62 @@
 //! Maps that are in this process's memory as well as the kernel side's: to read
 //! or write an entry costs no system call.
 
-use std::{marker::PhantomData, os::fd::AsFd as _, ptr::NonNull, sync::atomic::AtomicU64};
+use std::{
+    marker::PhantomData, ops::Deref, os::fd::AsFd as _, ptr::NonNull, sync::atomic::AtomicU64,
+};
 
-use aya::maps::{Map, MapData};
+use aya::maps::Map;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::CaptureError;
 
 /// An array map of `BPF_F_MMAPABLE` (Linux 5.5), whose values are `T`s.
 pub(super) struct Shared<T> {
-    memory: NonNull<T>,
-    entries: usize,
-    /// Keeps the map.
-    _map: MapData,
-    _values: PhantomData<T>,
+    memory: Memory<T>,
+    /// The programs are given its descriptor when they are loaded.
+    _map: Map,
 }
-
-// SAFETY: the memory is this value's as long as it lives. What is done with
-// pointers into it is for those to say that do it.
-unsafe impl<T> Send for Shared<T> {}
 
 impl<T> Shared<T> {
     /// Maps it.
     ///
     /// # Errors
     ///
-    /// If it is another kind of map, or of other values, or if the kernel refuses.
+    /// As [`Memory::of`].
     pub(super) fn new(map: Map, name: &'static str) -> Result<Self, CaptureError> {
+        Ok(Self {
+            memory: Memory::of(&map, name)?,
+            _map: map,
+        })
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = Memory<T>;
+
+    fn deref(&self) -> &Memory<T> {
+        &self.memory
+    }
+}
+
+/// Such a map's memory, until this is dropped.
+pub(super) struct Memory<T> {
+    memory: NonNull<T>,
+    entries: usize,
+    _values: PhantomData<T>,
+}
+
+// SAFETY: the memory is this value's as long as it lives. What is done with
+// pointers into it is for those to say that do it.
+unsafe impl<T> Send for Memory<T> {}
+
+impl<T> Memory<T> {
+    /// Maps it.
+    ///
+    /// # Errors
+    ///
+    /// If it is another kind of map, or of other values, or if the kernel refuses.
+    pub(super) fn of(map: &Map, name: &'static str) -> Result<Self, CaptureError> {
         let Map::Array(map) = map else {
             return Err(CaptureError::Object(name));
         };
@@ -52,7 +81,6 @@ impl<T> Shared<T> {
         Ok(Self {
             memory,
             entries,
-            _map: map,
             _values: PhantomData,
         })
     }
@@ -70,7 +98,7 @@ impl<T> Shared<T> {
     }
 }
 
-impl Shared<u64> {
+impl Memory<u64> {
     /// The first value, which both sides access atomically.
     pub(super) fn as_atomic(&self) -> Option<&AtomicU64> {
         let value = self.get(0)?;
@@ -79,10 +107,10 @@ impl Shared<u64> {
     }
 }
 
-impl<T> Drop for Shared<T> {
+impl<T> Drop for Memory<T> {
     fn drop(&mut self) {
         let bytes = self.entries * size_of::<T>();
-        // SAFETY: mapped by new, and nobody has a reference into it.
+        // SAFETY: mapped by of, and nobody has a reference into it.
         let unmapped = unsafe { munmap(self.memory.as_ptr().cast(), bytes) };
         // It stays until the process ends.
         if unmapped.is_err() {}
