@@ -173,6 +173,8 @@ pub struct Fields {
     pub task_flags: u32,
     /// `task_struct.io_uring`; [`NO_FIELD`] without io_uring
     pub task_io_uring: u32,
+    /// `task_struct.stack`; [`NO_FIELD`] if it is not needed ([`Config::rdonly_cast`])
+    pub task_stack: u32,
     /// `sock_common.skc_cookie.counter`
     pub sock_cookie: u32,
 }
@@ -201,6 +203,8 @@ pub struct Registers {
     pub stack_pointer: u32,
     /// Bytes of all those that [`crate::StackPiece::registers`] takes.
     pub length: u32,
+    /// The number of `struct pt_regs` among the kernel's types.
+    pub structure: u32,
 }
 
 /// Bits of [`Config::filters`].
@@ -263,6 +267,10 @@ pub struct Config {
     pub accept4: u32,
     /// See above.
     pub socketpair: u32,
+    /// The number, among the kernel's types, of the function `bpf_rdonly_cast` (Linux
+    /// 6.2); [`NO_FIELD`] without it. User space makes the call of a helper with the mark
+    /// of this field one of that function.
+    pub rdonly_cast: u32,
     // Tables, read from memory: all above are constants to the kernel side.
     /// The names that the filter by name passes.
     pub comms: [Comm; COMMS],

@@ -24,6 +24,7 @@
 //! | `kernel.rs`  | reads kernel structures by the offsets found at load |
 //! | `memory.rs`  | reads the process's buffers |
 //! | `stack.rs`   | the stack of a thread that ends a connection |
+//! | `task.rs`    | the running task and the registers of its system call |
 //! | `processes.rs` | which processes are watched by their number |
 //! | `probes.rs`  | calls of the same kernels, by the functions behind them |
 //! | `calls.rs`   | calls where perf's events are refused, by the same functions |
@@ -59,6 +60,7 @@ mod ring;
 mod sampling;
 mod scratch;
 mod stack;
+mod task;
 mod traffic;
 mod uring;
 

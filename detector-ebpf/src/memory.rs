@@ -9,7 +9,7 @@ use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::{
     helpers::{
-        bpf_get_current_task_btf, bpf_probe_read_user, bpf_task_pt_regs,
+        bpf_probe_read_user,
         generated::{bpf_for_each_map_elem, bpf_probe_read_user as probe_read_user},
     },
     macros::map,
@@ -23,6 +23,7 @@ use crate::{
     kernel::{Socket, field, open_file},
     ring::Moment,
     scratch::{BEHIND, Scratch, Way, scratch},
+    task::Task,
     uring,
 };
 
@@ -54,25 +55,6 @@ const fn code(arguments: Arguments) -> u32 {
 /// `PF_IO_WORKER` and `PF_KTHREAD` (include/linux/sched.h).
 const PF_IO_WORKER: u32 = 0x10;
 const PF_KTHREAD: u32 = 0x20_0000;
-
-/// The running task, as a pointer whose type the verifier knows.
-#[derive(Clone, Copy)]
-struct Task(*const u8);
-
-impl Task {
-    #[inline(always)]
-    fn current() -> Self {
-        // SAFETY: the helper cannot fail; the pointer is to the running task.
-        Self(unsafe { bpf_get_current_task_btf() }.cast())
-    }
-
-    /// A register of its entry into the kernel. bpf_task_pt_regs: Linux 5.15.
-    #[inline(always)]
-    fn registers(self) -> *const u8 {
-        // SAFETY: the helper cannot fail for the current task.
-        unsafe { bpf_task_pt_regs(self.0.cast_mut().cast()) as *const u8 }
-    }
-}
 
 /// A register. Evaluated each time: keep what is used often.
 macro_rules! register {
@@ -163,7 +145,7 @@ impl SystemCall {
             )
         };
         let moment = Moment::at(tgid, tid);
-        let mut this = Self::in_registers(task);
+        let mut this = Self::in_registers(task.registers_by_address());
         let number = this.number as usize;
         let kernel = flags & (PF_KTHREAD | PF_IO_WORKER) != 0;
         if !kernel && number < SYSCALL_LIMIT {
@@ -213,8 +195,7 @@ impl SystemCall {
 
     /// The registers, taken for those of a call of unknown kind.
     #[inline(always)]
-    fn in_registers(task: Task) -> Self {
-        let registers = task.registers();
+    fn in_registers(registers: *const u8) -> Self {
         Self {
             number: {
                 let at = config!(registers.number);
@@ -266,7 +247,7 @@ impl SystemCall {
     pub(crate) fn ending() -> Self {
         Self {
             arguments: code(Arguments::File),
-            ..Self::in_registers(Task::current())
+            ..Self::in_registers(Task::current().registers())
         }
     }
 

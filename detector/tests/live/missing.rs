@@ -18,7 +18,7 @@ use testbed::{
 };
 use truncwatch::capture::{
     Record,
-    live::{Live, Options},
+    live::{Live, Options, btf::Btf},
 };
 
 use crate::servers::{alone, hyper, truncwatch, watch};
@@ -90,6 +90,41 @@ fn fields_that_can_be_done_without_are_named() -> Result<()> {
     for unknown in ["/socket/peer_pid", "/socket/local"] {
         let value = finding.and_then(|finding| finding.pointer(unknown));
         assert_eq!(value, Some(&serde_json::Value::Null), "{unknown}");
+    }
+    Ok(())
+}
+
+/// The function that gives an address a type is found where the kernel has it.
+#[test]
+fn the_kernels_cast_is_found() -> Result<()> {
+    let symbols = fs::read_to_string("/proc/kallsyms")?;
+    let is_there = symbols
+        .lines()
+        .any(|line| line.split(' ').nth(2) == Some("bpf_rdonly_cast"));
+    let found = Btf::of_running_kernel()?.function("bpf_rdonly_cast");
+    assert_eq!(found.is_some(), is_there);
+    Ok(())
+}
+
+/// The registers of a call are asked for, as on kernels before 6.2, and hold the same.
+#[test]
+fn registers_can_be_asked_for() -> Result<()> {
+    for hidden in [&[][..], &["task_struct.stack"]] {
+        let report = without(hidden)?;
+        let named = not_seen(&report);
+        assert!(named.is_empty(), "{hidden:?}: {named:?}");
+        let finding = report.findings.first().context("no finding")?;
+        let calls = finding
+            .pointer("/timeline")
+            .and_then(serde_json::Value::as_array)
+            .context("no timeline")?;
+        let number = |value: &serde_json::Value, at| value.pointer(at)?.as_u64();
+        let head = number(finding, "/message/head_bytes").context("no head")?;
+        let whole = calls.iter().any(|call| {
+            call.get("call").is_some_and(|name| name == "writev")
+                && number(call, "/offered") == Some(head + BIG_BODY)
+        });
+        assert!(whole, "{hidden:?}: {calls:?}");
     }
     Ok(())
 }

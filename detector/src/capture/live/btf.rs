@@ -41,6 +41,7 @@ const KIND_POINTER: u32 = 2;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_TYPEDEF: u32 = 8;
+const KIND_FUNCTION: u32 = 12;
 const KIND_PROTOTYPE: u32 = 13;
 /// Types that only name or qualify another: const, volatile, typedef, tag.
 const KINDS_TRANSPARENT: [u32; 5] = [8, 9, 10, 11, 18];
@@ -164,6 +165,23 @@ impl Btf {
             bits += offset;
         }
         (bits % 8 == 0).then_some(bits / 8).ok_or_else(missing)
+    }
+
+    /// The number of a structure among the types.
+    pub(super) fn structure(&self, name: &str) -> Option<u32> {
+        self.structs.get(name.as_bytes()).copied()
+    }
+
+    /// The number of a function among the types.
+    pub fn function(&self, name: &str) -> Option<u32> {
+        let index = self.types.iter().position(|at| {
+            let at = *at as usize;
+            word(&self.data, at + 4).is_some_and(|info| kind_of(info) == KIND_FUNCTION)
+                && word(&self.data, at).is_some_and(|offset| {
+                    string(&self.data, self.strings, offset) == name.as_bytes()
+                })
+        })?;
+        u32::try_from(index + 1).ok()
     }
 
     /// The tracepoints whose first argument is a pointer to this structure: each is

@@ -5,12 +5,18 @@
 //! these are truncwatch's own. The verifier then sees constants: it takes out the
 //! code of what is off, and no call has to fetch an offset from memory.
 
-use detector_common::{CONSTANT_MARK, CONSTANTS, Config, Plain as _};
+use detector_common::{CONSTANT_MARK, CONSTANTS, Config, NO_FIELD, Plain as _};
 use object::{Object as _, ObjectSection as _, SectionKind};
 
 /// `BPF_ALU64 | BPF_MOV | BPF_K`: a 64-bit register becomes a 32-bit immediate,
 /// with its sign (Documentation/bpf/standardization/instruction-set.rst).
 const MOVE: u8 = 0xb7;
+
+/// `BPF_JMP | BPF_CALL`: of a helper by its number, or with [`KERNEL_FUNCTION`] as
+/// source register (the upper half of the second byte) of a function of the kernel's
+/// by its number among the types (`BPF_PSEUDO_KFUNC_CALL`, include/uapi/linux/bpf.h).
+const CALL: u8 = 0x85;
+const KERNEL_FUNCTION: u8 = 2 << 4;
 
 /// Bytes of an instruction; the immediate is the last four.
 const INSTRUCTION: usize = 8;
@@ -35,15 +41,20 @@ pub(super) fn put(object: &[u8], config: &Config) -> Result<Vec<u8>, object::Err
             .zip(usize::try_from(length).ok())
             .and_then(|(start, length)| patched.get_mut(start..start.checked_add(length)?));
         for instruction in bytes.unwrap_or_default().chunks_exact_mut(INSTRUCTION) {
-            let [code, _, _, _, immediate @ ..] = instruction else {
+            let [code, registers, _, _, immediate @ ..] = instruction else {
                 continue;
             };
-            if *code != MOVE {
+            let Some(value) = value(immediate, config.bytes()) else {
                 continue;
+            };
+            match *code {
+                MOVE => {}
+                // Without the function nothing comes by: the verifier takes it out.
+                CALL if *value == NO_FIELD.to_le_bytes() => continue,
+                CALL => *registers |= KERNEL_FUNCTION,
+                _ => continue,
             }
-            if let Some(value) = value(immediate, config.bytes()) {
-                immediate.copy_from_slice(value);
-            }
+            immediate.copy_from_slice(value);
         }
     }
     Ok(patched)
@@ -77,6 +88,28 @@ mod tests {
         let patched = put(super::super::OBJECT, &config).unwrap();
         assert_eq!(patched.len(), super::super::OBJECT.len());
         assert_eq!(marks(&patched), 0);
+    }
+
+    /// Kernel functions are called by their number, and where there is none as they
+    /// were: nothing comes by, and the kernel is not asked for it.
+    #[test]
+    fn calls_are_of_the_kernels_function_if_it_has_one() {
+        let calls = |object: &[u8]| {
+            object
+                .chunks_exact(INSTRUCTION)
+                .filter(|bytes| bytes[..2] == [CALL, KERNEL_FUNCTION])
+                .filter(|bytes| bytes[4..] == 0x1234_u32.to_le_bytes())
+                .count()
+        };
+        let mut config = Config::UNSET;
+        config.rdonly_cast = 0x1234;
+        assert!(calls(&put(super::super::OBJECT, &config).unwrap()) > 0);
+        config.rdonly_cast = NO_FIELD;
+        let without = put(super::super::OBJECT, &config).unwrap();
+        let any = without
+            .chunks_exact(INSTRUCTION)
+            .any(|bytes| bytes[..2] == [CALL, KERNEL_FUNCTION]);
+        assert!(!any);
     }
 
     #[test]

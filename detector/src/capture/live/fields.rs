@@ -129,6 +129,7 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         task_comm: field("task_struct", "comm")?,
         task_flags: field("task_struct", "flags")?,
         task_io_uring: field("task_struct", "io_uring").unwrap_or(NO_FIELD),
+        task_stack: field("task_struct", "stack").unwrap_or(NO_FIELD),
         task_thread_pointer: field("task_struct", thread_pointer).unwrap_or(NO_FIELD),
         task_mm: if start_stack == NO_FIELD {
             NO_FIELD
@@ -221,6 +222,7 @@ pub(super) fn uring(btf: &Btf) -> Result<(), BtfError> {
 /// architecture's.
 pub(super) fn registers(btf: &Btf) -> Result<Registers, BtfError> {
     let field = |path| btf.field("pt_regs", path);
+    let structure = btf.structure("pt_regs").unwrap_or(NO_FIELD);
     if cfg!(target_arch = "aarch64") {
         // The first argument's register also takes the result; the kernel
         // keeps what it was (arch/arm64/include/asm/ptrace.h).
@@ -236,6 +238,7 @@ pub(super) fn registers(btf: &Btf) -> Result<Registers, BtfError> {
             stack_pointer: field("sp")?,
             // x0 to x30, sp, pc and pstate.
             length: 34 * 8,
+            structure,
         });
     }
     Ok(Registers {
@@ -249,6 +252,7 @@ pub(super) fn registers(btf: &Btf) -> Result<Registers, BtfError> {
         stack_pointer: field("sp")?,
         // All up to ss.
         length: 21 * 8,
+        structure,
     })
 }
 
@@ -304,8 +308,9 @@ pub(super) struct Scope {
 
 /// The whole configuration.
 pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
+    let fields = fields(btf)?;
     Ok(Config {
-        fields: fields(btf)?,
+        fields,
         registers: registers(btf)?,
         watch_all: u32::from(scope.watch_all),
         follow: u32::from(scope.follow),
@@ -321,6 +326,10 @@ pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
         accept: number(libc::SYS_accept),
         accept4: number(libc::SYS_accept4),
         socketpair: number(libc::SYS_socketpair),
+        rdonly_cast: btf
+            .function("bpf_rdonly_cast")
+            .filter(|_| fields.task_stack != NO_FIELD)
+            .unwrap_or(NO_FIELD),
         arguments: arguments(),
         operations: operations(),
     })
