@@ -19,7 +19,7 @@ impl Task {
         Self(unsafe { bpf_get_current_task_btf() }.cast())
     }
 
-    /// A register of its entry into the kernel. bpf_task_pt_regs: Linux 5.15.
+    /// The registers of its entry into the kernel. bpf_task_pt_regs: Linux 5.15.
     #[inline(always)]
     pub(crate) fn registers(self) -> *const u8 {
         // SAFETY: the helper cannot fail for the current task.
@@ -57,7 +57,7 @@ static mut REGISTERS_AT: u64 = 0;
 #[inline(never)]
 fn find_registers(stack: u64) -> u64 {
     let registers = Task::current().registers();
-    // Read back, it is a number: kernels before 6.13 calculate with no such pointer.
+    // Read back, it is a number: with such a pointer Linux 6.12 does not calculate.
     let registers: u64 = Address(&raw const registers as u64).read_or_zero(0);
     let at = registers.wrapping_sub(stack);
     if registers != 0 {

@@ -121,7 +121,7 @@ pub struct Watching {
     pub count: Option<u64>,
 
     /// Report also a message that owes bytes and made no progress for so many
-    /// seconds; 0 is off
+    /// seconds, on a socket that is still connected; 0 is off
     #[arg(
         long,
         value_name = "SECONDS",

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Instant};
 
 use super::{Daemon, config::Exclude, limiter::Limiter, metrics::Truncated};
-use crate::{cli::kept, judge::Finding, origin::Origin};
+use crate::{cli::kept, judge::Finding, origin::Origin, report::note};
 
 /// Decides of each finding.
 pub(super) struct Sieve<'a> {
@@ -58,11 +58,15 @@ impl Daemon {
             excluded: &mut self.excluded,
             told_before: self.told_before.as_ref().map(|(_, told)| told),
         };
+        let known = self.engine.not_seen().len();
         let turned = self
             .engine
             .turn(&mut |finding, origin| sieve.takes(finding, origin));
         if let Err(error) = turned {
             self.trouble(&error);
+        }
+        for what in self.engine.not_seen().iter().skip(known) {
+            note(format_args!("not seen: {what}"));
         }
         while let Some((waiting, stack)) = self.engine.next() {
             let show_query = self.config.watch.show_query;

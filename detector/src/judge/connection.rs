@@ -329,6 +329,16 @@ impl Connection {
                 .is_some_and(|streams| streams.outgoing.owes())
     }
 
+    /// Whether it owes a message bytes for certain, and every record was taken.
+    pub(super) fn stalls(&self, counters: &Counters) -> bool {
+        self.owes()
+            && self.sequence.took_all(counters.seq)
+            && self
+                .streams
+                .as_ref()
+                .is_some_and(|streams| streams.outgoing.stalls(counters.sent))
+    }
+
     /// No byte was accepted for long.
     pub(super) fn stall(
         &mut self,
@@ -337,7 +347,7 @@ impl Connection {
         tally: &mut Tally,
         findings: &mut Vec<Finding>,
     ) {
-        if !self.owes() || !self.sequence.took_all(counters.seq) {
+        if !self.stalls(counters) {
             return;
         }
         if let Some(streams) = &mut self.streams

@@ -159,6 +159,13 @@ impl Judge {
             .map(|(cookie, _)| *cookie)
     }
 
+    /// Whether [`Judge::stall`] would find something.
+    #[must_use]
+    pub fn stalls(&self, cookie: u64, counters: &Counters) -> bool {
+        let connection = self.connections.get(&cookie);
+        connection.is_some_and(|connection| connection.stalls(counters))
+    }
+
     /// The kernel accepted no byte on a connection for long; `counters` are its
     /// own for it, `now_ns` is the time.
     pub fn stall(&mut self, cookie: u64, counters: &Counters, now_ns: u64) {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::Result;
 use detector_common::Hint;
 
-use super::{Stacks, monotonic_ns, programs::Programs, sweep::Sweep};
+use super::{Stacks, monotonic_ns, programs::Programs, stalls::Stalls, sweep::Sweep};
 use crate::{
     capture::live::{self, Live, cgroup::Cgroup, process},
     judge::{Finding, Tally},
@@ -53,8 +53,7 @@ pub(crate) struct Engine {
     pub(super) missed: u64,
     /// There were more of them when that was asked last.
     pub(super) missed_before: bool,
-    /// When connections that make no progress are looked for again.
-    pub(super) stalls_due: u64,
+    pub(super) stalls: Stalls,
     pub(super) sweep: Sweep,
 }
 
@@ -80,7 +79,7 @@ impl Engine {
             unknown_records: 0,
             missed: 0,
             missed_before: false,
-            stalls_due: 0,
+            stalls: Stalls::default(),
             sweep: Sweep::default(),
         })
     }
@@ -148,6 +147,7 @@ impl Engine {
         self.forget();
         self.settle();
         self.note();
+        self.note_stalls();
         self.sweep();
         self.evict();
         self.gather(tell);

@@ -82,6 +82,7 @@ impl Watch<'_> {
         }
         let kernel = self.engine.live.stats();
         self.summary.seconds = self.started.elapsed().as_secs_f64();
+        self.summary.not_seen = self.engine.not_seen().to_vec();
         self.summary.take(self.engine.judge.tally(), &kernel);
         let left_out = self.engine.live.left_out();
         let missed = left_out.values().sum::<u64>();

@@ -5,9 +5,11 @@
 //! | `filter.rs` | what is looked at: names become numbers |
 //! | `engine.rs` | every watch: capture and judge, joined |
 //! | `records.rs` | takes what the kernel side wrote |
-//! | `endings.rs` | what ended, what goes on, what makes no progress |
+//! | `endings.rs` | what ended, what goes on |
+//! | `stalls.rs` | what makes no progress |
 //! | `gather.rs`, `stacks.rs` | findings on their way to be told, in order |
 //! | `sweep.rs` | sockets that are gone, unseen |
+//! | `look.rs` | which sockets exist |
 //! | `programs.rs` | what is known of processes |
 //! | `start.rs` | how the command's watch begins |
 //! | `events.rs` | what it waits for, and when it is over |
@@ -21,10 +23,12 @@ mod events;
 mod filter;
 mod findings;
 mod gather;
+mod look;
 mod programs;
 mod record;
 mod records;
 mod stacks;
+mod stalls;
 mod start;
 mod sweep;
 mod words;

@@ -79,7 +79,6 @@ impl<'a> Watch<'a> {
         for what in watch.engine.live.reduced() {
             note(format_args!("not seen: {what}"));
         }
-        watch.summary.not_seen = watch.engine.live.reduced().to_vec();
         if cli.verbose {
             if watch.engine.live.traces_functions() {
                 note(format_args!(

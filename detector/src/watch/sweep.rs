@@ -1,18 +1,16 @@
 //! Lets go of sockets that do not exist any more and whose end was not seen.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::mpsc::{Receiver, TryRecvError, channel},
-    thread,
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    engine::Engine,
+    look::{Found, Look},
+    monotonic_ns,
 };
 
-use super::{engine::Engine, monotonic_ns};
-use crate::capture::live::sockets;
-
 /// How often sockets are looked for that are gone, nanoseconds; less often where
-/// looking takes long, at most this part of the time.
+/// looking takes long ([`Found::due_ns`]).
 const EVERY: u64 = 3_000_000_000;
-const PART: u64 = 50;
 
 /// How long nothing may be heard of a socket before it is looked for too, and
 /// how often, nanoseconds.
@@ -29,35 +27,6 @@ pub(super) struct Sweep {
     look: Option<Look>,
 }
 
-/// A look at all sockets of the host, in a thread of its own: where there are very
-/// many it takes long, and meanwhile records go on.
-#[derive(Debug)]
-struct Look {
-    /// Connections that may be gone, with the inode numbers of their sockets.
-    asked: HashMap<u64, u64>,
-    begun: u64,
-    /// Which exist; `None` if that cannot be told.
-    found: Receiver<Option<HashSet<u64>>>,
-}
-
-impl Look {
-    /// Begins one; `None` if there is no thread for it.
-    fn begin(asked: HashMap<u64, u64>) -> Option<Self> {
-        let inodes: HashSet<_> = asked.values().copied().collect();
-        let (sender, found) = channel();
-        let thread = thread::Builder::new().name("sockets".to_owned());
-        let began = thread.spawn(move || {
-            // If nobody waits for it any more, the watch has ended.
-            if sender.send(sockets::existing(&inodes)).is_err() {}
-        });
-        began.ok().map(|_| Self {
-            asked,
-            begun: monotonic_ns(),
-            found,
-        })
-    }
-}
-
 impl Engine {
     pub(super) fn sweep(&mut self) {
         let now = monotonic_ns();
@@ -67,16 +36,18 @@ impl Engine {
             }
             return;
         };
-        match look.found.try_recv() {
-            Ok(existing) => {
-                let took = now.saturating_sub(look.begun);
-                self.sweep.due = look.begun + EVERY.max(took.saturating_mul(PART));
+        match look.end() {
+            Ok(Found {
+                asked,
+                existing,
+                due_ns,
+            }) => {
+                self.sweep.due = self.sweep.due.max(due_ns);
                 if let Some(existing) = existing {
-                    self.end_sweep(look.asked, &existing);
+                    self.end_sweep(asked, &existing);
                 }
             }
-            Err(TryRecvError::Empty) => self.sweep.look = Some(look),
-            Err(TryRecvError::Disconnected) => {}
+            Err(look) => self.sweep.look = Some(look),
         }
     }
 

@@ -517,6 +517,17 @@ fn every_cause_is_told_apart() -> Result<()> {
     Ok(())
 }
 
+/// A socket that nobody holds any more does not stall: that it was shared and its end
+/// unseen is counted.
+#[test]
+fn what_is_gone_does_not_stall() -> Result<()> {
+    let rows = BOTH.map(|tcp| Row::new(tcp, "/write/scm-rights-lost/1000/300", None));
+    let (_, report) = check(&rows, &["--stall", "0.5"])?;
+    let shared = report.summary.pointer("/unjudged/shared");
+    assert_eq!(shared, Some(&2.into()), "{}", report.summary);
+    Ok(())
+}
+
 /// How much had been sent when the client left is known to nobody else.
 #[test]
 fn a_client_that_leaves_is_the_peer_that_closed() -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader},
     process::{Command, Stdio},
 };
 
@@ -94,6 +94,68 @@ fn with_fewer_the_message_says_which() -> Result<()> {
             "{}",
             outcome.first_line
         );
+    }
+    Ok(())
+}
+
+/// Which sockets exist is told by `/proc`. Where that hides processes of others, nothing
+/// is told to stall, and that is said.
+#[test]
+fn what_stalls_is_told_where_proc_can_be_read() -> Result<()> {
+    for (option, is_told) in [
+        ("", true),
+        ("hidepid=noaccess", false),
+        ("hidepid=invisible", false),
+    ] {
+        let server = hyper(HyperVersion::V1_12_0)?;
+        let (folder, copy) = truncwatch_for_everybody()?;
+        let report = folder.path().join("report");
+        let only = "-all,+bpf,+perfmon,+dac_read_search";
+        let proc = format!("mount -t proc -o 'rw,{option}' proc /proc && exec \"$@\"");
+        let child = Command::new("unshare")
+            .args(["--mount", "sh", "-c", &proc, "sh"])
+            .args([
+                "setpriv",
+                "--reuid",
+                "65534",
+                "--regid",
+                "65534",
+                "--clear-groups",
+            ])
+            .args(["--inh-caps", only, "--ambient-caps", only])
+            .args(["--bounding-set", only])
+            .arg(&copy)
+            .args(["--json", "--stall", "0.2", "--duration", "3"])
+            .args(["--comm", "hyper-server", "-o"])
+            .arg(&report)
+            .current_dir("/")
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut child = Reaped(child);
+        let errors = BufReader::new(child.0.stderr.take().context("no standard error")?);
+        let mut lines = errors.lines();
+        let first = lines.next().context("it said nothing")??;
+        assert!(first.contains("watching"), "{option}: {first}");
+        // Not read: what the socket does not take is owed.
+        let mut conn = Conn::connect(server.addr())?;
+        conn.send(&Request::get("/ignore").message())?;
+        let rest = lines.collect::<io::Result<Vec<_>>>()?;
+        let status = child.0.wait()?;
+        let text = fs::read_to_string(&report)?;
+        let report = text
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<Vec<Value>, _>>()?;
+        let stalled = report.iter().filter(|value| {
+            value.pointer("/cause").is_some_and(|it| it == "stalled")
+                && value.pointer("/process/pid") == Some(&server.pid().into())
+        });
+        assert_eq!(stalled.count(), usize::from(is_told), "{option}: {text}");
+        let summary = report.last().context("no summary")?;
+        let not_seen = summary.pointer("/not_seen").map(ToString::to_string);
+        let is_named = not_seen.is_some_and(|named| named.contains("hidepid"));
+        assert_eq!(is_named, !is_told, "{option}: {summary}");
+        assert!(status.code().is_some(), "{option}: {status}, {rest:?}");
     }
     Ok(())
 }

@@ -432,10 +432,17 @@ impl Live {
     }
 
     /// What is not seen, because this kernel lacks a hook or a field that can be
-    /// done without; each in words.
+    /// done without, or by [`Live::lacks`]; each in words.
     #[must_use]
     pub fn reduced(&self) -> &[String] {
         &self.reduced
+    }
+
+    /// Something more is not seen, in words.
+    pub fn lacks(&mut self, what: &str) {
+        if self.reduced.iter().all(|known| known != what) {
+            self.reduced.push(what.to_owned());
+        }
     }
 
     /// Whether functions of the kernel's are traced, because it lacks tracepoints

@@ -93,7 +93,7 @@ const CAPABILITIES: [(&str, CapabilitySet, &str, State); 5] = [
     (
         "CAP_SYS_PTRACE",
         CapabilitySet::SYS_PTRACE,
-        "names the programs of other users' processes",
+        "names the programs of other users' processes, and shows /proc where that hides them",
         State::Degraded,
     ),
     (

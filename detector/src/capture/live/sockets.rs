@@ -22,6 +22,11 @@ const PIECE: usize = 32 << 10;
 /// sockets.
 #[must_use]
 pub fn existing(asked: &HashSet<u64>) -> Option<HashSet<u64>> {
+    // Where processes of others are not even listed (proc(5), hidepid=invisible), the
+    // first is not.
+    if !Path::new("/proc/1").exists() {
+        return None;
+    }
     let mut namespaces = HashSet::new();
     let mut inodes = HashSet::new();
     let processes = fs::read_dir("/proc").ok()?.filter_map(|entry| {
@@ -46,17 +51,17 @@ pub fn existing(asked: &HashSet<u64>) -> Option<HashSet<u64>> {
             continue;
         }
         for (table, column) in TABLES {
-            // The process may have ended meanwhile.
-            let Ok(file) = File::open(format!("{folder}/net/{table}")) else {
-                continue;
+            let file = match File::open(format!("{folder}/net/{table}")) {
+                Ok(file) => file,
+                // The process may have ended meanwhile, the kernel may lack IPv6.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                // Such as too many open files.
+                Err(_) => return None,
             };
             let mut reader = BufReader::with_capacity(PIECE, file);
             let mut line = Vec::new();
             // Names of Unix sockets are bytes.
-            while reader
-                .read_until(b'\n', &mut line)
-                .is_ok_and(|read| read > 0)
-            {
+            while reader.read_until(b'\n', &mut line).ok()? > 0 {
                 let inode = inode(&line, column).filter(|inode| asked.contains(inode));
                 inodes.extend(inode);
                 line.clear();

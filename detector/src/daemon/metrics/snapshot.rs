@@ -281,7 +281,7 @@ impl Collector for Snapshot {
         )?;
         to.gauge(
             "truncwatch_not_seen",
-            "Kinds of events that this kernel does not show",
+            "Kinds of events that this host does not show",
             None,
             self.not_seen,
         )?;

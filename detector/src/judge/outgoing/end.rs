@@ -13,23 +13,31 @@ use crate::{
 };
 
 impl Outgoing {
+    /// Whether a message is owed bytes for certain, and that was not told.
+    pub(in crate::judge) fn stalls(&self, sent: u64) -> bool {
+        self.trust == Trust::Proven
+            && match &self.place {
+                Place::Body(body) => {
+                    body.has_body && !body.suspect && sent < body.end && !body.stalled
+                }
+                Place::Chunks(chunked) => {
+                    chunked.has_body && !chunked.stalled && chunked.unterminated(sent) == Some(true)
+                }
+                _ => false,
+            }
+    }
+
     /// No byte was accepted for long: the message that is owed some, told once.
     pub(in crate::judge) fn stall(&mut self, sent: u64) -> Option<Flawed> {
-        if self.trust != Trust::Proven {
+        if !self.stalls(sent) {
             return None;
         }
         match &mut self.place {
-            Place::Body(body)
-                if body.has_body && !body.suspect && sent < body.end && !body.stalled =>
-            {
+            Place::Body(body) => {
                 body.stalled = true;
                 Some(body.flawed(Flaw::Stalled, sent, None))
             }
-            Place::Chunks(chunked)
-                if chunked.has_body
-                    && !chunked.stalled
-                    && chunked.unterminated(sent) == Some(true) =>
-            {
+            Place::Chunks(chunked) => {
                 chunked.stalled = true;
                 Some(flawed(chunked, Flaw::Stalled))
             }

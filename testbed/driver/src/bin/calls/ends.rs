@@ -92,6 +92,15 @@ pub(crate) const ENDS: &[(&str, End)] = &[
         close(received)?;
         linger_on()
     }),
+    // The same, and nobody receives it: what ends the connection is no call on it.
+    ("scm-rights-lost", |fd| {
+        let (here, there) = std::os::unix::net::UnixStream::pair()?;
+        send_descriptor(here.as_raw_fd(), fd)?;
+        close(fd)?;
+        drop((here, there));
+        pause(2000);
+        linger_on()
+    }),
     // A descriptor is closed, others remain: the connection does not end.
     ("dup-keep", |fd| {
         // SAFETY: no pointers.
