@@ -1,26 +1,22 @@
-//! The hooks: what a program is attached to, and how that is done (`hooks/rows.rs`: which
-//! they are).
+//! The hooks: what a program is attached to, and in which order (`hooks/rows.rs`: which
+//! they are; `hooks/one.rs`: how one is).
 
+mod at_once;
+mod one;
 mod rows;
 
-use std::{
-    sync::{Mutex, PoisonError, atomic::AtomicU64},
-    thread,
-};
+use std::sync::atomic::AtomicU64;
 
-use aya::{
-    Btf, Ebpf,
-    programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError, TracePoint},
-    sys::SyscallError,
-};
+use aya::{Btf, Ebpf};
 use aya_obj::btf::BtfKind;
-
 use detector_common::Probe;
-use rustix::io::Errno;
 
 pub(super) use self::rows::MESSAGE;
-use self::rows::{BIRTHS, COOKIES, COUNTING, FRAMING};
-use super::{CaptureError, functions, perf, probes, refusal};
+use self::{
+    at_once::at_once,
+    rows::{BIRTHS, COOKIES, COUNTING, FRAMING},
+};
+use super::{CaptureError, functions, perf, probes};
 
 /// Where a program is attached.
 pub(super) enum Hook {
@@ -457,86 +453,10 @@ fn attach_these(
     Ok((reduced, probes))
 }
 
-/// Most threads that work at once: a service may have only a few (`TasksMax=`,
-/// systemd.resource-control(5)).
-const MOST_THREADS: usize = 8;
-
-/// Does this to each, several at once; one after the other where no thread can be had.
-/// The results are in no order.
-fn at_once<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let threads = items.len().min(MOST_THREADS);
-    let items = Mutex::new(items);
-    let results = Mutex::new(Vec::new());
-    let help = || {
-        loop {
-            let next = items.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some(item) = next else { return };
-            let result = work(item);
-            results
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(result);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            if thread::Builder::new().spawn_scoped(scope, help).is_err() {
-                break;
-            }
-        }
-        help();
-    });
-    results.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Row {
     const fn is_probe(&self) -> bool {
         matches!(self.hook, Hook::Probe(..))
     }
-
-    fn try_it(&self, programs: &mut Ebpf, kernel: Kernel<'_>) -> Result<(), CaptureError> {
-        match programs.program_mut(self.program) {
-            Some(program) => self
-                .hook
-                .attach(program, kernel)
-                .map_err(|error| self.refused(error)),
-            None => Err(CaptureError::Object(self.program)),
-        }
-    }
-
-    fn refused(&self, error: ProgramError) -> CaptureError {
-        match (&self.hook, error) {
-            // For want of perf's events, not of a tracepoint.
-            (Hook::Start(function) | Hook::End(function), source) if function.call.is_some() => {
-                let reason = refusal(&source);
-                CaptureError::Paranoid { reason }
-            }
-            // The kernel has no such tracepoint or function.
-            (_, ProgramError::Btf(_) | ProgramError::TracePointError(_)) => self.missing(),
-            (_, ProgramError::SyscallError(error)) if is_paranoid(&error) => {
-                let reason = "it has none for this call".to_owned();
-                CaptureError::Paranoid { reason }
-            }
-            (Hook::Start(function) | Hook::End(function), source) => CaptureError::Untraceable {
-                tracepoint: function.instead_of,
-                function: function.name,
-                purpose: self.purpose,
-                since: self.since,
-                reason: refusal(&source),
-            },
-            (_, source) => CaptureError::Program {
-                program: self.program,
-                source,
-            },
-        }
-    }
-}
-
-/// Whether perf_event_open(2) asks for more capabilities (EACCES), as Debian's kernels do
-/// from a level of 3 on. The level itself a service may not be shown (ProcSubset=pid).
-fn is_paranoid(error: &SyscallError) -> bool {
-    error.call.starts_with("perf_event_open")
-        && error.io_error.raw_os_error() == Some(Errno::ACCESS.raw_os_error())
 }
 
 impl Hook {
@@ -570,81 +490,6 @@ impl Hook {
         }
     }
 
-    /// Has the kernel verify the program, if it has not yet.
-    fn load(&self, program: &mut Program, kernel: Kernel<'_>) -> Result<(), ProgramError> {
-        if program.fd().is_ok() {
-            return Ok(());
-        }
-        match self {
-            Self::Typed(tracepoint) => {
-                let program: &mut BtfTracePoint = program.try_into()?;
-                program.load(&kernel.name_of(tracepoint), kernel.btf)
-            }
-            Self::Start(function) => {
-                let program: &mut FEntry = program.try_into()?;
-                program.load(&kernel.name_of(function.name), kernel.btf)
-            }
-            Self::End(function) => {
-                let program: &mut FExit = program.try_into()?;
-                program.load(&kernel.name_of(function.name), kernel.btf)
-            }
-            Self::Event(..) | Self::Syscall(_) => {
-                let program: &mut TracePoint = program.try_into()?;
-                program.load()
-            }
-            Self::Probe(..) => {
-                let program: &mut KProbe = program.try_into()?;
-                program.load()
-            }
-        }
-    }
-
-    fn attach(&self, program: &mut Program, kernel: Kernel<'_>) -> Result<(), ProgramError> {
-        self.load(program, kernel)?;
-        match self {
-            Self::Typed(_) => {
-                let program: &mut BtfTracePoint = program.try_into()?;
-                program.attach()?;
-            }
-            Self::Start(function) => {
-                let program: &mut FEntry = program.try_into()?;
-                program.attach()?;
-                if let Err(error) = function.check(kernel) {
-                    program.unload()?;
-                    return Err(error.into());
-                }
-            }
-            Self::End(function) => {
-                let program: &mut FExit = program.try_into()?;
-                program.attach()?;
-                if let Err(error) = function.check(kernel) {
-                    program.unload()?;
-                    return Err(error.into());
-                }
-            }
-            Self::Event(folder, tracepoint, _) => {
-                let program: &mut TracePoint = program.try_into()?;
-                program.attach(folder, &kernel.name_of(tracepoint))?;
-            }
-            Self::Syscall(tracepoint) => {
-                let program: &mut TracePoint = program.try_into()?;
-                program.attach("syscalls", &kernel.name_of(tracepoint))?;
-            }
-            Self::Probe(function, probe) => {
-                let program: &mut KProbe = program.try_into()?;
-                let attached = program
-                    .attach(function, 0)
-                    .and_then(|_| Ok(probes::check(*probe, kernel.tried)?));
-                if attached.is_err() {
-                    // It is as if it had not been tried.
-                    program.unload()?;
-                }
-                attached?;
-            }
-        }
-        Ok(())
-    }
-
     fn name(&self) -> &'static str {
         match self {
             Self::Typed(name)
@@ -653,21 +498,5 @@ impl Hook {
             | Self::Probe(name, _) => name,
             Self::Start(function) | Self::End(function) => function.name,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_is_worked_on_once() {
-        let mut results = at_once((0..100).collect(), |number: u32| number * 2);
-        results.sort_unstable();
-        assert_eq!(
-            results,
-            (0..100).map(|number| number * 2).collect::<Vec<_>>()
-        );
-        assert!(at_once(Vec::<u32>::new(), |number| number).is_empty());
     }
 }
