@@ -11,7 +11,7 @@ use aya_ebpf::helpers::{
     bpf_probe_read_kernel_buf,
     generated::{bpf_get_current_comm, bpf_probe_read_kernel as probe_read_kernel},
 };
-use detector_common::{SocketInfo, Stat, UNIX_PATH_LEN, family};
+use detector_common::{CONSTANT_MARK, SocketInfo, Stat, UNIX_PATH_LEN, family};
 
 use crate::{
     config::{config, has},
@@ -42,9 +42,16 @@ impl Address {
     }
 
     /// The same, or zeros where it cannot be read. Without a branch, of which the
-    /// verifier would follow both ways.
+    /// verifier would follow both ways; and without a call, where the kernel can give a
+    /// type to an address (`task.rs` says what a call costs).
     #[inline(always)]
     pub(crate) fn read_or_zero<T: Number>(self, offset: u64) -> T {
+        if size_of::<T>() == align_of::<T>() && size_of::<T>() <= 8 && has!(rdonly_cast) {
+            // SAFETY: as the first register, which has eight bytes; a load through such
+            // a pointer gives 0 where there is no memory (BPF_PROBE_MEM,
+            // kernel/bpf/verifier.c).
+            return unsafe { field(as_registers(self.0 + offset), 0) };
+        }
         let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: the helper checks the address, and fills what it cannot read with
         // zeros (bpf_probe_read_kernel_common, kernel/trace/bpf_trace.c), which are
@@ -62,6 +69,32 @@ impl Address {
         let next: u64 = self.read_or_zero(offset);
         (next != 0).then_some(Self(next))
     }
+}
+
+/// An address as one of registers (`bpf_rdonly_cast`, kernel/bpf/helpers.c; Linux 6.2):
+/// the verifier puts a move in place of the call, and lets be read through that pointer.
+/// Only where `has!(rdonly_cast)`.
+#[inline(always)]
+pub(crate) fn as_registers(address: u64) -> *const u8 {
+    const CALL: usize = core::mem::offset_of!(detector_common::Config, rdonly_cast);
+    let structure = config!(registers.structure);
+    let registers: *const u8;
+    // SAFETY: user space puts the kernel function's number in the place of the mark; it
+    // takes what is in r1 and r2, gives back r0, and spoils what any call may.
+    unsafe {
+        core::arch::asm!(
+            "call {function}",
+            function = const CONSTANT_MARK + CALL as u32,
+            inlateout("r1") address => _,
+            inlateout("r2") structure => _,
+            lateout("r0") registers,
+            lateout("r3") _,
+            lateout("r4") _,
+            lateout("r5") _,
+            options(pure, nomem, nostack, preserves_flags)
+        )
+    };
+    registers
 }
 
 /// The running task.
@@ -179,7 +212,7 @@ impl File {
     #[inline(always)]
     pub(crate) fn socket(self) -> Option<Socket> {
         let inode = self.0.follow(config!(fields.file_inode))?;
-        let mode: u16 = inode.read(config!(fields.inode_mode))?;
+        let mode: u16 = inode.read_or_zero(config!(fields.inode_mode));
         if mode & TYPE_MASK != TYPE_SOCKET {
             return None;
         }
@@ -248,14 +281,14 @@ impl Socket {
     #[inline(always)]
     pub(crate) fn stream_family(self) -> Option<u16> {
         let family = self.family();
-        let kind: u16 = self.0.read(config!(fields.sock_type))?;
+        let kind: u16 = self.0.read_or_zero(config!(fields.sock_type));
         if kind != STREAM {
             return None;
         }
         match family {
             family::UNIX => Some(family),
             family::INET | family::INET6 => {
-                let protocol: u16 = self.0.read(config!(fields.sock_protocol))?;
+                let protocol: u16 = self.0.read_or_zero(config!(fields.sock_protocol));
                 (protocol == TCP || protocol == MPTCP).then_some(family)
             }
             _ => None,
@@ -277,10 +310,9 @@ impl Socket {
         // second is the inode (include/net/sock.h).
         self.0
             .follow(config!(fields.sock_socket))
-            .and_then(|socket| {
-                socket.read(config!(fields.socket_inode) + config!(fields.inode_number))
+            .map_or(0, |socket| {
+                socket.read_or_zero(config!(fields.socket_inode) + config!(fields.inode_number))
             })
-            .unwrap_or(0)
     }
 
     /// Its state into `info`, whatever that held; with `place` also what does not

@@ -1,11 +1,10 @@
 //! The running task, and the registers of its entry into the kernel.
 
 use aya_ebpf::helpers::{bpf_get_current_task_btf, bpf_task_pt_regs};
-use detector_common::CONSTANT_MARK;
 
 use crate::{
     config::{config, has},
-    kernel::{Address, field},
+    kernel::{Address, as_registers, field},
 };
 
 /// The running task, as a pointer whose type the verifier knows.
@@ -42,7 +41,7 @@ impl Task {
         if at == 0 {
             at = find_registers(stack);
         }
-        cast(stack + at)
+        as_registers(stack + at)
     }
 }
 
@@ -56,10 +55,8 @@ static mut REGISTERS_AT: u64 = 0;
 /// does not know: it does not go on twice.
 #[inline(never)]
 fn find_registers(stack: u64) -> u64 {
-    let registers = Task::current().registers();
-    // Read back, it is a number: with such a pointer Linux 6.12 does not calculate.
-    let registers: u64 = Address(&raw const registers as u64).read_or_zero(0);
-    let at = registers.wrapping_sub(stack);
+    let registers = number(Task::current().registers() as u64);
+    let at = registers.wrapping_sub(number(stack));
     if registers != 0 {
         // SAFETY: as in registers_by_address.
         unsafe { (&raw mut REGISTERS_AT).write_volatile(at) };
@@ -67,27 +64,10 @@ fn find_registers(stack: u64) -> u64 {
     at
 }
 
-/// `bpf_rdonly_cast` (kernel/bpf/helpers.c; Linux 6.2): the registers that are at this
-/// address. The verifier puts a move in place of the call.
+/// The same number, read back from memory: to the verifier it is then one. With what it
+/// takes for a pointer it does not calculate (a typed one on Linux 6.12), or finds that
+/// the result is one (a `void *` on 7.3).
 #[inline(always)]
-fn cast(address: u64) -> *const u8 {
-    const CALL: usize = core::mem::offset_of!(detector_common::Config, rdonly_cast);
-    let structure = config!(registers.structure);
-    let registers: *const u8;
-    // SAFETY: user space puts the kernel function's number in the place of the mark; it
-    // takes what is in r1 and r2, gives back r0, and spoils what any call may.
-    unsafe {
-        core::arch::asm!(
-            "call {function}",
-            function = const CONSTANT_MARK + CALL as u32,
-            inlateout("r1") address => _,
-            inlateout("r2") structure => _,
-            lateout("r0") registers,
-            lateout("r3") _,
-            lateout("r4") _,
-            lateout("r5") _,
-            options(pure, nomem, nostack, preserves_flags)
-        )
-    };
-    registers
+fn number(pointer: u64) -> u64 {
+    Address(&raw const pointer as u64).read_or_zero(0)
 }
