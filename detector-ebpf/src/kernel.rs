@@ -16,6 +16,7 @@ use detector_common::{CONSTANT_MARK, SocketInfo, Stat, UNIX_PATH_LEN, family};
 use crate::{
     config::{config, has},
     maps::count,
+    memory::forget,
 };
 
 /// A kernel address. Never dereferenced: read through the helper that
@@ -412,21 +413,18 @@ impl Socket {
         };
         // The length counts sun_family, the two bytes before the path.
         let length: u32 = address.read_or_zero(config!(fields.unix_addr_len));
-        let path_length = length.saturating_sub(2).min(UNIX_PATH_LEN as u32);
-        if path_length == 0 {
+        // Forgotten, so that the comparison below is of the very number that is used:
+        // Linux 6.1's verifier does not carry bounds over to a copy.
+        let wanted = forget(u64::from(length.saturating_sub(2).min(UNIX_PATH_LEN as u32)));
+        if wanted == 0 || wanted > UNIX_PATH_LEN as u64 {
             return;
         }
-        // The whole array is read: what lies beyond the length is within the
-        // allocation or makes the read fail, then byte by byte would not help.
+        let wanted = wanted as usize;
         let path = (address.0 + config!(fields.unix_addr_name) + 2) as *const u8;
-        let wanted = path_length as usize & 127;
-        if wanted > UNIX_PATH_LEN {
-            return;
-        }
         // SAFETY: the helper checks the address; the slice is within the array.
         let read = unsafe { bpf_probe_read_kernel_buf(path, &mut info.unix_path[..wanted]) };
         if read.is_ok() {
-            info.unix_path_len = path_length as u16;
+            info.unix_path_len = wanted as u16;
         }
     }
 }
