@@ -193,7 +193,8 @@ fn find_a_message_cut_short(filter: Filter) -> Result<Stack> {
                 finding.missing()
             );
             live.drain_stacks(|piece| copies.take(piece, piece.time_ns));
-            let copied = copies.remove(finding.tid, finding.ending.time_ns);
+            let at = finding.ending.time_ns;
+            let copied = copies.remove(finding.tid, at, at);
             return Ok(copied.map_or_else(|| Stack::none("it was not copied"), resolve));
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -27,6 +27,7 @@ pub mod generate;
 pub mod http;
 pub mod judge;
 mod memory;
+mod nice;
 pub mod origin;
 pub mod recording;
 pub mod report;

@@ -10,7 +10,6 @@
 //! | `limiter.rs` | how many findings are told in full |
 //! | `sinks/` | the journal, or standard output |
 //! | `metrics/` | numbers for Prometheus |
-//! | `nice.rs` | others first, as long as nothing is lost by that |
 //! | `notify.rs` | what systemd is told |
 //! | `own.rs` | what the daemon itself uses |
 
@@ -19,7 +18,6 @@ mod events;
 mod findings;
 mod limiter;
 mod metrics;
-mod nice;
 mod notify;
 mod own;
 mod reload;
@@ -41,14 +39,13 @@ pub use self::config::{Config, DEFAULT_PATH};
 use self::{
     limiter::Limiter,
     metrics::{Asked, Map, Server, Textfile, Truncated},
-    nice::Nice,
     notify::Notify,
     sinks::Sink,
     totals::Totals,
     watching::{Watching, settings, words},
 };
 use crate::{
-    cli::DaemonOptions, memory, recording::Feed, report::note, signals::Signals,
+    cli::DaemonOptions, memory, nice::Nice, recording::Feed, report::note, signals::Signals,
     watch::engine::Engine,
 };
 

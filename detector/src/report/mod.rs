@@ -111,9 +111,13 @@ impl<'a> Printer<'a> {
         match self.format {
             Format::Table => {
                 let block = table::finding(reported, self.color, self.columns);
-                writeln!(self.out, "{block}\n")?;
+                self.out.write_all(format!("{block}\n\n").as_bytes())?;
             }
-            Format::Json => writeln!(self.out, "{}", json::finding(reported)?)?,
+            // In one write.
+            Format::Json => {
+                let line = json::finding(reported)? + "\n";
+                self.out.write_all(line.as_bytes())?;
+            }
         }
         self.out.flush()
     }

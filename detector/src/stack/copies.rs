@@ -14,6 +14,10 @@ use super::{maps::Maps, memory::Memory};
 /// it is judged.
 const KEPT_NS: u64 = 10_000_000_000;
 
+/// How old what a process had mapped may be where a stack comes that nobody asked for
+/// yet, nanoseconds: to look keeps the process from mapping and unmapping meanwhile.
+const FRESH_NS: u64 = 1_000_000_000;
+
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
@@ -61,6 +65,8 @@ pub struct Copied {
     pub(super) memory: Memory,
     /// What the process had mapped; `None` if it was gone before anyone asked.
     pub(super) maps: Option<Arc<Maps>>,
+    /// When that was.
+    maps_ns: u64,
 }
 
 /// The stacks that were copied lately.
@@ -117,29 +123,47 @@ impl Copies {
             return;
         }
         self.forget(now_ns);
-        // Once for all stacks that were read together.
-        let fresh = self
-            .maps
-            .get(&piece.tgid)
-            .is_some_and(|known| known.time_ns >= piece.time_ns);
-        if !fresh {
-            self.know(piece.tgid, now_ns);
-        }
+        // The process may be gone when a finding asks.
+        let since_ns = piece.time_ns.saturating_sub(FRESH_NS);
+        let known = self.known_since(piece.tgid, since_ns, now_ns);
+        let (maps, maps_ns) =
+            known.map_or((None, 0), |known| (Some(known.maps.clone()), known.time_ns));
         let mut memory = Memory::default();
         memory.push(piece.address, piece.bytes());
         let copied = Copied {
             pid: piece.tgid,
             registers: Box::new(piece.registers),
             memory,
-            maps: self.maps.get(&piece.tgid).map(|known| known.maps.clone()),
+            maps,
+            maps_ns,
         };
         self.kept.insert(key, copied);
         self.order.push_back(key);
     }
 
     /// The stack of this thread at this time, once.
-    pub fn remove(&mut self, tid: u32, time_ns: u64) -> Option<Copied> {
-        self.kept.remove(&(tid, time_ns))
+    pub fn remove(&mut self, tid: u32, time_ns: u64, now_ns: u64) -> Option<Copied> {
+        let mut copied = self.kept.remove(&(tid, time_ns))?;
+        if copied.maps_ns < time_ns
+            && let Some(known) = self.known_since(copied.pid, time_ns, now_ns)
+            && known.time_ns >= time_ns
+        {
+            copied.maps = Some(match &copied.maps {
+                Some(before) => known.maps.between(before),
+                None => known.maps.clone(),
+            });
+        }
+        Some(copied)
+    }
+
+    /// What a process has mapped, as of then or later where it still runs: looked at once
+    /// for all stacks of a round.
+    fn known_since(&mut self, pid: u32, since_ns: u64, now_ns: u64) -> Option<&Known> {
+        let known = self.maps.get(&pid);
+        if known.is_none_or(|known| known.time_ns < since_ns) {
+            self.know(pid, now_ns);
+        }
+        self.maps.get(&pid)
     }
 
     /// Lets go of what is too old, or too much.
@@ -173,11 +197,30 @@ mod tests {
         copies.take(&piece(1, 50, 0x1000), 60);
         copies.take(&piece(2, 50, 0x9000), 60);
         copies.take(&piece(1, 50, 0x2000), 60);
-        let one = copies.remove(1, 50);
+        let one = copies.remove(1, 50, 60);
         assert_eq!(one.as_ref().map(|copied| copied.memory.span()), Some(8192));
         assert!(one.is_some_and(|copied| copied.maps.is_some()));
-        assert!(copies.remove(1, 50).is_none());
-        assert!(copies.remove(2, 50).is_some());
+        assert!(copies.remove(1, 50, 60).is_none());
+        assert!(copies.remove(2, 50, 60).is_some());
+    }
+
+    #[test]
+    fn what_is_mapped_is_looked_at_when_a_finding_asks() {
+        const OWN: u32 = 7;
+        let mut copies = Copies::new(Room::within(64 << 20));
+        copies.know(std::process::id(), 1);
+        let looked_at = |copies: &Copies| copies.maps.values().map(|known| known.time_ns).max();
+        for time in [50, FRESH_NS / 2, FRESH_NS] {
+            copies.take(&piece(OWN, time, 0), time + 10);
+            assert_eq!(looked_at(&copies), Some(1));
+        }
+        assert!(copies.remove(OWN, 50, FRESH_NS + 20).is_some());
+        assert_eq!(looked_at(&copies), Some(FRESH_NS + 20));
+        // That was after this one too.
+        assert!(copies.remove(OWN, FRESH_NS, FRESH_NS + 30).is_some());
+        assert_eq!(looked_at(&copies), Some(FRESH_NS + 20));
+        copies.take(&piece(OWN, 3 * FRESH_NS, 0), 3 * FRESH_NS + 10);
+        assert_eq!(looked_at(&copies), Some(3 * FRESH_NS + 10));
     }
 
     #[test]

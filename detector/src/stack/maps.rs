@@ -1,6 +1,6 @@
 //! What a process has mapped where (`/proc/PID/maps`, proc_pid_maps(5)).
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 /// Code that is mapped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,12 @@ impl Mapping {
     pub(super) fn name(&self) -> &str {
         self.path.strip_suffix(" (deleted)").unwrap_or(&self.path)
     }
+
+    /// The same piece of the same file, whatever that is called now.
+    fn is(&self, other: &Self) -> bool {
+        let place = |it: &Self| (it.start, it.end, it.offset, it.device, it.inode);
+        place(self) == place(other)
+    }
 }
 
 /// The code of a process.
@@ -40,6 +46,22 @@ impl Maps {
 
     fn parse(text: &str) -> Self {
         Self(text.lines().filter_map(mapping).collect())
+    }
+
+    /// What was mapped at a time between `before` and this look at the same process, as
+    /// far as the two tell: all of this one if all files of the other are there still, else
+    /// only what both have. It may run another program by now.
+    pub(super) fn between(self: &Arc<Self>, before: &Self) -> Arc<Self> {
+        let files = before.0.iter().filter(|mapping| mapping.inode != 0);
+        if files.into_iter().all(|mapping| self.has(mapping)) {
+            return self.clone();
+        }
+        let both = self.0.iter().filter(|mapping| before.has(mapping));
+        Arc::new(Self(both.cloned().collect()))
+    }
+
+    fn has(&self, mapping: &Mapping) -> bool {
+        self.0.iter().any(|own| own.is(mapping))
     }
 
     /// The mapping that holds this address.
@@ -96,6 +118,33 @@ mod tests {
         assert_eq!(maps.at(0x55d0_a000_3000), None);
         assert_eq!(maps.at(0x7f00_0000_0000).map(Mapping::name), Some(""));
         assert_eq!(maps.at(0x7ffd_0000_0000).map(Mapping::name), Some("[vdso]"));
+    }
+
+    #[test]
+    fn what_was_mapped_between_two_looks_is_what_both_have() {
+        const PROGRAM: &str = "1000-2000 r-xp 0 fd:01 1   /usr/bin/a\n";
+        const LIBRARY: &str = "5000-6000 r-xp 0 fd:01 2   /usr/lib/b\n";
+        const OTHER: &str = "5000-6000 r-xp 0 fd:01 3   /usr/lib/c\n";
+        const MADE: &str = "8000-9000 rwxp 0 00:00 0 \n";
+        let maps = |lines: &[&str]| Arc::new(Maps::parse(&lines.concat()));
+        let names = |before: &[&str], after: &[&str]| -> Vec<String> {
+            let maps = maps(after).between(&maps(before));
+            maps.0.iter().map(|it| it.name().to_owned()).collect()
+        };
+        // A library was loaded, and code made and thrown away.
+        assert_eq!(
+            names(&[PROGRAM, MADE], &[PROGRAM, LIBRARY]),
+            ["/usr/bin/a", "/usr/lib/b"]
+        );
+        // Another one is in its place.
+        assert_eq!(
+            names(&[PROGRAM, LIBRARY], &[PROGRAM, OTHER]),
+            ["/usr/bin/a"]
+        );
+        // Another program runs.
+        assert_eq!(names(&[PROGRAM, LIBRARY], &[OTHER]), [""; 0]);
+        let deleted = PROGRAM.replace("/a", "/a (deleted)");
+        assert_eq!(names(&[PROGRAM], &[&deleted, OTHER]).len(), 2);
     }
 
     #[test]

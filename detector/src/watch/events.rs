@@ -11,6 +11,7 @@ use crate::{
     capture::live::Filter,
     cli::Watching,
     command::{Prepared, Running},
+    nice::Nice,
     recording::Feed,
     report::{Printer, Summary, note},
     signals::{Received, Signals},
@@ -37,6 +38,8 @@ pub(super) fn watch(
     runtime.block_on(async {
         let signals = signals.into_async().context("cannot wait for signals")?;
         let mut watch = Watch::start(cli, printer, filter, command, judge, &signals)?;
+        // Not before: to begin should not take long, and the command is as it would be.
+        let mut nice = Nice::behind_others();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -52,9 +55,11 @@ pub(super) fn watch(
                 _ = ticks.tick() => false,
                 ready = watch.engine.readable() => {
                     ready.context("cannot wait for the ring buffer")?;
+                    nice.hurry();
                     false
                 }
             };
+            nice.relax();
             if watch.turn()? || over {
                 break;
             }

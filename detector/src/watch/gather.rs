@@ -1,6 +1,6 @@
 //! Findings on their way to be told: each with its program and its stack.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 
@@ -8,6 +8,7 @@ use super::{
     Waiting,
     engine::{Engine, Tell},
     monotonic_ns,
+    programs::Program,
 };
 use crate::{
     judge::{Cause, Finding},
@@ -28,6 +29,8 @@ impl Engine {
             doubtful = self.missed > 0;
         }
         self.record_report(&findings);
+        // Looked at once in a round, however many findings a process has.
+        let mut running = HashMap::new();
         for finding in findings {
             if doubtful {
                 self.judge.doubt();
@@ -36,7 +39,10 @@ impl Engine {
             if finding.cause == Cause::PeerClosed && !self.settings.show_peer {
                 continue;
             }
-            let program = self.programs.now(&finding);
+            let now = running
+                .entry(finding.pid)
+                .or_insert_with(|| Program::of(finding.pid));
+            let program = self.programs.now(&finding, now);
             if !tell(&finding, &program.origin) {
                 continue;
             }

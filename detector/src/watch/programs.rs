@@ -20,7 +20,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    fn of(pid: u32) -> Self {
+    pub(super) fn of(pid: u32) -> Self {
         // Before it is read: what it is known to be is so since then at the latest.
         let at = monotonic_ns();
         Self {
@@ -95,18 +95,17 @@ impl Programs {
         seen.exe_of(finding).map(str::to_owned)
     }
 
-    /// The program behind a finding, as it is now, or as it was.
-    pub(super) fn now(&self, finding: &Finding) -> Program {
-        let now = Program::of(finding.pid);
+    /// The program behind a finding, as it is `now`, or as it was.
+    pub(super) fn now(&self, finding: &Finding, now: &Program) -> Program {
         let seen = self.known.get(&finding.pid);
         Program {
-            exe: now.exe.or_else(|| self.seen(finding)),
+            exe: now.exe.clone().or_else(|| self.seen(finding)),
             // One that ended is in no group, or in the root.
             origin: match seen {
                 Some(seen) if now.origin == Origin::default() => seen.origin.clone(),
-                _ => now.origin,
+                _ => now.origin.clone(),
             },
-            comm: now.comm,
+            comm: now.comm.clone(),
             at: now.at,
         }
     }

@@ -167,7 +167,10 @@ impl Stacks {
         for (waiting, state) in &mut self.queue {
             let State::Late(until) = *state else { continue };
             let finding = &waiting.finding;
-            let Some(copied) = self.copies.remove(finding.tid, finding.ending.time_ns) else {
+            let Some(copied) = self
+                .copies
+                .remove(finding.tid, finding.ending.time_ns, now_ns)
+            else {
                 if now_ns >= until {
                     *state = State::Done(Stack::none(
                         "the buffer for stacks was full, or the stack could not be read",

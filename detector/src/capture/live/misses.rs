@@ -9,8 +9,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    os::fd::{AsFd as _, AsRawFd as _, RawFd},
+    fs::{self, File},
+    os::{
+        fd::{AsFd as _, AsRawFd as _, RawFd},
+        unix::fs::FileExt as _,
+    },
 };
 
 use aya::{Ebpf, programs::Program};
@@ -19,68 +22,97 @@ use super::hooks;
 
 const OWN: &str = "/proc/self/fdinfo";
 
-/// Where the number is told of each kprobe.
-#[derive(Default)]
-pub(super) struct Probes(Vec<(String, RawFd)>);
+/// More bytes than the kernel tells of a program or its link.
+const MOST: usize = 1024;
 
-impl Probes {
-    /// Looks for the links of the probes that are attached: they stay open as long as
-    /// their programs, which own them.
+/// Where the numbers are told of the programs whose lack matters. The files stay open:
+/// they are read whenever something was found.
+#[derive(Default)]
+pub(super) struct Misses(Vec<Counter>);
+
+struct Counter {
+    program: String,
+    what: &'static str,
+    told: File,
+}
+
+impl Misses {
+    /// Of programs that are attached: their descriptors, and those of their links, which
+    /// they own, stay open as long as they do.
     pub(super) fn find(programs: &Ebpf) -> Self {
-        let probes: BTreeMap<u32, &str> = programs
+        let running = programs
             .programs()
-            .filter(|(_, program)| matches!(program, Program::KProbe(_)))
-            .filter_map(|(name, program)| Some((program.info().ok()?.id(), name)))
-            .collect();
-        if probes.is_empty() {
-            return Self::default();
-        }
-        let open = fs::read_dir(OWN).into_iter().flatten().flatten();
-        let links = open.filter_map(|entry| {
-            let fd = entry.file_name().to_str()?.parse().ok()?;
-            let text = fs::read_to_string(entry.path()).ok()?;
-            count(&text, "missed:")?;
-            let program = u32::try_from(count(&text, "prog_id:")?).ok()?;
-            Some(((*probes.get(&program)?).to_owned(), fd))
-        });
-        Self(links.collect())
+            .filter(|(name, _)| hooks::loses(name))
+            .filter_map(|(name, program)| {
+                let fd = program.fd().ok()?.as_fd().as_raw_fd();
+                Counter::of(name, "recursion_misses:", fd)
+            });
+        let mut counters: Vec<_> = running.collect();
+        counters.extend(links(programs));
+        Self(counters)
     }
 
-    /// Those of which the kernel tells, by program.
-    pub(super) fn names(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+    /// The probes of which the kernel tells how often it passed by them.
+    pub(super) fn probes(&self) -> Vec<&str> {
+        let links = self.0.iter().filter(|counter| counter.what == MISSED);
+        let mut names: Vec<_> = links.map(|counter| counter.program.as_str()).collect();
         names.sort_unstable();
         names
     }
 
-    fn counts(&self) -> impl Iterator<Item = (String, u64)> {
-        self.0
-            .iter()
-            .filter_map(|(name, fd)| Some((name.clone(), told(*fd, "missed:")?)))
-    }
-}
-
-/// How often each was left out whose lack matters, where it was.
-pub(super) fn by_program(programs: &Ebpf, probes: &Probes) -> BTreeMap<String, u64> {
-    let mut all = BTreeMap::new();
-    let running = programs
-        .programs()
-        .filter(|(name, _)| hooks::loses(name))
-        .filter_map(|(name, program)| {
-            let fd = program.fd().ok()?.as_fd().as_raw_fd();
-            Some((name.to_owned(), told(fd, "recursion_misses:")?))
-        });
-    for (name, count) in running.chain(probes.counts()) {
-        if count > 0 {
-            *all.entry(name).or_default() += count;
+    /// How often each was left out, where it was.
+    pub(super) fn by_program(&self) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        for counter in &self.0 {
+            let count = counter.count().unwrap_or(0);
+            if count > 0 {
+                *all.entry(counter.program.clone()).or_default() += count;
+            }
         }
+        all
     }
-    all
 }
 
-/// What the kernel tells of this descriptor of ours.
-fn told(fd: RawFd, what: &str) -> Option<u64> {
-    count(&fs::read_to_string(format!("{OWN}/{fd}")).ok()?, what)
+/// What a link's number is told as.
+const MISSED: &str = "missed:";
+
+/// The links of the probes that are attached.
+fn links(programs: &Ebpf) -> Vec<Counter> {
+    let probes: BTreeMap<u32, &str> = programs
+        .programs()
+        .filter(|(_, program)| matches!(program, Program::KProbe(_)))
+        .filter_map(|(name, program)| Some((program.info().ok()?.id(), name)))
+        .collect();
+    if probes.is_empty() {
+        return Vec::new();
+    }
+    let open = fs::read_dir(OWN).into_iter().flatten().flatten();
+    open.filter_map(|entry| {
+        let fd = entry.file_name().to_str()?.parse().ok()?;
+        let text = fs::read_to_string(entry.path()).ok()?;
+        count(&text, MISSED)?;
+        let program = u32::try_from(count(&text, "prog_id:")?).ok()?;
+        Counter::of(probes.get(&program)?, MISSED, fd)
+    })
+    .collect()
+}
+
+impl Counter {
+    fn of(program: &str, what: &'static str, fd: RawFd) -> Option<Self> {
+        Some(Self {
+            program: program.to_owned(),
+            what,
+            told: File::open(format!("{OWN}/{fd}")).ok()?,
+        })
+    }
+
+    /// As it is now: read from its beginning, the file is made anew (seq_file, Linux
+    /// Documentation/filesystems/seq_file.rst).
+    fn count(&self) -> Option<u64> {
+        let mut text = [0; MOST];
+        let length = self.told.read_at(&mut text, 0).ok()?;
+        count(str::from_utf8(text.get(..length)?).ok()?, self.what)
+    }
 }
 
 /// The number behind this on a line of its own.
@@ -91,6 +123,8 @@ fn count(text: &str, what: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Seek as _, SeekFrom};
+
     use super::*;
 
     #[test]
@@ -101,5 +135,16 @@ mod tests {
         let link = "link_type:\tkprobe\nprog_id:\t31\nname:\t__x64_sys_close\nmissed:\t12\n";
         assert_eq!(count(link, "missed:"), Some(12));
         assert_eq!(count("missed:\tmany\n", "missed:"), None);
+    }
+
+    #[test]
+    fn a_number_is_told_as_it_is_now() -> std::io::Result<()> {
+        let mut file = File::open(std::env::current_exe()?)?;
+        let position = Counter::of("any", "pos:", file.as_raw_fd());
+        let now = || position.as_ref().and_then(Counter::count);
+        assert_eq!(now(), Some(0));
+        file.seek(SeekFrom::Start(7))?;
+        assert_eq!(now(), Some(7));
+        Ok(())
     }
 }

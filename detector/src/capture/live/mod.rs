@@ -83,7 +83,7 @@ fn tried(programs: &mut Ebpf) -> Result<Shared<u64>, CaptureError> {
 pub struct Live {
     /// Keeps programs and their attachments.
     programs: Ebpf,
-    probes: misses::Probes,
+    misses: misses::Misses,
     reduced: Vec<String>,
     ring: AsyncFd<RingBuf<MapData>>,
     stacks: RingBuf<MapData>,
@@ -150,7 +150,7 @@ impl Live {
         let reached = tried.as_atomic().filter(|_| tells);
         let mut reduced = hooks::attach(&mut programs, &typed, &hidden, reached)?;
         drop(tried);
-        let probes = misses::Probes::find(&programs);
+        let misses = misses::Misses::find(&programs);
         reduced.extend(lacking);
         // SAFETY: the ring buffer owns its descriptor, keeps it open and gives
         // the same one as long as it lives, which is inside the AsyncFd.
@@ -158,7 +158,7 @@ impl Live {
             .map_err(|error| CaptureError::EventLoop(error.into()))?;
         Ok(Self {
             programs,
-            probes,
+            misses,
             reduced,
             ring,
             stacks,
@@ -235,7 +235,7 @@ impl Live {
     /// The same by program. Of the makers of cookies, those whose lack mattered.
     #[must_use]
     pub fn left_out(&self) -> BTreeMap<String, u64> {
-        let mut all = misses::by_program(&self.programs, &self.probes);
+        let mut all = self.misses.by_program();
         let unnamed = self.unnamed();
         if unnamed > 0 {
             all.insert(hooks::COOKIE_MAKERS.to_owned(), unnamed);
@@ -246,7 +246,7 @@ impl Live {
     /// The kprobes of which the kernel tells how often it passed by them.
     #[must_use]
     pub fn counted_probes(&self) -> Vec<&str> {
-        self.probes.names()
+        self.misses.probes()
     }
 
     /// Watches a process, with all its threads.
