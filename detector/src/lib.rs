@@ -21,6 +21,7 @@ pub mod analyze;
 pub mod capture;
 pub mod cli;
 pub mod command;
+mod cpus;
 pub mod daemon;
 pub mod doctor;
 pub mod generate;

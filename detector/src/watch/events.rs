@@ -11,6 +11,7 @@ use crate::{
     capture::live::Filter,
     cli::Watching,
     command::{Prepared, Running},
+    cpus,
     nice::Nice,
     recording::Feed,
     report::{Printer, Summary, note},
@@ -39,6 +40,7 @@ pub(super) fn watch(
         let signals = signals.into_async().context("cannot wait for signals")?;
         let mut watch = Watch::start(cli, printer, filter, command, judge, &signals)?;
         // Not before: to begin should not take long, and the command is as it would be.
+        cpus::leave(&cli.pid);
         let mut nice = Nice::behind_others();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
