@@ -50,6 +50,18 @@ fn its_status_is_in_the_summary_and_is_not_ours() -> Result<()> {
     Ok(())
 }
 
+/// The watch is nice; what it watches is as it would be.
+#[test]
+fn the_command_is_no_nicer_than_without_a_watch() -> Result<()> {
+    let alone = Command::new("nice").output()?;
+    let output = run(&["--json", "--", "nice"])?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let alone = String::from_utf8_lossy(&alone.stdout);
+    let of_command = printed.lines().find(|line| !line.starts_with('{'));
+    assert_eq!(of_command, alone.lines().next(), "{printed}");
+    Ok(())
+}
+
 /// It ends at once, before its program could be read again.
 #[test]
 fn the_program_before_an_exec_is_not_taken_for_it() -> Result<()> {

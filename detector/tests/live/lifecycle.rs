@@ -1,6 +1,7 @@
 //! How a watch begins and ends.
 
 use std::{
+    fs,
     io::Read as _,
     process::{Command, Stdio},
     thread,
@@ -11,7 +12,7 @@ use anyhow::{Context as _, Result};
 use testbed::{
     Signal,
     client::{Conn, Request},
-    server::HyperVersion,
+    server::{HyperVersion, Options, Server},
     watcher::Watcher,
 };
 
@@ -30,6 +31,43 @@ fn a_process_that_ends_ends_the_watch() -> Result<()> {
         report.errors
     );
     assert_eq!(report.status.code(), Some(0));
+    Ok(())
+}
+
+/// Two CPUs at least, for there must be another.
+#[test]
+fn the_cpu_of_a_process_that_is_confined_is_left_to_it() -> Result<()> {
+    if std::thread::available_parallelism()?.get() < 2 {
+        return Ok(());
+    }
+    let cpus = |pid: u32| -> Result<String> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        Ok(line.context("no such line")?.trim().to_owned())
+    };
+    let own = cpus(std::process::id())?;
+    let first = own.split([',', '-']).next().context("no CPU")?.to_owned();
+    let confined = Options {
+        cpu: Some(first.parse()?),
+        ..Options::unix()
+    };
+    let server = Server::start(HyperVersion::V1_12_0, &confined)?;
+    assert_eq!(cpus(server.pid())?, first);
+    let watcher = watch(server.pid(), &[])?;
+    thread::sleep(Duration::from_millis(200));
+    let left = cpus(watcher.pid())?;
+    assert!(
+        left != own && left.split([',', '-']).all(|cpu| cpu != first),
+        "{left}"
+    );
+    drop(watcher);
+
+    let free = hyper(HyperVersion::V1_12_0)?;
+    let watcher = watch(free.pid(), &[])?;
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(cpus(watcher.pid())?, own);
     Ok(())
 }
 
