@@ -10,22 +10,36 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
-/// Keeps this thread, and those that it starts, off the CPUs of these processes, where it
-/// may run on enough others. Where the kernel refuses that, it stays as it is.
-pub(crate) fn leave(pids: &[u32]) {
-    let Ok(own) = sched_getaffinity(None) else {
-        return;
-    };
-    let mut theirs = CpuSet::new();
-    for thread in pids.iter().flat_map(|pid| threads(*pid)) {
-        // One that has just ended has none.
-        if let Ok(set) = sched_getaffinity(Some(thread)) {
-            add(&mut theirs, &set);
+/// The CPUs that a watch may run on.
+pub(crate) struct Cpus {
+    /// All of them, where it keeps off some.
+    all: Option<CpuSet>,
+}
+
+impl Cpus {
+    /// Keeps this thread, and those that it starts, off the CPUs of these processes, where
+    /// it may run on enough others. Where the kernel refuses that, it stays as it is.
+    pub(crate) fn without(pids: &[u32]) -> Self {
+        let mut theirs = CpuSet::new();
+        for thread in pids.iter().flat_map(|pid| threads(*pid)) {
+            // One that has just ended has none.
+            if let Ok(set) = sched_getaffinity(Some(thread)) {
+                add(&mut theirs, &set);
+            }
         }
+        let own = sched_getaffinity(None).ok();
+        let left = own.filter(|own| {
+            rest(own, &theirs).is_some_and(|rest| sched_setaffinity(None, &rest).is_ok())
+        });
+        Self { all: left }
     }
-    if let Some(rest) = rest(&own, &theirs)
-        && sched_setaffinity(None, &rest).is_err()
-    {}
+
+    /// Takes them all, from now on: what is not read in time is lost.
+    pub(crate) fn hurry(&mut self) {
+        if let Some(all) = self.all.take()
+            && sched_setaffinity(None, &all).is_err()
+        {}
+    }
 }
 
 fn threads(pid: u32) -> impl Iterator<Item = Pid> {

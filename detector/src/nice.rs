@@ -4,7 +4,7 @@
 //! Measured on two CPUs with 12 busy threads, Linux 6.18: a thread that is nice 10 gets
 //! its turn 85 to 230 ms after it wakes up, and 20 ms of work take it two seconds; with
 //! short slices it is 14 ms. A thread that is not nice, with short slices: 1.5 ms, and a
-//! quarter of a second.
+//! quarter of a second. That is the daemon's; with `SCHED_BATCH` it was not measured.
 
 use std::{
     thread,
@@ -46,7 +46,7 @@ impl Nice {
     }
 
     /// The same where nobody told: nice, unless it was started as it is to be (nice(1),
-    /// chrt(1)), or could not hurry then. Its waking up takes the CPU from nobody
+    /// chrt(1)), or could not hurry then; it then stays as it is, and never hurries. Its waking up takes the CPU from nobody
     /// (`SCHED_BATCH`, sched(7)): else it may decide races in what it watches.
     pub(crate) fn behind_others() -> Self {
         match getpriority_process(None) {
@@ -54,7 +54,7 @@ impl Nice {
                 attributes(USUAL, SchedulingPolicy::Batch);
                 Self::unchanged(USUAL)
             }
-            own => Self::unchanged(own.unwrap_or(0)),
+            _ => Self::unchanged(0),
         }
     }
 
@@ -152,5 +152,38 @@ fn attributes(nice: i32, policy: SchedulingPolicy) {
     // SAFETY: the structure is whole and says its size; the kernel only reads it.
     unsafe {
         libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a thread of its own, which was started so nice: how nice it is behind others, in
+    /// a hurry, and its policy.
+    fn behind(started: i32) -> Option<(i32, i32, i32)> {
+        let thread = thread::spawn(move || {
+            setpriority_process(None, started).ok()?;
+            let mut nice = Nice::behind_others();
+            let usual = getpriority_process(None).ok()?;
+            nice.hurry();
+            // SAFETY: as in is_as_usual.
+            let policy = unsafe { libc::sched_getscheduler(0) };
+            Some((usual, getpriority_process(None).ok()?, policy))
+        });
+        thread.join().ok().flatten()
+    }
+
+    #[test]
+    fn it_is_behind_others_unless_it_was_told() {
+        let told = Some((5, 5, libc::SCHED_OTHER));
+        assert_eq!(behind(5), told);
+        let own = getpriority_process(None);
+        let usual = match own == Ok(0) && may_hurry() {
+            true => Some((USUAL, 0, libc::SCHED_BATCH)),
+            // May not be less nice later, or was told itself.
+            false => own.ok().map(|own| (own, own, libc::SCHED_OTHER)),
+        };
+        assert_eq!(behind(own.unwrap_or(0)), usual);
     }
 }

@@ -113,7 +113,6 @@ impl<'a> Printer<'a> {
                 let block = table::finding(reported, self.color, self.columns);
                 self.out.write_all(format!("{block}\n\n").as_bytes())?;
             }
-            // In one write.
             Format::Json => {
                 let line = json::finding(reported)? + "\n";
                 self.out.write_all(line.as_bytes())?;

@@ -84,6 +84,18 @@ pub struct Copies {
 struct Known {
     time_ns: u64,
     maps: Arc<Maps>,
+    /// What it had between that look and the one before ([`Maps::between`]).
+    between: Arc<Maps>,
+}
+
+impl Known {
+    /// As far as it is known of that time: before the look, or at the look or after.
+    fn at(&self, time_ns: u64) -> Arc<Maps> {
+        match time_ns <= self.time_ns {
+            true => self.between.clone(),
+            false => self.maps.clone(),
+        }
+    }
 }
 
 impl Copies {
@@ -103,16 +115,26 @@ impl Copies {
         self.room = room;
     }
 
-    /// Remembers what a process has mapped now: it may be gone when the first
-    /// stack is read.
-    pub fn know(&mut self, pid: u32, now_ns: u64) {
+    /// Remembers what a process has mapped now: it may be gone when the first stack is
+    /// read. It may have just begun, with most of its libraries yet to come: this look
+    /// does for no stack that another can be had for.
+    pub fn know(&mut self, pid: u32) {
+        self.look(pid, 0);
+    }
+
+    fn look(&mut self, pid: u32, now_ns: u64) {
         let Some(maps) = Maps::of(pid) else { return };
-        if self.maps.len() >= self.room.processes {
+        if self.maps.len() >= self.room.processes && !self.maps.contains_key(&pid) {
             self.maps.clear();
         }
         let maps = Arc::new(maps);
-        let time_ns = now_ns;
-        self.maps.insert(pid, Known { time_ns, maps });
+        let before = self.maps.get(&pid).map(|known| &known.maps);
+        let known = Known {
+            time_ns: now_ns,
+            between: before.map_or_else(|| maps.clone(), |before| maps.between(before)),
+            maps,
+        };
+        self.maps.insert(pid, known);
     }
 
     /// Takes a piece.
@@ -144,14 +166,13 @@ impl Copies {
     /// The stack of this thread at this time, once.
     pub fn remove(&mut self, tid: u32, time_ns: u64, now_ns: u64) -> Option<Copied> {
         let mut copied = self.kept.remove(&(tid, time_ns))?;
-        if copied.maps_ns < time_ns
+        // A process that was gone when the stack came is not the one that has its number.
+        if copied.maps.is_some()
+            && copied.maps_ns < time_ns
             && let Some(known) = self.known_since(copied.pid, time_ns, now_ns)
             && known.time_ns >= time_ns
         {
-            copied.maps = Some(match &copied.maps {
-                Some(before) => known.maps.between(before),
-                None => known.maps.clone(),
-            });
+            copied.maps = Some(known.at(time_ns));
         }
         Some(copied)
     }
@@ -161,7 +182,7 @@ impl Copies {
     fn known_since(&mut self, pid: u32, since_ns: u64, now_ns: u64) -> Option<&Known> {
         let known = self.maps.get(&pid);
         if known.is_none_or(|known| known.time_ns < since_ns) {
-            self.know(pid, now_ns);
+            self.look(pid, now_ns);
         }
         self.maps.get(&pid)
     }
@@ -208,19 +229,74 @@ mod tests {
     fn what_is_mapped_is_looked_at_when_a_finding_asks() {
         const OWN: u32 = 7;
         let mut copies = Copies::new(Room::within(64 << 20));
-        copies.know(std::process::id(), 1);
         let looked_at = |copies: &Copies| copies.maps.values().map(|known| known.time_ns).max();
-        for time in [50, FRESH_NS / 2, FRESH_NS] {
+        // The look at its beginning is not enough.
+        copies.know(std::process::id());
+        let first = 2 * FRESH_NS;
+        for time in [first, first + FRESH_NS / 2, first + FRESH_NS] {
             copies.take(&piece(OWN, time, 0), time + 10);
-            assert_eq!(looked_at(&copies), Some(1));
+            assert_eq!(looked_at(&copies), Some(first + 10));
         }
-        assert!(copies.remove(OWN, 50, FRESH_NS + 20).is_some());
-        assert_eq!(looked_at(&copies), Some(FRESH_NS + 20));
+        let asked = first + FRESH_NS + 20;
+        assert!(copies.remove(OWN, first + FRESH_NS / 2, asked).is_some());
+        assert_eq!(looked_at(&copies), Some(asked));
         // That was after this one too.
-        assert!(copies.remove(OWN, FRESH_NS, FRESH_NS + 30).is_some());
-        assert_eq!(looked_at(&copies), Some(FRESH_NS + 20));
-        copies.take(&piece(OWN, 3 * FRESH_NS, 0), 3 * FRESH_NS + 10);
-        assert_eq!(looked_at(&copies), Some(3 * FRESH_NS + 10));
+        assert!(copies.remove(OWN, first + FRESH_NS, asked + 10).is_some());
+        assert_eq!(looked_at(&copies), Some(asked));
+        copies.take(&piece(OWN, 5 * FRESH_NS, 0), 5 * FRESH_NS + 10);
+        assert_eq!(looked_at(&copies), Some(5 * FRESH_NS + 10));
+    }
+
+    /// A shell that runs another program when it is told to, and then that.
+    fn two_programs() -> std::io::Result<std::process::Child> {
+        std::process::Command::new("sh")
+            .args(["-c", "read line; exec sleep 60"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+    }
+
+    fn names(copied: Option<Copied>) -> Option<Vec<String>> {
+        copied?.maps.map(|maps| maps.names())
+    }
+
+    #[test]
+    fn another_program_s_code_is_not_taken_for_it() -> std::io::Result<()> {
+        let mut child = two_programs()?;
+        let tgid = child.id();
+        let of = |time| StackPiece {
+            tgid,
+            ..piece(1, time, 0)
+        };
+        let mut copies = Copies::new(Room::within(64 << 20));
+        copies.take(&of(50), 60);
+        copies.take(&of(70), 80);
+        drop(child.stdin.take());
+        let program = || std::fs::read_link(format!("/proc/{tgid}/exe"));
+        while program()?.file_name() != Some("sleep".as_ref()) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        // Read only when the other program runs.
+        copies.take(&of(90), FRESH_NS + 100);
+        let shell = names(copies.remove(1, 50, FRESH_NS + 110));
+        assert!(shell.is_some_and(|names| names.iter().any(|name| name.ends_with("sh"))));
+        for time in [70, 90] {
+            let names = names(copies.remove(1, time, FRESH_NS + 110)).unwrap_or_default();
+            assert!(
+                !names.iter().any(|name| name.ends_with("sleep")),
+                "{names:?}"
+            );
+        }
+        // Of one that is gone there is what was.
+        copies.take(&of(2 * FRESH_NS), 2 * FRESH_NS + 10);
+        copies.take(&of(2 * FRESH_NS + 20), 2 * FRESH_NS + 30);
+        child.kill()?;
+        child.wait()?;
+        let last = names(copies.remove(1, 2 * FRESH_NS + 20, 3 * FRESH_NS));
+        assert!(last.is_some_and(|names| names.iter().any(|name| name.ends_with("sleep"))));
+        copies.maps.clear();
+        copies.take(&of(4 * FRESH_NS), 4 * FRESH_NS);
+        assert_eq!(names(copies.remove(1, 4 * FRESH_NS, 4 * FRESH_NS)), None);
+        Ok(())
     }
 
     #[test]

@@ -50,7 +50,8 @@ impl Maps {
 
     /// What was mapped at a time between `before` and this look at the same process, as
     /// far as the two tell: all of this one if all files of the other are there still, else
-    /// only what both have. It may run another program by now.
+    /// only what both have. It may run another program by now. A library that came and
+    /// went between the two, and another that came to its place, are not told apart.
     pub(super) fn between(self: &Arc<Self>, before: &Self) -> Arc<Self> {
         let files = before.0.iter().filter(|mapping| mapping.inode != 0);
         if files.into_iter().all(|mapping| self.has(mapping)) {
@@ -62,6 +63,11 @@ impl Maps {
 
     fn has(&self, mapping: &Mapping) -> bool {
         self.0.iter().any(|own| own.is(mapping))
+    }
+
+    #[cfg(test)]
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|it| it.name().to_owned()).collect()
     }
 
     /// The mapping that holds this address.
@@ -128,8 +134,7 @@ mod tests {
         const MADE: &str = "8000-9000 rwxp 0 00:00 0 \n";
         let maps = |lines: &[&str]| Arc::new(Maps::parse(&lines.concat()));
         let names = |before: &[&str], after: &[&str]| -> Vec<String> {
-            let maps = maps(after).between(&maps(before));
-            maps.0.iter().map(|it| it.name().to_owned()).collect()
+            maps(after).between(&maps(before)).names()
         };
         // A library was loaded, and code made and thrown away.
         assert_eq!(

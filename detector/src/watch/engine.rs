@@ -124,7 +124,7 @@ impl Engine {
     /// A process runs, and its program is known as long as it does.
     pub(super) fn meet(&mut self, pid: u32) {
         self.programs.meet(pid);
-        self.stacks.meet(pid, monotonic_ns());
+        self.stacks.meet(pid);
     }
 
     /// Waits until the kernel side asks to be read.

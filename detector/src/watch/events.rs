@@ -1,6 +1,9 @@
 //! What the command's watch waits for, and when it is over.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
@@ -11,7 +14,7 @@ use crate::{
     capture::live::Filter,
     cli::Watching,
     command::{Prepared, Running},
-    cpus,
+    cpus::Cpus,
     nice::Nice,
     recording::Feed,
     report::{Printer, Summary, note},
@@ -20,6 +23,9 @@ use crate::{
 
 /// How often the records are read where the kernel does not ask for it.
 const TICK: Duration = Duration::from_millis(50);
+
+/// A round that takes longer has much to read, or too little of the CPU.
+const MUCH: Duration = Duration::from_millis(2);
 
 /// Watches with all that can be wrong before looked at.
 pub(super) fn watch(
@@ -40,7 +46,7 @@ pub(super) fn watch(
         let signals = signals.into_async().context("cannot wait for signals")?;
         let mut watch = Watch::start(cli, printer, filter, command, judge, &signals)?;
         // Not before: to begin should not take long, and the command is as it would be.
-        cpus::leave(&cli.pid);
+        let mut cpus = Cpus::without(&cli.pid);
         let mut nice = Nice::behind_others();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -58,12 +64,17 @@ pub(super) fn watch(
                 ready = watch.engine.readable() => {
                     ready.context("cannot wait for the ring buffer")?;
                     nice.hurry();
+                    cpus.hurry();
                     false
                 }
             };
             nice.relax();
+            let began = Instant::now();
             if watch.turn()? || over {
                 break;
+            }
+            if began.elapsed() > MUCH {
+                nice.hurry();
             }
         }
         watch.finish()

@@ -17,7 +17,7 @@ impl Engine {
             Ok(record) => {
                 let pid = record.header().tgid;
                 if programs.see(pid, now) {
-                    stacks.meet(pid, monotonic_ns());
+                    stacks.meet(pid);
                 }
                 judge.take(record);
             }

@@ -98,9 +98,9 @@ impl Stacks {
     }
 
     /// A process was seen for the first time, or runs another program now.
-    pub(super) fn meet(&mut self, pid: u32, now_ns: u64) {
+    pub(super) fn meet(&mut self, pid: u32) {
         if self.on {
-            self.copies.know(pid, now_ns);
+            self.copies.know(pid);
         }
     }
 

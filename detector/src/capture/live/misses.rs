@@ -38,18 +38,20 @@ struct Counter {
 
 impl Misses {
     /// Of programs that are attached: their descriptors, and those of their links, which
-    /// they own, stay open as long as they do.
-    pub(super) fn find(programs: &Ebpf) -> Self {
-        let running = programs
-            .programs()
-            .filter(|(name, _)| hooks::loses(name))
-            .filter_map(|(name, program)| {
-                let fd = program.fd().ok()?.as_fd().as_raw_fd();
-                Counter::of(name, "recursion_misses:", fd)
-            });
-        let mut counters: Vec<_> = running.collect();
+    /// they own, stay open as long as they do. And those of which it cannot be read.
+    pub(super) fn find(programs: &Ebpf) -> (Self, Vec<String>) {
+        let mut counters = Vec::new();
+        let mut unknown = Vec::new();
+        for (name, program) in programs.programs().filter(|(name, _)| hooks::loses(name)) {
+            // Those that this kernel does not need are not loaded.
+            let Ok(fd) = program.fd() else { continue };
+            match Counter::of(name, "recursion_misses:", fd.as_fd().as_raw_fd()) {
+                Some(counter) => counters.push(counter),
+                None => unknown.push(name.to_owned()),
+            }
+        }
         counters.extend(links(programs));
-        Self(counters)
+        (Self(counters), unknown)
     }
 
     /// The probes of which the kernel tells how often it passed by them.

@@ -150,8 +150,14 @@ impl Live {
         let reached = tried.as_atomic().filter(|_| tells);
         let mut reduced = hooks::attach(&mut programs, &typed, &hidden, reached)?;
         drop(tried);
-        let misses = misses::Misses::find(&programs);
+        let (misses, unknown) = misses::Misses::find(&programs);
         reduced.extend(lacking);
+        if !unknown.is_empty() {
+            reduced.push(format!(
+                "calls that the kernel leaves out of {}: /proc/self/fdinfo could not be read",
+                unknown.join(", ")
+            ));
+        }
         // SAFETY: the ring buffer owns its descriptor, keeps it open and gives
         // the same one as long as it lives, which is inside the AsyncFd.
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
