@@ -46,8 +46,9 @@ impl Nice {
     }
 
     /// The same where nobody told: nice, unless it was started as it is to be (nice(1),
-    /// chrt(1)), or could not hurry then; it then stays as it is, and never hurries. Its waking up takes the CPU from nobody
-    /// (`SCHED_BATCH`, sched(7)): else it may decide races in what it watches.
+    /// chrt(1)), or could not hurry then: it stays as it is, and never hurries. Its waking
+    /// up takes the CPU from nobody (`SCHED_BATCH`, sched(7)): else it may decide races in
+    /// what it watches.
     pub(crate) fn behind_others() -> Self {
         match getpriority_process(None) {
             Ok(0) if is_as_usual() && may_hurry() => {

@@ -148,8 +148,8 @@ impl Copies {
         // The process may be gone when a finding asks.
         let since_ns = piece.time_ns.saturating_sub(FRESH_NS);
         let known = self.known_since(piece.tgid, since_ns, now_ns);
-        let (maps, maps_ns) =
-            known.map_or((None, 0), |known| (Some(known.maps.clone()), known.time_ns));
+        let maps = known.map(|known| known.at(piece.time_ns));
+        let maps_ns = known.map_or(0, |known| known.time_ns);
         let mut memory = Memory::default();
         memory.push(piece.address, piece.bytes());
         let copied = Copied {
@@ -275,11 +275,12 @@ mod tests {
         while program()?.file_name() != Some("sleep".as_ref()) {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        // Read only when the other program runs.
+        // Read only when the other program runs; the second so late that it is looked at.
         copies.take(&of(90), FRESH_NS + 100);
+        copies.take(&of(FRESH_NS + 70), FRESH_NS + 105);
         let shell = names(copies.remove(1, 50, FRESH_NS + 110));
         assert!(shell.is_some_and(|names| names.iter().any(|name| name.ends_with("sh"))));
-        for time in [70, 90] {
+        for time in [70, 90, FRESH_NS + 70] {
             let names = names(copies.remove(1, time, FRESH_NS + 110)).unwrap_or_default();
             assert!(
                 !names.iter().any(|name| name.ends_with("sleep")),
