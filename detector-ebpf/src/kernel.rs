@@ -415,7 +415,9 @@ impl Socket {
         let length: u32 = address.read_or_zero(config!(fields.unix_addr_len));
         // Forgotten, so that the comparison below is of the very number that is used:
         // Linux 6.1's verifier does not carry bounds over to a copy.
-        let wanted = forget(u64::from(length.saturating_sub(2).min(UNIX_PATH_LEN as u32)));
+        let wanted = forget(u64::from(
+            length.saturating_sub(2).min(UNIX_PATH_LEN as u32),
+        ));
         if wanted == 0 || wanted > UNIX_PATH_LEN as u64 {
             return;
         }
