@@ -172,7 +172,7 @@ impl Copies {
             && let Some(known) = self.known_since(copied.pid, time_ns, now_ns)
             && known.time_ns >= time_ns
         {
-            copied.maps = Some(known.at(time_ns));
+            copied.maps = Some(known.between.clone());
         }
         Some(copied)
     }
@@ -255,6 +255,14 @@ mod tests {
             .spawn()
     }
 
+    /// Until its code is mapped, which comes after its name.
+    fn wait_for(pid: u32, program: &str) {
+        let is_there = |maps: Maps| maps.names().iter().any(|name| name.ends_with(program));
+        while !Maps::of(pid).is_some_and(is_there) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
     fn names(copied: Option<Copied>) -> Option<Vec<String>> {
         copied?.maps.map(|maps| maps.names())
     }
@@ -263,6 +271,7 @@ mod tests {
     fn another_program_s_code_is_not_taken_for_it() -> std::io::Result<()> {
         let mut child = two_programs()?;
         let tgid = child.id();
+        wait_for(tgid, "sh");
         let of = |time| StackPiece {
             tgid,
             ..piece(1, time, 0)
@@ -271,10 +280,7 @@ mod tests {
         copies.take(&of(50), 60);
         copies.take(&of(70), 80);
         drop(child.stdin.take());
-        let program = || std::fs::read_link(format!("/proc/{tgid}/exe"));
-        while program()?.file_name() != Some("sleep".as_ref()) {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        wait_for(tgid, "sleep");
         // Read only when the other program runs; the second so late that it is looked at.
         copies.take(&of(90), FRESH_NS + 100);
         copies.take(&of(FRESH_NS + 70), FRESH_NS + 105);
