@@ -18,6 +18,9 @@ use crate::report::note;
 /// How long it hurries after it had to.
 const HURRY: Duration = Duration::from_secs(1);
 
+/// A round that takes longer has much to read, or too little of the CPU.
+const MUCH: Duration = Duration::from_millis(2);
+
 /// The share of the CPU comes in pieces of this length, nanoseconds: short ones come
 /// soon after a wake-up (Linux 6.12 and later; earlier ones ignore it).
 const SLICE: u64 = 300_000;
@@ -89,6 +92,13 @@ impl Nice {
             return;
         }
         self.until = Some(Instant::now() + HURRY);
+    }
+
+    /// A round took so long.
+    pub(crate) fn took(&mut self, round: Duration) {
+        if round > MUCH {
+            self.hurry();
+        }
     }
 
     /// Steps back, if it is time to.

@@ -21,9 +21,6 @@ const TRIM: Duration = Duration::from_secs(30);
 /// How long stacks are let go at least.
 const SHED: Duration = Duration::from_secs(5);
 
-/// A round that takes longer has much to read, or too little of the CPU.
-const MUCH: Duration = Duration::from_millis(2);
-
 /// Rounds in a row for which the kernel asked, from which on stacks are let go.
 const PRESSED: u32 = 8;
 
@@ -68,9 +65,7 @@ impl Daemon {
             self.shed(pressed > PRESSED);
             let began = Instant::now();
             self.turn();
-            if began.elapsed() > MUCH {
-                self.nice.hurry();
-            }
+            self.nice.took(began.elapsed());
             self.look_for_missing_units();
             self.listen().await;
             if self.textfile.as_mut().is_some_and(|file| file.due()) {

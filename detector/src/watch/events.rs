@@ -24,9 +24,6 @@ use crate::{
 /// How often the records are read where the kernel does not ask for it.
 const TICK: Duration = Duration::from_millis(50);
 
-/// A round that takes longer has much to read, or too little of the CPU.
-const MUCH: Duration = Duration::from_millis(2);
-
 /// Watches with all that can be wrong before looked at.
 pub(super) fn watch(
     cli: &Watching,
@@ -73,9 +70,7 @@ pub(super) fn watch(
             if watch.turn()? || over {
                 break;
             }
-            if began.elapsed() > MUCH {
-                nice.hurry();
-            }
+            nice.took(began.elapsed());
         }
         watch.finish()
     })

@@ -27,7 +27,6 @@ const MOST: usize = 1024;
 
 /// Where the numbers are told of the programs whose lack matters. The files stay open:
 /// they are read whenever something was found.
-#[derive(Default)]
 pub(super) struct Misses(Vec<Counter>);
 
 struct Counter {
