@@ -90,12 +90,14 @@ if child == 0:
     s.send(b'x' * 2000)
     os._exit(0)
 s.close(); os.waitpid(child, 0)
-c4, s = pair()                      # short: the child is killed
+c4, s = pair()                      # short: the child is killed, and it is the last
+closed, close = os.pipe()
 child = os.fork()
 if child == 0:
     s.send(head(3000) + b'x' * 12)
+    os.read(closed, 1)
     os.kill(os.getpid(), 9)
-s.close(); os.waitpid(child, 0)
+s.close(); os.write(close, b'.'); os.waitpid(child, 0)
 ";
 
 /// Runs the program under strace with these options; where the log is.
