@@ -47,6 +47,9 @@ pub mod flag {
     pub const CLOSED_SHARED: u32 = 1 << 1;
     /// In `end_flags`: `shutdown(SHUT_RD or SHUT_RDWR)` was called here.
     pub const SHUT_RD: u32 = 1 << 3;
+    /// In `end_flags`: the peer of a Unix socket had closed when this side shut it down;
+    /// that shutdown has no [`crate::End`].
+    pub const LEFT: u32 = 1 << 4;
     /// In `end_flags`: an ending was asked for that will not be seen.
     pub const UNSEEN_END: u32 = 1 << 2;
 }
@@ -181,10 +184,12 @@ impl Connection {
         empty
     };
 
-    /// The kept calls, oldest first.
+    /// The kept calls, oldest first. Behind the first [`Connection::call_count`] entries
+    /// are those of an earlier connection that had the slot.
     pub fn calls_in_order(&self) -> impl Iterator<Item = &CallEntry> {
-        let start = self.call_count as usize % CALL_RING;
-        let (newer, older) = self.calls.split_at(start);
+        let count = self.call_count as usize;
+        let (newer, older) = self.calls.split_at(count % CALL_RING);
+        let older = if count < CALL_RING { &[] } else { older };
         older.iter().chain(newer).filter(|call| call.used == 1)
     }
 }

@@ -1,12 +1,12 @@
 //! Where connections are kept: in slots, and those that find theirs taken in a
 //! hash map.
 
-use detector_common::{Connection, Slot, Stat};
+use detector_common::{CALL_RING, CallEntry, Connection, Slot, Stat};
 
 use crate::{
     atomic::{compare_and_swap, fetch_add},
     config::config,
-    kernel::copy,
+    kernel::clear,
     maps::{CONNECTIONS, SLOTS, count},
 };
 
@@ -47,7 +47,7 @@ pub(crate) fn find(cookie: u64) -> Option<*mut Connection> {
 #[inline(always)]
 pub(crate) fn make(cookie: u64) -> Option<(*mut Connection, bool)> {
     let slot = slot(cookie)?;
-    // SAFETY: a live map value. All of a free slot is zeros ([`remove`]).
+    // SAFETY: a live map value. All of a free slot but its calls is zeros ([`remove`]).
     let connection = unsafe { &raw mut (*slot).connection };
     // SAFETY: as above.
     let found = compare_and_swap(unsafe { &raw mut (*connection).cookie }, 0, cookie);
@@ -76,13 +76,12 @@ pub(crate) fn make(cookie: u64) -> Option<(*mut Connection, bool)> {
     Some((found, made))
 }
 
-/// All of a connection but its cookie.
-#[repr(C)]
-struct Rest([u64; size_of::<Connection>() / 8 - 1]);
-
-/// What the rest of a free slot is.
-#[unsafe(no_mangle)]
-static NOTHING: Rest = Rest([0; size_of::<Connection>() / 8 - 1]);
+/// What a free slot keeps of the connection before, in bytes from its beginning: the
+/// ring of calls, of which the count, which is 0, says that it is empty.
+const CALLS: core::ops::Range<usize> = {
+    let start = core::mem::offset_of!(Connection, calls);
+    start..start + size_of::<[CallEntry; CALL_RING]>()
+};
 
 /// Keeps the connection no longer. Nobody else may be using its socket: the last
 /// reference goes away.
@@ -94,10 +93,14 @@ pub(crate) fn remove(cookie: u64) {
     // SAFETY: as above.
     if unsafe { (&raw const (*connection).cookie).read_volatile() } == cookie {
         // The cookie goes last: from then on the slot may become another's.
-        // SAFETY: as above; behind the cookie is the rest.
+        // SAFETY: as above; parts of it, all of which are eight times so many bytes.
         unsafe {
-            let rest = connection.cast::<u64>().add(1).cast::<Rest>();
-            copy(rest, &NOTHING);
+            let words = connection.cast::<u64>();
+            clear(words.add(1), CALLS.start / 8 - 1);
+            clear(
+                words.add(CALLS.end / 8),
+                (size_of::<Connection>() - CALLS.end) / 8,
+            );
         }
         // SAFETY: as above. A removal that another CPU made is as good.
         compare_and_swap(unsafe { &raw mut (*connection).cookie }, cookie, 0);

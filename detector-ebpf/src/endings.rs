@@ -75,6 +75,12 @@ pub(crate) fn shut(fd: i32, how: u32, by: u32) {
     }
     connection.end_flags |= flag::SHUT_WR;
     let both = how == SHUT_RDWR;
+    if socket.is_left() && connection.end_flags & flag::SHUT_RD == 0 {
+        // Nothing can be owed to who is gone, and the record of the close, which comes
+        // next as a rule, tells that it was: most connections end so.
+        connection.end_flags |= flag::LEFT | if both { flag::SHUT_RD } else { 0 };
+        return;
+    }
     let ending = Ending {
         kind: EndKind::Shutdown,
         how: how | by,

@@ -260,8 +260,10 @@ pub(crate) const MPTCP: u16 = 262;
 /// CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING (include/net/tcp_states.h).
 const FIN_RECEIVED: u32 = 1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 11;
 
-/// `SEND_SHUTDOWN` and, as a bit, `SOCK_LINGER` (include/net/sock.h).
+/// `SEND_SHUTDOWN`, the same with `RCV_SHUTDOWN` and, as a bit, `SOCK_LINGER`
+/// (include/net/sock.h).
 const SEND_SHUTDOWN: u8 = 2;
+const SHUTDOWN_MASK: u8 = 3;
 const SOCK_LINGER: u64 = 1 << 4;
 
 impl Socket {
@@ -304,6 +306,14 @@ impl Socket {
         state == 7 || state == 2
     }
 
+    /// A Unix socket whose peer has closed: that sets both bits (`unix_release_sock`,
+    /// net/unix/af_unix.c). One may be our own doing.
+    #[inline(always)]
+    pub(crate) fn is_left(self) -> bool {
+        let shutdown: u8 = self.0.read_or_zero(config!(fields.sock_shutdown));
+        shutdown & SHUTDOWN_MASK == SHUTDOWN_MASK && self.family() == family::UNIX
+    }
+
     /// Inode number of the socket file; 0 once the socket has none.
     #[inline(always)]
     pub(crate) fn inode(self) -> u64 {
@@ -320,8 +330,8 @@ impl Socket {
     /// change: addresses, peer and inode.
     #[inline(always)]
     pub(crate) fn describe(self, info: &mut SocketInfo, place: bool) {
-        // SAFETY: a whole SocketInfo that is ours to write.
-        unsafe { copy(&raw mut *info, &NO_SOCKET) };
+        // SAFETY: a whole SocketInfo that is ours to write; zeros are a value.
+        unsafe { clear((&raw mut *info).cast(), size_of::<SocketInfo>() / 8) };
         info.family = self.family();
         info.state = self.0.read_or_zero(config!(fields.sock_state));
         info.shutdown = self.0.read_or_zero(config!(fields.sock_shutdown));
@@ -439,9 +449,20 @@ fn copy4(to: &mut [u8; 16], from: [u8; 4]) {
     to[3] = from[3];
 }
 
-/// A socket of which nothing is known.
-#[unsafe(no_mangle)]
-static NO_SOCKET: SocketInfo = SocketInfo::EMPTY;
+/// Writes so many words of zeros, each by itself: what the compiler puts together becomes
+/// a loop over bytes, and to copy zeros from elsewhere reads as much memory again, which
+/// is cold as a rule.
+///
+/// # Safety
+///
+/// They are writable, and eight bytes aligned.
+#[inline(always)]
+pub(crate) unsafe fn clear(words: *mut u64, count: usize) {
+    for at in 0..count {
+        // SAFETY: promised by the caller.
+        unsafe { words.add(at).write_volatile(0) };
+    }
+}
 
 /// Copies a value by one call of the kernel's: the compiler would make it a
 /// loop over bytes, and the verifier would walk that on every path.

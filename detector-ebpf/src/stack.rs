@@ -112,7 +112,8 @@ pub(crate) struct Circumstances {
 /// | the judge's hint: the message is owed bytes | yes |
 /// | the ending makes the kernel send a reset | yes |
 /// | the last send took less than it was offered, or failed | yes |
-/// | nothing yet: the judge has not read the head (it reads twenty times a second) | some of it, if few stacks wait |
+/// | nothing yet (the judge reads twenty times a second), and the peer ended its side first | no |
+/// | nothing yet | some of it, if few stacks wait |
 ///
 /// "Yes" as long as the process has some left ([`spare`]).
 #[inline(always)]
@@ -143,6 +144,9 @@ pub(crate) fn wanted(
     let stranded = known && i64::from(connection.last_result) < connection.last_offered as i64;
     if next >= connection.sent || stranded {
         return suspected(moment);
+    }
+    if connection.receive_flags & flag::EOF != 0 {
+        return (StackCopy::Unsuspected, Amount::NOTHING);
     }
     if STACKS.query(AVAILABLE) < GUESSES {
         (StackCopy::Taken, Amount::GUESS)

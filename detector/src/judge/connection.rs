@@ -13,7 +13,7 @@ use super::{
     sequence::Sequence,
     streams::Streams,
     tally::{Tally, Unjudged},
-    verdict::{Verdict, at_risk, cut_by_peer, failed, noted, peer_is_gone, verdict},
+    verdict::{Verdict, at_risk, cut_by_peer, failed, left, noted, peer_is_gone, verdict},
 };
 use crate::capture::{Bytes, Record};
 
@@ -156,7 +156,7 @@ impl Connection {
             self.lose(tally);
             return;
         }
-        if failed(counters) {
+        if failed(counters) || left(counters) {
             return self.left_by_peer(counters, tally, findings);
         }
         let reason = if counters.end_flags & flag::UNSEEN_END != 0 {

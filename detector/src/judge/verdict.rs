@@ -223,6 +223,11 @@ pub(super) fn failed(counters: &Counters) -> bool {
     errors.iter().any(|errno| GONE.contains(errno))
 }
 
+/// Whether the peer had closed before this side shut the connection down.
+pub(super) fn left(counters: &Counters) -> bool {
+    counters.end_flags & flag::LEFT != 0
+}
+
 fn peer(end: &End) -> Peer {
     let (socket, counters) = (&end.socket, &end.connection);
     let failed = failed(counters) || GONE.contains(&socket.error);
@@ -234,7 +239,7 @@ fn peer(end: &End) -> Peer {
             let own_read = counters.end_flags & flag::SHUT_RD != 0;
             let ended = counters.receive_flags & flag::EOF != 0 || socket.shutdown & both != 0;
             (
-                socket.shutdown & both == both && !own_read,
+                left(counters) || (socket.shutdown & both == both && !own_read),
                 ended && !own_read,
             )
         }

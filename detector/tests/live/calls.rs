@@ -546,6 +546,31 @@ fn a_client_that_leaves_is_the_peer_that_closed() -> Result<()> {
     Ok(())
 }
 
+/// Nothing is owed to who is gone, whatever is called afterwards.
+#[test]
+fn a_shutdown_behind_a_client_that_has_left_is_not_what_cut() -> Result<()> {
+    let _alone = alone();
+    let mut ways = vec![&[][..]];
+    if traces_functions() {
+        ways.push(&TRACED[..]);
+    }
+    for options in ways {
+        let mut launcher = Launcher::start(&calls::build()?)?;
+        let options = [&["--follow", "--show-peer"], options].concat();
+        let watcher = watch(launcher.pid(), &options)?;
+        launcher.run_with(false, |conn| leave(conn, "/write/left-shutdown/5000/1000"))?;
+        let report = watcher.stop()?;
+        assert_eq!(report.findings.len(), 1, "{}", report.summary);
+        for finding in &report.findings {
+            assert_eq!(text(finding, "/cause"), Some("peer-closed"));
+            assert_eq!(text(finding, "/fault"), Some("peer"));
+        }
+        assert_eq!(report.count("peer_endings"), Some(1), "{}", report.summary);
+        assert_eq!(report.status.code(), Some(0));
+    }
+    Ok(())
+}
+
 /// What the last call offered and the kernel did not take.
 #[test]
 fn what_is_stranded_is_told() -> Result<()> {

@@ -54,6 +54,28 @@ fn a_peer_that_is_gone_is_the_one_who_cut() {
 }
 
 #[test]
+fn a_peer_that_had_left_before_a_shutdown_stays_gone() {
+    let cut = || {
+        let mut wire = Wire::new();
+        wire.counters.family = family::UNIX;
+        wire.receive(GET).send(&ok(1000), 300);
+        wire.socket_shutdown = 3;
+        // Both ways, so that the socket itself tells no more who did what.
+        wire.counters.end_flags |= flag::LEFT | flag::SHUT_WR | flag::SHUT_RD;
+        wire
+    };
+    let finding = cut().close().one();
+    assert_eq!(
+        (finding.cause, finding.fault),
+        (Cause::PeerClosed, Fault::Peer)
+    );
+    // The descriptor stays open to the end of the watch.
+    let (findings, tally) = cut().finish_open();
+    let causes: Vec<_> = findings.iter().map(|finding| finding.cause).collect();
+    assert_eq!((causes, tally.peer_endings), (vec![Cause::PeerClosed], 1));
+}
+
+#[test]
 fn a_peer_that_reset_is_counted_once_whoever_holds_the_socket() {
     let cut = |wire: &mut Wire| {
         wire.receive(GET)

@@ -159,6 +159,14 @@ pub(crate) const ENDS: &[(&str, End)] = &[
         close(fd)?;
         linger_on()
     }),
+    // After the peer has gone; a shutdown of what is shut down changes nothing.
+    ("left-shutdown", |fd| {
+        pause(100);
+        call(unsafe_shutdown(fd, libc::SHUT_RDWR))?;
+        call(unsafe_shutdown(fd, libc::SHUT_RD))?;
+        close(fd)?;
+        linger_on()
+    }),
     // Waits for the peer's half-close.
     ("half-closed", |fd| {
         call(unsafe_read(fd))?;
