@@ -53,6 +53,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
 
+    /// Worker threads of the server of probe-effect
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    threads: u32,
+
     /// Rounds of per-call, server and analyze, runs of startup
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -117,8 +121,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         print(arguments, "per-call", result)?;
     }
     if wanted(Name::ProbeEffect) {
-        let result =
-            probe_effect::measure(&truncwatch, arguments.connections, !arguments.no_strace)?;
+        let strace = !arguments.no_strace;
+        let result = probe_effect::measure(
+            &truncwatch,
+            arguments.connections,
+            arguments.threads,
+            strace,
+        )?;
         print(arguments, "probe-effect", result)?;
     }
     if wanted(Name::Startup) {

@@ -52,8 +52,8 @@ impl Options {
     /// The setting in which [`crate::client::race`] truncates now and then: a Unix socket, no
     /// vectored writes, 5 ms of blocking work, everything on `cpu`.
     ///
-    /// Two threads, because that comes closest to one half: measured on Linux 6.18, 83 to 111 of
-    /// 200 were truncated, and with one thread 50 to 66.
+    /// Two threads: measured on Linux 6.18, 83 to 111 of 200 were truncated, in other hours up to
+    /// 186, and with one thread 50 to 70.
     pub fn race(cpu: usize) -> Self {
         Self {
             threads: 2,
