@@ -89,9 +89,13 @@ pub(super) fn cpu_ns(pid: u32) -> Result<f64> {
 /// every process: "nothing attached" would not be nothing.
 pub(super) fn another_truncwatch() -> Result<bool> {
     for entry in fs::read_dir("/proc")? {
-        // No process, or one that has just ended, has no such file.
-        let name = fs::read_to_string(entry?.path().join("comm"));
-        if name.is_ok_and(|name| name.trim_end() == "truncwatch") {
+        // No process, or one that has just ended, has no such file; one that has ended and
+        // was not waited for has no program any more.
+        let folder = entry?.path();
+        let name = fs::read_to_string(folder.join("comm"));
+        if name.is_ok_and(|name| name.trim_end() == "truncwatch")
+            && fs::read_link(folder.join("exe")).is_ok()
+        {
             return Ok(true);
         }
     }
