@@ -53,7 +53,7 @@ impl Options {
     /// vectored writes, 5 ms of blocking work, everything on `cpu`.
     ///
     /// Two threads: measured on Linux 6.18, 83 to 111 of 200 were truncated, in other hours up to
-    /// 186, and with one thread 50 to 70.
+    /// 186, and with one thread 50 to 76.
     pub fn race(cpu: usize) -> Self {
         Self {
             threads: 2,
