@@ -32,10 +32,11 @@ fn main() -> ExitCode {
 }
 
 /// One thread means tokio's current-thread runtime: then the order of events within the server
-/// depends on the client alone.
+/// depends on the client alone. 0 is what `#[tokio::main]` builds: connections are accepted on the
+/// main thread and served by a worker for each CPU that the process may run on.
 fn build_runtime(threads: usize) -> io::Result<runtime::Runtime> {
     let mut builder = match threads {
-        0 | 1 => runtime::Builder::new_current_thread(),
+        1 => runtime::Builder::new_current_thread(),
         _ => runtime::Builder::new_multi_thread(),
     };
     if threads > 1 {

@@ -23,7 +23,8 @@ pub struct Options {
     #[arg(long, value_name = "ADDR:PORT")]
     pub tcp: Option<String>,
 
-    /// Worker threads; 1 is the current-thread runtime
+    /// Worker threads; 1 is the current-thread runtime, 0 what #[tokio::main] builds: a worker for
+    /// each CPU that the server may run on, beside the main thread, which accepts
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads: usize,
 

@@ -53,8 +53,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
 
-    /// Worker threads of the server of probe-effect
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    /// Worker threads of the server of probe-effect: 0 is tokio's default, one on the one CPU it may
+    /// run on, 1 its runtime without workers
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=64))]
     threads: u32,
 
     /// Rounds of per-call, server and analyze, runs of startup
