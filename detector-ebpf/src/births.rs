@@ -25,10 +25,11 @@ use crate::{
     filter::passes,
     kernel::{Address, File, Socket, copy, open_file},
     maps::{BIRTHS, RECORDS, count},
-    memory::{Given, SystemCall, calls_only, forget as unbounded, is_compat, unknown, zero_of},
+    memory::{Given, SystemCall, calls_only, is_compat},
     opening::{Named, Stream, adopt, inode_of, is_wanted},
     ring::{Moment, current, header, wake},
     scratch::Receives,
+    verifier::{forget as unbounded, unknown, zero_of},
 };
 
 /// Result of a call, in a `sys_exit_*` tracepoint's record

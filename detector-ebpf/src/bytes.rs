@@ -1,7 +1,7 @@
 //! What the first bytes of a call may be, told from eight of them in a register: bytes
 //! are looked at all at once, since the verifier would follow each comparison.
 
-use crate::{memory::forget, scratch::Way};
+use crate::{scratch::Way, verifier::forget};
 
 /// A one in each byte, and the highest bit of each.
 const ONES: u64 = 0x0101_0101_0101_0101;

@@ -20,9 +20,10 @@ use detector_common::Probe;
 
 use crate::{
     births::connects,
-    endings::{closes, closes_range, replaced, replaced_with_flags, shuts},
+    endings::{closes, replaced, replaced_with_flags, shuts},
     kernel::Address,
     probes::{installed, new_sendmmsg, works},
+    table::closes_range,
     traffic::sent_file,
 };
 

@@ -1,5 +1,5 @@
 //! Counts on kernels whose typed tracepoints may be preempted: Linux 7.0 and later.
-//! (What ends there with an exec or a process is in `endings.rs`, for the same reason.)
+//! (What ends there with an exec or a process is in `table.rs`, for the same reason.)
 //!
 //! A program that is preempted there counts as running on its CPU, and is left out
 //! for whoever runs on that CPU meanwhile and comes to the same tracepoint

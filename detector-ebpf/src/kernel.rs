@@ -16,7 +16,7 @@ use detector_common::{CONSTANT_MARK, SocketInfo, Stat, UNIX_PATH_LEN, family};
 use crate::{
     config::{config, has},
     maps::count,
-    memory::forget,
+    verifier::forget,
 };
 
 /// A kernel address. Never dereferenced: read through the helper that

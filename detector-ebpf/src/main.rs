@@ -11,8 +11,9 @@
 //! | `functions.rs` | the same on kernels without tracepoints for it |
 //! | `events.rs`  | the same on kernels where typed tracepoints may be preempted |
 //! | `opening.rs` | takes up a connection when it is first used |
-//! | `sampling.rs` | which bytes are shown to the judge |
-//! | `endings.rs` | shutdown, close, process exit |
+//! | `sampling/`  | which bytes are shown to the judge |
+//! | `endings.rs` | shutdown and close: the end of one descriptor |
+//! | `table.rs`   | close_range, exec, process exit: of many at once |
 //! | `uring.rs`   | what io_uring does without a system call |
 //! | `atomic.rs`  | adds that other CPUs may make at the same time |
 //! | `bytes.rs`   | what eight bytes may be the beginning of |
@@ -22,7 +23,8 @@
 //! | `family.rs`  | fork: children of watched processes |
 //! | `filter.rs`  | which processes and connections are watched |
 //! | `kernel.rs`  | reads kernel structures by the offsets found at load |
-//! | `memory.rs`  | reads the process's buffers |
+//! | `memory/`    | what the running call was given, and the process's buffers |
+//! | `verifier.rs` | what the compiler or the verifier is not to know |
 //! | `stack.rs`   | the stack of a thread that ends a connection |
 //! | `task.rs`    | the running task and the registers of its system call |
 //! | `processes.rs` | which processes are watched by their number |
@@ -60,9 +62,11 @@ mod ring;
 mod sampling;
 mod scratch;
 mod stack;
+mod table;
 mod task;
 mod traffic;
 mod uring;
+mod verifier;
 
 /// The licence the kernel sees: some helpers are for GPL-compatible programs
 /// only; MIT with GPL is what the kernel calls a dual licence.

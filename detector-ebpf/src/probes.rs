@@ -20,13 +20,14 @@ use crate::{
     atomic::set_bits,
     births::{connects, is_born_as},
     config::config,
-    endings::{closes, closes_range, replaced, replaced_with_flags, shuts},
+    endings::{closes, replaced, replaced_with_flags, shuts},
     family::forked,
     filter::passes,
     kernel::{Address, File},
     maps::TRIED,
     memory::SystemCall,
     ring::current,
+    table::closes_range,
     traffic::tracked_of,
 };
 

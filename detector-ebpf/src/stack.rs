@@ -26,8 +26,8 @@ use crate::{
     config::{config, has},
     kernel::{Address, current_task},
     maps::{STACKS, STACKS_BYTES, count, hint},
-    memory::forget,
     ring::Moment,
+    verifier::forget,
 };
 
 /// `BPF_RB_AVAIL_DATA` (include/uapi/linux/bpf.h).

@@ -22,12 +22,13 @@ use crate::{
     births::{is_kept, name_of},
     connections::find,
     kernel::open_file,
-    memory::{SystemCall, apart, zero},
+    memory::SystemCall,
     opening::{Named, Typed, connection_of, describe},
     processes::watched,
     ring::{Moment, current},
     sampling::{Look, Moved, is_known, look},
     scratch::{Receives, Sends, Way},
+    verifier::{apart, zero},
 };
 
 /// `MSG_PEEK`: the bytes stay in the queue and will be received again.

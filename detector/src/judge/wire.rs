@@ -157,7 +157,7 @@ impl Wire {
     }
 
     /// What the kernel side would sample of a call (`detector-ebpf`,
-    /// `sampling.rs`), without the judge's hints unless they are wanted.
+    /// `sampling/`), without the judge's hints unless they are wanted.
     fn sample(&mut self, bytes: &[u8], moved: u64, offset: u64, sending: bool) {
         let whole: Vec<u8> = bytes
             .iter()

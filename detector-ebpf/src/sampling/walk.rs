@@ -1,0 +1,394 @@
+//! The walk over a call's bytes, sample by sample: of a head that is not short, of a body,
+//! and from chunk to chunk.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{helpers::generated::bpf_for_each_map_elem, macros::map, maps::Array};
+use detector_common::{EDGE_END, EDGE_START, Kind, SAMPLE_LEN, Sample, Stat, flag};
+
+use super::{Look, Moved, flags, head_offset, scan::scan};
+use crate::{
+    bytes::{hexadecimal, may_be_size, may_begin_message},
+    connections::find,
+    maps::count,
+    memory::SystemCall,
+    ring::{Moment, header, output},
+    scratch::{Scratch, Way, scratch},
+    verifier::forget,
+};
+
+impl Look {
+    /// Samples what is wanted of the call's bytes. The connection is looked up again
+    /// where it is needed: it may be in either of two maps, and the verifier would
+    /// follow each through all that comes here.
+    #[inline(never)]
+    pub(super) fn walk<W: Way>(&self) {
+        let Some(scratch) = scratch::<W>() else {
+            return;
+        };
+        // SAFETY: a field of this CPU's scratch, which loops over other fields
+        // do not touch; any bytes are a value of it.
+        let walk = unsafe { &mut (*scratch).walk };
+        walk.at = 0;
+        walk.line = 0;
+        walk.phase = Phase::HEAD;
+        if self.next == Self::MORE {
+            walk.line = (change_flags::<W>(self.moved.cookie, 0, 0) >> flag::LINE_SHIFT) & 3;
+        } else if self.next != Self::HEAD {
+            walk.phase = Phase::BODY;
+            if self.next > self.moved.offset {
+                // The judge's boundary is within: what is there may be a head.
+                walk.at = (self.next - self.moved.offset) as u32;
+                if head_at::<W>(&self.call, self.moved, walk.at) {
+                    begin_head::<W>(self.moved.cookie, self.next);
+                    walk.phase = Phase::HEAD;
+                }
+            }
+        }
+        walk.body = walk.at;
+        walk.length = 0;
+        walk.call = self.call;
+        walk.moved = self.moved;
+        walk.moment = self.moment;
+        // SAFETY: a map of this program and a callback of the form that the
+        // helper asks for.
+        unsafe {
+            bpf_for_each_map_elem(
+                (&raw const TURNS).cast_mut().cast(),
+                turn::<W> as *mut c_void,
+                core::ptr::null_mut(),
+                0,
+            );
+        }
+    }
+}
+
+/// Whether a message may begin with this byte of the call.
+#[inline(always)]
+fn head_at<W: Way>(call: &SystemCall, moved: Moved, skip: u32) -> bool {
+    let known = moved.bytes.wrapping_sub(skip).min(8);
+    if !call.gather::<W>(skip, known, 0) {
+        return false;
+    }
+    let Some(scratch) = scratch::<W>() else {
+        return false;
+    };
+    // SAFETY: eight bytes of the scratch's data; those behind `known` are
+    // masked.
+    let start = unsafe { core::ptr::read_unaligned((&raw const (*scratch).data).cast::<u64>()) };
+    may_begin_message::<W>(start, known)
+}
+
+/// Turns of a walk: samples of a head, and chunks of a body.
+const TURN_COUNT: u32 = 96;
+
+/// One entry per turn, for its length only: a loop, as in `maps::WORDS`.
+#[map]
+static TURNS: Array<u32> = Array::with_max_entries(TURN_COUNT, 0);
+
+/// What a walk does next.
+struct Phase;
+
+impl Phase {
+    /// Samples a head, or more of one.
+    const HEAD: u32 = 0;
+    /// Samples the first bytes of a body, or of a part of one.
+    const BODY: u32 = 1;
+    /// Goes from chunk to chunk.
+    const CHUNKS: u32 = 2;
+}
+
+/// A walk over a call's bytes, sample by sample.
+#[derive(Clone, Copy)]
+pub(crate) struct Walk {
+    call: SystemCall,
+    moved: Moved,
+    moment: Moment,
+    /// The byte of the call at which the sample begins that is being made.
+    at: u32,
+    /// The bytes from there on that were gathered.
+    length: u32,
+    /// How the bytes before end ([`flag::LINE_SHIFT`]).
+    line: u32,
+    /// The byte of the call where a chunk's size may be.
+    body: u32,
+    /// A [`Phase`].
+    phase: u32,
+}
+
+unsafe extern "C" fn turn<W: Way>(
+    _map: *mut c_void,
+    key: *const u32,
+    _value: *mut c_void,
+    _context: *mut c_void,
+) -> i64 {
+    let Some(scratch) = scratch::<W>() else {
+        return 1;
+    };
+    // SAFETY: the helper passes the key of the element; a field of this CPU's
+    // scratch.
+    let (index, walk) = unsafe { (*key, &mut (*scratch).walk) };
+    let last = index + 1 == TURN_COUNT;
+    let over = match walk.phase {
+        Phase::HEAD => walk.head::<W>(scratch, last),
+        Phase::BODY => walk.body::<W>(),
+        _ => walk.chunk::<W>(last),
+    };
+    i64::from(over || last)
+}
+
+impl Walk {
+    /// Bytes from the sample's beginning to the call's end.
+    #[inline(always)]
+    fn left(&self) -> u32 {
+        self.moved.bytes.wrapping_sub(self.at)
+    }
+
+    /// Samples a head up to its end; `true` if the walk is over.
+    #[inline(always)]
+    fn head<W: Way>(&mut self, scratch: *mut Scratch, last: bool) -> bool {
+        let line = 3 << flag::LINE_SHIFT;
+        let clear = flag::HEAD_OPEN | flag::BODY_NEXT | flag::PLAIN | line;
+        change_flags::<W>(self.moved.cookie, clear, flag::HEAD_SEEN);
+        if !self.gather::<W>(SAMPLE_LEN as u32) {
+            return true;
+        }
+        let ended = scan::<W>(scratch, self.length, &mut self.line);
+        if ended == 0 {
+            let line = self.line << flag::LINE_SHIFT;
+            change_flags::<W>(self.moved.cookie, 0, flag::HEAD_OPEN | line);
+            if self.left() > self.length && !last {
+                self.emit::<W>(self.length, 0);
+                self.at = self.at.wrapping_add(self.length);
+                return false;
+            }
+        }
+        self.body = self.at.wrapping_add(ended);
+        self.phase = Phase::CHUNKS;
+        if W::SENDS && ended != 0 {
+            self.behind_head::<W>(scratch, ended);
+        }
+        if !W::SENDS || ended == 0 || self.left() <= self.length {
+            self.finish::<W>();
+            return true;
+        }
+        false
+    }
+
+    /// Looks at what follows a head that ends at this byte of what was gathered.
+    #[inline(always)]
+    fn behind_head<W: Way>(&self, scratch: *mut Scratch, ended: u32) {
+        let at = forget(ended) as usize;
+        if self.body == self.moved.bytes {
+            change_flags::<W>(self.moved.cookie, 0, flag::BODY_NEXT);
+            return;
+        }
+        if at > SAMPLE_LEN || ended.wrapping_add(8) > self.length {
+            return;
+        }
+        // SAFETY: eight bytes from at most SAMPLE_LEN on, of twice that less ten.
+        let start = unsafe {
+            core::ptr::read_unaligned(
+                (&raw const (*scratch).data)
+                    .cast::<u8>()
+                    .add(at)
+                    .cast::<u64>(),
+            )
+        };
+        // Behind an interim head there is another.
+        if !may_be_size(start) && !may_begin_message::<W>(start, 8) {
+            change_flags::<W>(self.moved.cookie, 0, flag::PLAIN);
+        }
+    }
+
+    /// Samples the first bytes of what is no head.
+    #[inline(always)]
+    fn body<W: Way>(&mut self) -> bool {
+        let most = if self.left() <= SAMPLE_LEN as u32 {
+            SAMPLE_LEN
+        } else {
+            EDGE_START
+        };
+        if !self.gather::<W>(most as u32) {
+            return true;
+        }
+        self.phase = Phase::CHUNKS;
+        if self.left() <= self.length {
+            self.finish::<W>();
+            return true;
+        }
+        false
+    }
+
+    /// Goes on to the next chunk, if one begins here, and samples its size
+    /// (RFC 9112 section 7.1).
+    #[inline(always)]
+    fn chunk<W: Way>(&mut self, last: bool) -> bool {
+        let line = size_line::<W>(&self.call, self.moved, self.body);
+        let next = match line {
+            Some((line, size)) if size > 0 => {
+                u64::from(self.body) + u64::from(line) + u64::from(size) + 2
+            }
+            // The last chunk; what follows may be another message.
+            Some(_) if self.body > self.at => u64::from(self.body),
+            _ => u64::MAX,
+        };
+        if next >= u64::from(self.moved.bytes) || last {
+            self.finish::<W>();
+            return true;
+        }
+        let next = next as u32;
+        let ends = next == self.body;
+        self.body = next;
+        if !ends && next.wrapping_add(SIZE_LINE) <= self.at.wrapping_add(self.length) {
+            return false;
+        }
+        self.emit::<W>(next.wrapping_sub(self.at), 0);
+        self.at = next;
+        let most = if ends { SAMPLE_LEN } else { EDGE_START };
+        if !self.gather::<W>(most as u32) {
+            return true;
+        }
+        if ends {
+            self.finish::<W>();
+        }
+        ends
+    }
+
+    /// Gathers the sample: at most so many bytes.
+    #[inline(always)]
+    fn gather<W: Way>(&mut self, most: u32) -> bool {
+        self.length = self.left().min(most);
+        let read = self.call.gather::<W>(self.at, self.length, 0);
+        if !read {
+            count(Stat::Unreadable);
+            change_flags::<W>(self.moved.cookie, 0, flag::UNREADABLE);
+        }
+        read
+    }
+
+    /// Sends the sample that was gathered as the call's last, and behind it the
+    /// call's last bytes.
+    #[inline(always)]
+    fn finish<W: Way>(&self) {
+        let (left, end) = (self.left(), EDGE_END as u32);
+        let last = self.moved.bytes.wrapping_sub(end);
+        let behind = left > self.length && left.wrapping_sub(self.length) >= end;
+        let tail = behind && self.call.gather::<W>(last, end, self.length);
+        self.emit::<W>(left, if tail { end } else { 0 });
+    }
+
+    /// Sends the sample that was gathered, and the call's last `tail` bytes
+    /// behind it. It tells of `tells` bytes.
+    #[inline(always)]
+    fn emit<W: Way>(&self, tells: u32, tail: u32) {
+        let Some(scratch) = scratch::<W>() else {
+            return;
+        };
+        if !sign::<W>(scratch) {
+            return;
+        }
+        let within = if self.at > 0 { flag::WITHIN } else { 0 };
+        // Field by field: there is little stack.
+        // SAFETY: this CPU's scratch, of the program that runs; any bytes are a
+        // value of a sample.
+        let sample = unsafe { &mut (*scratch).sample };
+        sample.offset = self.moved.offset + u64::from(self.at);
+        sample.moved = tells;
+        sample.len = self.length;
+        sample.sending = u32::from(W::SENDS);
+        sample.flags |= within;
+        sample.tail = tail;
+        sample.fd = self.call.fd();
+        sample.number = self.call.number;
+        let bytes = forget(self.length.wrapping_add(tail)) as usize;
+        if bytes > SAMPLE_LEN + EDGE_END {
+            return;
+        }
+        let total = size_of::<Sample>() + bytes;
+        // SAFETY: the scratch is the fixed part and twice SAMPLE_LEN bytes.
+        let record =
+            unsafe { core::slice::from_raw_parts(scratch.cast_const().cast::<u8>(), total) };
+        output(record, self.moment);
+    }
+}
+
+/// Clears and sets flags of the connection with this cookie; returns them.
+#[inline(never)]
+fn change_flags<W: Way>(cookie: u64, clear: u32, set: u32) -> u32 {
+    let Some(connection) = find(cookie) else {
+        return 0;
+    };
+    // SAFETY: a live map value, as in traffic.rs.
+    let flags = flags::<W>(unsafe { &mut *connection });
+    *flags = (*flags & !clear) | set;
+    *flags
+}
+
+/// Notes where a head begins.
+#[inline(never)]
+fn begin_head<W: Way>(cookie: u64, offset: u64) {
+    if let Some(connection) = find(cookie) {
+        // SAFETY: a live map value, as in traffic.rs.
+        *head_offset::<W>(unsafe { &mut *connection }) = offset;
+    }
+}
+
+/// Puts into the sample what the connection tells.
+#[inline(never)]
+fn sign<W: Way>(scratch: *mut Scratch) -> bool {
+    // SAFETY: this CPU's scratch, as in Walk::emit.
+    let (walk, sample) = unsafe { (&(*scratch).walk, &mut (*scratch).sample) };
+    let Some(connection) = find(walk.moved.cookie) else {
+        return false;
+    };
+    // SAFETY: a live map value, as in traffic.rs.
+    let connection = unsafe { &mut *connection };
+    sample.header = header(Kind::Sample, walk.moved.cookie, connection, walk.moment);
+    sample.opposite = if W::SENDS {
+        connection.received
+    } else {
+        connection.sent
+    };
+    sample.flags = *flags::<W>(connection);
+    sample.fresh = connection.fresh;
+    true
+}
+
+/// Bytes that are read of a size line: an empty line's end, seven digits, and
+/// the end.
+const SIZE_LINE: u32 = 12;
+
+/// The length of the size line at this byte of the call, with the end of the
+/// chunk before it, and the size that it gives; `None` if there is none, or one
+/// with extensions.
+#[inline(always)]
+fn size_line<W: Way>(call: &SystemCall, moved: Moved, at: u32) -> Option<(u32, u32)> {
+    let known = moved.bytes.wrapping_sub(at).min(SIZE_LINE);
+    // Behind what was gathered of the sample.
+    if !call.gather::<W>(at, known, SAMPLE_LEN as u32) {
+        return None;
+    }
+    let scratch = scratch::<W>()?;
+    // SAFETY: SAMPLE_LEN and SIZE_LINE more are within the array.
+    let word = |behind: usize| unsafe {
+        core::ptr::read_unaligned(
+            (&raw const (*scratch).data)
+                .cast::<u8>()
+                .add(SAMPLE_LEN + behind)
+                .cast::<u64>(),
+        )
+    };
+    // The end of the chunk before.
+    let skipped = if word(0) as u16 == u16::from_le_bytes(*b"\r\n") {
+        2
+    } else {
+        0
+    };
+    let line = if skipped > 0 { word(2) } else { word(0) };
+    let (digits, size) = hexadecimal(line);
+    let end = (line >> ((digits & 7) * 8)) as u8;
+    let length = skipped + digits + if end == b'\r' { 2 } else { 1 };
+    let ends = end == b'\r' || end == b'\n';
+    (digits > 0 && digits < 8 && ends && length <= known).then_some((length, size))
+}
