@@ -58,6 +58,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=64))]
     threads: u32,
 
+    /// Server and clients of probe-effect may run on every CPU, not on one
+    #[arg(long)]
+    unpinned: bool,
+
     /// Rounds of per-call, server and analyze, runs of startup
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -123,12 +127,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     if wanted(Name::ProbeEffect) {
         let strace = !arguments.no_strace;
-        let result = probe_effect::measure(
-            &truncwatch,
-            arguments.connections,
-            arguments.threads,
-            strace,
-        )?;
+        let setting = probe_effect::Setting {
+            threads: arguments.threads,
+            pinned: !arguments.unpinned,
+        };
+        let result = probe_effect::measure(&truncwatch, arguments.connections, setting, strace)?;
         print(arguments, "probe-effect", result)?;
     }
     if wanted(Name::Startup) {

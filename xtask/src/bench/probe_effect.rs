@@ -4,7 +4,7 @@
 //! server down, or that takes its CPU away at the wrong moment, changes how many.
 //! Variants take turns in small batches.
 //!
-//! The server is pinned, so tokio's default is one worker: nearly a half lose it. Without
+//! The server is pinned as a rule, so tokio's default is one worker: nearly a half lose it. Without
 //! workers a third do. With two it was 41 to 93 %, by the hour, and what comes of a
 //! connection hangs on what came of the one before: 88 % are cut short behind one that was,
 //! 45 % behind a whole one.
@@ -28,7 +28,7 @@ use testbed::{
 use super::{EMPTY, observer, statistics::mean};
 use crate::root;
 
-/// Where server and clients take turns. Observers may run anywhere.
+/// Where server and clients take turns, if they are pinned. Observers may run anywhere.
 const CPU: usize = 0;
 
 /// Connections between two changes of the observer.
@@ -76,13 +76,61 @@ fn turns(variants: usize, round: usize) -> Vec<usize> {
     turns
 }
 
+/// The server, and where it and the clients run.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Setting {
+    /// Worker threads of the server; 0 is tokio's default, 1 is none beside the main thread.
+    pub(super) threads: u32,
+    /// Server and clients on one CPU ([`CPU`]); else on any.
+    pub(super) pinned: bool,
+}
+
+impl Setting {
+    fn options(self) -> Options {
+        Options {
+            threads: self.threads as usize,
+            cpu: self.pinned.then_some(CPU),
+            ..Options::race(CPU)
+        }
+    }
+
+    /// Makes connections, one after the other.
+    fn connect(self, server: &Server, count: u32) -> Result<Vec<Outcome>> {
+        let deadline = Instant::now() + PATIENCE;
+        let connect = || {
+            (0..count)
+                .map(|_| {
+                    ensure!(Instant::now() < deadline, "a batch takes too long");
+                    Ok(race(server.addr())?)
+                })
+                .collect()
+        };
+        if self.pinned {
+            on_cpu(CPU, connect)?
+        } else {
+            connect()
+        }
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.threads {
+            0 => write!(f, "tokio's default runtime")?,
+            1 => write!(f, "tokio's current-thread runtime")?,
+            threads => write!(f, "{threads} workers")?,
+        }
+        write!(f, ", {}", if self.pinned { "one CPU" } else { "every CPU" })
+    }
+}
+
 /// The shares of connections whose response was truncated.
 #[derive(Serialize)]
 pub(super) struct ProbeEffect {
     /// Per variant.
     connections: u32,
-    /// Worker threads of the server; 0 is tokio's default, 1 is none beside the main thread.
-    threads: u32,
+    #[serde(flatten)]
+    setting: Setting,
     untraced: f64,
     /// With empty programs on truncwatch's hooks.
     empty: f64,
@@ -113,7 +161,7 @@ pub(super) struct ProbeEffect {
 pub(super) fn measure(
     truncwatch: &Path,
     connections: u32,
-    threads: u32,
+    setting: Setting,
     strace: bool,
 ) -> Result<ProbeEffect> {
     ensure!(
@@ -127,10 +175,7 @@ pub(super) fn measure(
     let mut shares: [Vec<f64>; VARIANTS.len()] = Default::default();
     let mut counts = [0; VARIANTS.len()];
     let mut reports = Reports::default();
-    let options = Options {
-        threads: threads as usize,
-        ..Options::race(CPU)
-    };
+    let options = setting.options();
     let mut done = 0;
     let mut round = 0;
     while done < connections {
@@ -140,19 +185,21 @@ pub(super) fn measure(
         let server = Server::start_binary(&server, &options)?;
         for turn in turns(variants.len(), round) {
             let truncated = match variants[turn] {
-                Variant::Untraced | Variant::Control => truncated(&connect(&server, batch)?),
+                Variant::Untraced | Variant::Control => {
+                    truncated(&setting.connect(&server, batch)?)
+                }
                 Variant::Empty => {
                     let empty = observer::truncwatch(truncwatch, server.pid())
                         .option("--bpf-object", &empty)
                         .start()?;
-                    let outcomes = connect(&server, batch)?;
+                    let outcomes = setting.connect(&server, batch)?;
                     empty.stop()?;
                     truncated(&outcomes)
                 }
-                Variant::Truncwatch => reports.watch(truncwatch, &server, batch)?,
+                Variant::Truncwatch => reports.watch(truncwatch, setting, &server, batch)?,
                 Variant::StraceAll => {
                     let strace = observer::strace(server.pid()).start()?;
-                    let outcomes = connect(&server, batch)?;
+                    let outcomes = setting.connect(&server, batch)?;
                     strace.stop()?;
                     truncated(&outcomes)
                 }
@@ -174,7 +221,7 @@ pub(super) fn measure(
     };
     Ok(ProbeEffect {
         connections,
-        threads,
+        setting,
         untraced,
         empty,
         truncwatch,
@@ -190,19 +237,6 @@ pub(super) fn measure(
         batches_that_differ: reports.differ,
         kept: reports.kept,
     })
-}
-
-/// Makes connections, one after the other.
-fn connect(server: &Server, count: u32) -> Result<Vec<Outcome>> {
-    let deadline = Instant::now() + PATIENCE;
-    on_cpu(CPU, || {
-        (0..count)
-            .map(|_| {
-                ensure!(Instant::now() < deadline, "a batch takes too long");
-                Ok(race(server.addr())?)
-            })
-            .collect()
-    })?
 }
 
 fn truncated(outcomes: &[Outcome]) -> usize {
@@ -224,14 +258,20 @@ struct Reports {
 
 impl Reports {
     /// One batch, watched.
-    fn watch(&mut self, truncwatch: &Path, server: &Server, batch: u32) -> Result<usize> {
+    fn watch(
+        &mut self,
+        truncwatch: &Path,
+        setting: Setting,
+        server: &Server,
+        batch: u32,
+    ) -> Result<usize> {
         let folder = TempDir::new()?;
         let path = folder.path().join("report.jsonl");
         let watch = observer::truncwatch(truncwatch, server.pid())
             .flag("--json")
             .option("--output", &path)
             .start()?;
-        let outcomes = connect(server, batch)?;
+        let outcomes = setting.connect(server, batch)?;
         watch.stop()?;
         let report = fs::read_to_string(&path).context("truncwatch wrote no report")?;
         let found = self.take(&report)?;
@@ -282,12 +322,7 @@ impl fmt::Display for ProbeEffect {
         writeln!(
             f,
             "probe-effect: truncated share of {} connections each, in turns, {}",
-            self.connections,
-            match self.threads {
-                0 => "tokio's default runtime".to_owned(),
-                1 => "tokio's current-thread runtime".to_owned(),
-                threads => format!("{threads} workers"),
-            }
+            self.connections, self.setting
         )?;
         for (label, share) in [
             ("untraced", Some(self.untraced)),
