@@ -67,6 +67,9 @@ pub struct Copied {
     pub(super) maps: Option<Arc<Maps>>,
     /// When that was.
     maps_ns: u64,
+    /// That was before the stack was copied, and the process is gone: what it mapped since
+    /// is not known.
+    pub(super) outdated: bool,
 }
 
 /// The stacks that were copied lately.
@@ -158,6 +161,7 @@ impl Copies {
             memory,
             maps,
             maps_ns,
+            outdated: false,
         };
         self.kept.insert(key, copied);
         self.order.push_back(key);
@@ -167,12 +171,13 @@ impl Copies {
     pub fn remove(&mut self, tid: u32, time_ns: u64, now_ns: u64) -> Option<Copied> {
         let mut copied = self.kept.remove(&(tid, time_ns))?;
         // A process that was gone when the stack came is not the one that has its number.
-        if copied.maps.is_some()
-            && copied.maps_ns < time_ns
-            && let Some(known) = self.known_since(copied.pid, time_ns, now_ns)
-            && known.time_ns >= time_ns
-        {
-            copied.maps = Some(known.between.clone());
+        if copied.maps.is_some() && copied.maps_ns < time_ns {
+            match self.known_since(copied.pid, time_ns, now_ns) {
+                Some(known) if known.time_ns >= time_ns => {
+                    copied.maps = Some(known.between.clone());
+                }
+                _ => copied.outdated = true,
+            }
         }
         Some(copied)
     }
@@ -238,7 +243,8 @@ mod tests {
             assert_eq!(looked_at(&copies), Some(first + 10));
         }
         let asked = first + FRESH_NS + 20;
-        assert!(copies.remove(OWN, first + FRESH_NS / 2, asked).is_some());
+        let copied = copies.remove(OWN, first + FRESH_NS / 2, asked);
+        assert!(copied.is_some_and(|copied| !copied.outdated));
         assert_eq!(looked_at(&copies), Some(asked));
         // That was after this one too.
         assert!(copies.remove(OWN, first + FRESH_NS, asked + 10).is_some());
@@ -298,7 +304,9 @@ mod tests {
         copies.take(&of(2 * FRESH_NS + 20), 2 * FRESH_NS + 30);
         child.kill()?;
         child.wait()?;
-        let last = names(copies.remove(1, 2 * FRESH_NS + 20, 3 * FRESH_NS));
+        let last = copies.remove(1, 2 * FRESH_NS + 20, 3 * FRESH_NS);
+        assert!(last.as_ref().is_some_and(|last| last.outdated));
+        let last = names(last);
         assert!(last.is_some_and(|names| names.iter().any(|name| name.ends_with("sleep"))));
         copies.maps.clear();
         copies.take(&of(4 * FRESH_NS), 4 * FRESH_NS);

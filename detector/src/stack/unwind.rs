@@ -182,7 +182,10 @@ impl Walk<'_> {
         let mapping = self
             .maps
             .at(self.counter)
-            .ok_or(Incomplete::Unmapped(self.counter))?;
+            .ok_or(match self.copied.outdated {
+                true => Incomplete::ProcessGone,
+                false => Incomplete::Unmapped(self.counter),
+            })?;
         if mapping.inode == 0 {
             return Err(Incomplete::NoFile(self.counter));
         }

@@ -8,6 +8,9 @@ use crate::{capture::live::process, judge::Finding, origin::Origin};
 /// Most processes that are remembered.
 const MOST: usize = 4096;
 
+/// Most threads of one.
+const MOST_THREADS: usize = 64;
+
 /// What is known of one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Program {
@@ -17,17 +20,21 @@ pub(super) struct Program {
     comm: Option<String>,
     /// When that was, nanoseconds as the records'.
     at: u64,
+    /// Threads that it had before, other than the first.
+    threads: Vec<u32>,
 }
 
 impl Program {
     pub(super) fn of(pid: u32) -> Self {
         // Before it is read: what it is known to be is so since then at the latest.
         let at = monotonic_ns();
+        let threads = process::threads(pid, MOST_THREADS);
         Self {
             exe: process::exe(pid),
             origin: Origin::of(pid),
             comm: process::comm(pid),
             at,
+            threads,
         }
     }
 
@@ -41,11 +48,17 @@ impl Program {
             .filter_map(|call| call.time_ns)
             .min();
         let used = first.is_some_and(|first| first <= self.at);
+        // An exec ends all threads but the one that makes it, which becomes the first.
+        let goes_on = finding
+            .timeline
+            .iter()
+            .filter_map(|call| call.tid)
+            .any(|tid| self.threads.contains(&tid));
         // A script's name is that of no program; threads have names of their own.
         let comm = self.comm.as_deref()?;
         let name = exe.rsplit('/').next().unwrap_or(exe);
         let same = comm == finding.comm && name.starts_with(comm);
-        (used || same).then_some(exe)
+        (used || goes_on || same).then_some(exe)
     }
 }
 
@@ -105,8 +118,7 @@ impl Programs {
                 Some(seen) if now.origin == Origin::default() => seen.origin.clone(),
                 _ => now.origin.clone(),
             },
-            comm: now.comm.clone(),
-            at: now.at,
+            ..now.clone()
         }
     }
 }

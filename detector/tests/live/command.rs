@@ -81,6 +81,9 @@ fn the_program_before_an_exec_is_not_taken_for_it() -> Result<()> {
     assert_eq!(text(&finding, "/cause"), Some("premature-shutdown"));
     let exe = finding.pointer("/process/exe").and_then(Value::as_str);
     assert!(exe.is_none_or(|exe| exe.contains("python")), "{exe:?}");
+    // Nor is it said that what came later was not mapped.
+    let why = text(&finding, "/stack_incomplete");
+    assert!(why.is_none_or(|why| why.contains("gone")), "{why:?}");
     Ok(())
 }
 

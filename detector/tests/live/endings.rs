@@ -13,7 +13,13 @@ use crate::servers::{hyper, only, text, watch};
 
 #[test]
 fn a_server_that_is_killed_in_mid_response() -> Result<()> {
-    for options in [server::Options::unix(), server::Options::tcp()] {
+    let program = server::build(HyperVersion::V1_12_0)?;
+    // Of several threads, the last to end is named as another than the program.
+    let threads = server::Options {
+        threads: 3,
+        ..server::Options::unix()
+    };
+    for options in [server::Options::unix(), server::Options::tcp(), threads] {
         let mut server = Server::start(HyperVersion::V1_12_0, &options)?;
         let watcher = watch(server.pid(), &[])?;
         let addr = server.addr().clone();
@@ -32,6 +38,7 @@ fn a_server_that_is_killed_in_mid_response() -> Result<()> {
         assert_eq!(text(finding, "/cause"), Some("process-exit"));
         assert_eq!(text(finding, "/fault"), Some("local"));
         assert_eq!(text(finding, "/ending/signal"), Some("SIGKILL"));
+        assert_eq!(text(finding, "/process/exe"), program.to_str());
         assert_eq!(report.sizes(), vec![(10_000_000, outcome.received)]);
         assert_eq!(report.status.code(), Some(1));
     }

@@ -65,6 +65,19 @@ pub fn exe(pid: u32) -> Option<String> {
     Some(path.to_string_lossy().into_owned())
 }
 
+/// Threads of a process other than its first, as they are now; `most` at most.
+#[must_use]
+pub fn threads(pid: u32, most: usize) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    tasks
+        .into_iter()
+        .flatten()
+        .filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|tid| *tid != pid)
+        .take(most)
+        .collect()
+}
+
 /// The processes that descend from `roots`, as they are now.
 #[must_use]
 pub fn descendants(roots: &[u32]) -> Vec<u32> {
@@ -115,6 +128,19 @@ mod tests {
         assert!(check(own).is_ok());
         assert!(comm(own).is_some_and(|name| !name.is_empty()));
         assert!(exe(own).is_some_and(|path| path.starts_with('/')));
+    }
+
+    #[test]
+    fn its_threads_are_those_beside_the_first() {
+        let own = std::process::id();
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || receiver.recv().is_ok());
+        // The one that runs this test and the one that waits, at least.
+        assert!(threads(own, 64).len() >= 2);
+        assert!(!threads(own, 64).contains(&own));
+        assert_eq!(threads(own, 1).len(), 1);
+        drop(sender);
+        assert!(thread.join().is_ok());
     }
 
     #[test]
