@@ -21,11 +21,14 @@ pub enum Stat {
     StacksFull = 6,
     /// Children of processes that are watched without theirs.
     Children = 7,
+    /// Connections whose last end found the ring buffer full: of many of them, nothing
+    /// else was told.
+    EndsLost = 8,
 }
 
 impl Stat {
     /// All of them, in slot order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Connections,
         Self::RingFull,
         Self::ConnectionsFull,
@@ -34,6 +37,7 @@ impl Stat {
         Self::Compat,
         Self::StacksFull,
         Self::Children,
+        Self::EndsLost,
     ];
 }
 
@@ -50,6 +54,7 @@ impl Stat {
             Self::Compat => "32-bit",
             Self::StacksFull => "stacks-full",
             Self::Children => "children",
+            Self::EndsLost => "ends-lost",
         }
     }
 }

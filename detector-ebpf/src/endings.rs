@@ -237,8 +237,11 @@ pub(crate) fn release_one(socket: Socket, ending: &Ending) {
         // Two threads of a process that end together both walk.
         return;
     }
-    ending.emit(cookie, connection, socket);
+    let told = ending.emit(cookie, connection, socket);
     if references == 1 {
+        if !told {
+            count(Stat::EndsLost);
+        }
         remove(cookie);
     }
 }
@@ -256,14 +259,14 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// Sends the record, and the stack behind it.
+    /// Sends the record, and the stack behind it; `false` if there was no room.
     #[inline(always)]
-    fn emit(&self, cookie: u64, connection: &mut Connection, socket: Socket) {
+    fn emit(&self, cookie: u64, connection: &mut Connection, socket: Socket) -> bool {
         let moment = Moment::now();
         let header = header(Kind::End, cookie, connection, moment);
         let Some(mut entry) = RECORDS.reserve::<End>(0) else {
             count(Stat::RingFull);
-            return;
+            return false;
         };
         let end = entry.as_mut_ptr();
         let described = connection.send_flags & flag::DESCRIBED != 0;
@@ -292,6 +295,7 @@ impl Ending {
         if stack == StackCopy::Taken {
             copy_stack(moment, amount);
         }
+        true
     }
 
     /// Whether the stack is copied. Of one of several descriptors it is not:

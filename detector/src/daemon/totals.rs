@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use detector_common::Stat;
+
 use crate::{
     judge::{Tally, Unjudged},
     report::KERNEL_REASONS,
@@ -48,6 +50,8 @@ impl Totals {
         for (reason, count) in &self.tally.unjudged {
             all.insert(reason.name(), *count);
         }
+        let ends_lost = self.stat(Stat::EndsLost.name());
+        *all.entry(Unjudged::LostEvents.name()).or_default() += ends_lost;
         all.extend(KERNEL_REASONS.map(|name| (name, self.stat(name))));
         all
     }

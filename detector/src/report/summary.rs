@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use detector_common::Stat;
+
 use super::{errno, grouped};
 use crate::judge::{Cause, Fault, Finding, Tally, Unjudged};
 
@@ -79,6 +81,12 @@ impl Summary {
         for (reason, count) in &tally.unjudged {
             self.unjudged.insert(reason.name(), *count);
         }
+        // Of these the judge does not know, or waits for the end in vain.
+        let ends_lost = stat(Stat::EndsLost.name());
+        *self
+            .unjudged
+            .entry(Unjudged::LostEvents.name())
+            .or_default() += ends_lost;
         for name in KERNEL_REASONS {
             if stat(name) > 0 {
                 self.unjudged.insert(name, stat(name));

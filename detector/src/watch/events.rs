@@ -106,9 +106,12 @@ impl Watch<'_> {
         self.summary.command_status = Some(status);
         let left = self.engine.live.watched().len();
         if left > 0 {
-            let noun = if left == 1 { "process" } else { "processes" };
+            let (noun, run, are) = match left {
+                1 => ("process", "runs", "is"),
+                _ => ("processes", "run", "are"),
+            };
             note(format_args!(
-                "the command has ended; {left} {noun} that it started still run, and are watched no longer"
+                "the command has ended; {left} {noun} that it started still {run}, and {are} watched no longer"
             ));
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::io;
 
 use anyhow::{Context as _, Result};
+use detector_common::Stat;
 
 use super::{Waiting, Watch};
 use crate::{
@@ -106,6 +107,7 @@ impl Watch<'_> {
             let written = self.printer.summary(&self.summary);
             self.written(written)?;
         }
+        self.note_lost(kernel.get(Stat::RingFull.name()).copied().unwrap_or(0));
         self.note_nothing_judged();
         self.note_nothing_passed();
         Ok(self.summary)

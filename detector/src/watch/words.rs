@@ -1,7 +1,11 @@
 //! What is watched, in words.
 
 use super::Watch;
-use crate::{capture::live::process, judge::Unjudged, report::note};
+use crate::{
+    capture::live::process,
+    judge::Unjudged,
+    report::{grouped, note},
+};
 
 impl Watch<'_> {
     /// What is watched, in words.
@@ -57,6 +61,16 @@ impl Watch<'_> {
                     "no process has the name {name} now; those to come are watched"
                 ));
             }
+        }
+    }
+
+    /// Says what to do where records were lost.
+    pub(super) fn note_lost(&self, records: u64) {
+        if records > 0 {
+            note(format_args!(
+                "events were lost ({}), and what they told of is not judged: the host is short of CPU; watch fewer processes or ports (--pid, --comm, --port), or with --no-stack",
+                grouped(records)
+            ));
         }
     }
 

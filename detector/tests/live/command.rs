@@ -62,6 +62,43 @@ fn the_command_is_no_nicer_than_without_a_watch() -> Result<()> {
     Ok(())
 }
 
+/// Its records find no room while the watch is stopped: connections of which nothing is
+/// told are counted all the same.
+#[test]
+fn what_is_lost_is_counted_by_connection() -> Result<()> {
+    const PAIRS: u64 = 40_000;
+    let program = format!(
+        "{SHORT}
+import signal
+watch = os.getppid()
+os.kill(watch, signal.SIGSTOP)
+for _ in range({PAIRS}):
+    a, b = socket.socketpair()
+    b.sendall(b'GET /x HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
+    a.recv(1000)
+    a.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok')
+    a.close()
+    b.close()
+os.kill(watch, signal.SIGCONT)"
+    );
+    let output = run(&["--json", "--", "python3", "-c", &program])?;
+    let summary = summary(&output)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{summary} {said}");
+    let count = |field| summary.pointer(field).and_then(Value::as_u64).unwrap_or(0);
+    assert!(count("/events_lost") > 0, "{summary}");
+    let connections = count("/connections");
+    assert_eq!(connections, 2 * PAIRS, "{summary}");
+    // Each connection has one message, a request or a response.
+    let lost = count("/unjudged/lost-events");
+    let judged = count("/messages_judged");
+    assert!((1..connections).contains(&judged), "{summary}");
+    assert!(lost + judged >= connections, "{summary}");
+    assert!(lost <= connections, "{summary}");
+    assert!(said.contains("events were lost"), "{said}");
+    Ok(())
+}
+
 /// It ends at once, before its program could be read again.
 #[test]
 fn the_program_before_an_exec_is_not_taken_for_it() -> Result<()> {
