@@ -258,7 +258,12 @@ fn shown_too_little(
     counts: &Counts,
     lacks: Lacks,
 ) -> Option<(&'static str, u32)> {
-    let heads = ("the heads of messages", HEADS);
+    // What is recommended may have been too little.
+    let bytes = match counts.longest_cut_head < HEADS.into() {
+        true => HEADS,
+        false => BODIES,
+    };
+    let heads = ("the heads of messages", bytes);
     if missed(&[Unjudged::HeadCut]) && counts.cut_heads + counts.by_hand > 0 {
         return Some(heads);
     }
@@ -326,6 +331,12 @@ mod tests {
         let heads = asked(&cut, &[Unjudged::HeadCut], traced);
         assert_eq!(heads.commands, [command(HEADS)]);
         assert!(heads.reasons.concat().contains("heads of messages"));
+        let long = Counts {
+            longest_cut_head: HEADS.into(),
+            ..cut
+        };
+        let longer = asked(&long, &[Unjudged::HeadCut], traced);
+        assert_eq!(longer.commands, [command(BODIES)]);
         let several = asked(&Counts { untraced: 2, ..cut }, &[Unjudged::Chunked], traced);
         assert_eq!(several.reasons.len(), 2);
         assert_eq!(several.commands, [command(BODIES)]);

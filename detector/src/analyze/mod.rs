@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use jiff::Timestamp;
 
 pub(crate) use self::advice::quoted;
@@ -40,7 +40,9 @@ use crate::{
     cli::ColorChoice,
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
-    report::{Format, LogSummary, Printer, Reported, Summary, When, columns, create_file},
+    report::{
+        Format, LogSummary, Printer, Reported, Summary, When, columns, create_file, written_to,
+    },
     stack::Stack,
 };
 
@@ -352,6 +354,7 @@ impl Analysis<'_> {
             container: None,
             stack: &Stack::default(),
             show_query: self.options.reporting.show_query,
+            of_log: true,
             assumes,
         };
         let written = self.printer.finding(&reported);
@@ -360,10 +363,7 @@ impl Analysis<'_> {
 
     /// A reader that went away ends the analysis quietly.
     fn written(&mut self, result: io::Result<()>) -> Result<()> {
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
-            result => result.context("cannot write the report")?,
-        }
+        self.closed |= written_to(self.options.reporting.output.as_deref(), result)?;
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::{Advice, Options};
 use crate::{
     judge::{Cause, Finding, Judge},
     recording::{About, Frame, Input, Program, Reader, Told, ToldKey, Totals},
-    report::{Printer, Reported, Summary, When},
+    report::{Printer, Reported, Summary, When, written_to},
     stack::Stack,
 };
 
@@ -211,6 +211,7 @@ impl<'a> Recorded<'a> {
             container: told.and_then(|told| told.container.as_deref()),
             stack: &stack,
             show_query: self.options.show_query,
+            of_log: false,
             assumes: &[],
         };
         let written = self.printer.finding(&reported);
@@ -233,10 +234,7 @@ impl<'a> Recorded<'a> {
 
     /// A reader that went away ends the analysis quietly.
     fn written(&mut self, result: io::Result<()>) -> Result<()> {
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
-            result => result.context("cannot write the report")?,
-        }
+        self.closed |= written_to(self.options.reporting.output.as_deref(), result)?;
         Ok(())
     }
 

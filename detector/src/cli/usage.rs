@@ -51,6 +51,9 @@ fn meant(word: &str, mode: Option<&str>, words: &[OsString]) -> Option<String> {
     }
     match mode {
         Some("analyze") => Some(one_at_a_time(words)),
+        None if Cli::command().find_subcommand(word).is_some() => Some(format!(
+            "options of {word} come behind it: truncwatch {word} ..."
+        )),
         None | Some("record") if word.parse::<u32>().is_ok() => {
             Some(format!("a process is watched with --pid {word}"))
         }

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
@@ -9,6 +10,23 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::recording::is_recording;
+
+/// What came of writing a report to this file, or to standard output: `true` if the
+/// reader has gone away.
+///
+/// # Errors
+///
+/// If it was not written for another reason.
+pub(crate) fn written_to(output: Option<&Path>, result: io::Result<()>) -> Result<bool> {
+    match result {
+        Ok(()) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
+        Err(error) => Err(error).with_context(|| match output {
+            Some(path) => format!("cannot write the report to {}", path.display()),
+            None => "cannot write the report to standard output (-o FILE is another place)".into(),
+        }),
+    }
+}
 
 /// Opens it. It is replaced, as `>` of a shell does it; but never a recording, which
 /// nothing makes again, nor the file that is judged.

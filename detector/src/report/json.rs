@@ -98,10 +98,11 @@ struct Socket {
     /// N of `socket:[N]` in `/proc/PID/fd`.
     inode: Option<u64>,
     /// TCP: bytes received and not read at the ending: a close then sends a
-    /// reset.
-    unread_bytes: u32,
-    /// `SO_LINGER` with time 0 was set: a close then sends a reset.
-    linger_reset: bool,
+    /// reset. Null where a log does not tell.
+    unread_bytes: Option<u32>,
+    /// `SO_LINGER` with time 0 was set: a close then sends a reset. Null where a
+    /// log does not show that it was.
+    linger_reset: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -256,8 +257,8 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
             peer: finding.peer.as_ref().map(address),
             peer_pid: finding.peer_pid,
             inode: finding.inode,
-            unread_bytes: finding.unread,
-            linger_reset: finding.reset,
+            unread_bytes: (!reported.of_log).then_some(finding.unread),
+            linger_reset: (!reported.of_log || finding.reset).then_some(finding.reset),
         },
         message: Message {
             role: finding.message.role.name(),

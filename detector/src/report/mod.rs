@@ -21,7 +21,7 @@ use std::{
 };
 
 pub(crate) use self::{
-    file::create as create_file,
+    file::{create as create_file, written_to},
     json::ending_call,
     summary::{KERNEL_REASONS, several},
 };
@@ -60,6 +60,9 @@ pub struct Reported<'a> {
     pub stack: &'a Stack,
     /// Print the whole target, not only what is before the first `?`.
     pub show_query: bool,
+    /// A log of strace tells it: of what the kernel knows of the socket, only what calls
+    /// show.
+    pub of_log: bool,
     /// Calls of which a log has no line, and that it holds only if they were
     /// traced.
     pub assumes: &'a [&'static str],

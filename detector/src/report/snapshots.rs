@@ -128,6 +128,7 @@ fn reported<'a>(finding: &'a Finding, stack: &'a Stack) -> Reported<'a> {
         unit: Some("images.service"),
         container: None,
         show_query: false,
+        of_log: false,
         assumes: &[],
     }
 }
@@ -234,6 +235,7 @@ fn what_scripts_read_is_documented() -> std::io::Result<()> {
     let stack = stack();
     let of_log = Reported {
         time: When::OfDay(std::time::Duration::ZERO),
+        of_log: true,
         assumes: &["write"],
         ..reported(&finding, &stack)
     };
@@ -328,6 +330,7 @@ fn bad_usage() {
         &["docter", "--json"],
         &["analyse", "x.log"],
         &["nginx"],
+        &["--json", "analyze", "x.log"],
         &["analyze"],
         &["analyze", "s/ff.17", "s/ff.18"],
         &["analyze", "a b.17", "a b.18"],

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::{
-    capture::live::{Filter, MOST_COMMS, cgroup::Hierarchy},
+    capture::live::{Filter, MOST_COMMS, MOST_PORTS, cgroup::Hierarchy},
     cli::{Watching, kept},
     report::note,
 };
@@ -14,6 +14,11 @@ pub(super) fn filter(cli: &Watching) -> Result<Filter> {
         cli.comm.len() <= MOST_COMMS,
         "--comm is given {} times: at most {MOST_COMMS} names can be watched, or the whole host",
         cli.comm.len()
+    );
+    ensure!(
+        cli.port.len() <= MOST_PORTS,
+        "--port is given {} times: at most {MOST_PORTS} ports can be watched, or all",
+        cli.port.len()
     );
     for name in &cli.comm {
         let kept = kept(name);
@@ -32,7 +37,10 @@ pub(super) fn filter(cli: &Watching) -> Result<Filter> {
             cgroups.append(&mut hierarchy.unit(unit)?);
         }
         for path in &cli.cgroup {
-            cgroups.push(hierarchy.group(path)?);
+            let group = hierarchy.group(path)?;
+            if !cgroups.iter().any(|known| known.path == group.path) {
+                cgroups.push(group);
+            }
         }
     }
     Ok(Filter {

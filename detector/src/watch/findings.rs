@@ -2,13 +2,13 @@
 
 use std::io;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use detector_common::Stat;
 
 use super::{Waiting, Watch};
 use crate::{
     judge::Finding,
-    report::{Counts, Summary, note, several},
+    report::{Counts, Summary, note, several, written_to},
     stack::Stack,
 };
 
@@ -53,10 +53,7 @@ impl Watch<'_> {
 
     /// A reader that went away ends the watch quietly.
     fn written(&mut self, result: io::Result<()>) -> Result<()> {
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
-            result => result.context("cannot write the report")?,
-        }
+        self.closed |= written_to(self.cli.reporting.output.as_deref(), result)?;
         Ok(())
     }
 

@@ -52,6 +52,7 @@ impl Waiting {
             container: container.map(|container| container.id.as_str()),
             stack,
             show_query,
+            of_log: false,
             assumes: &[],
         }
     }

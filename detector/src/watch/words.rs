@@ -1,5 +1,7 @@
 //! What is watched, in words.
 
+use std::collections::BTreeSet;
+
 use super::Watch;
 use crate::{
     capture::live::process,
@@ -99,10 +101,10 @@ impl Watch<'_> {
         if self.cli.pid.is_empty() {
             return "every process on this host".to_owned();
         }
-        let named: Vec<_> = self
-            .cli
-            .pid
-            .iter()
+        // One may be given twice.
+        let pids: BTreeSet<_> = self.cli.pid.iter().collect();
+        let named: Vec<_> = pids
+            .into_iter()
             .map(|pid| match process::comm(*pid) {
                 Some(comm) => format!("{pid} ({comm})"),
                 None => pid.to_string(),

@@ -33,6 +33,10 @@ fn hypers_bug_is_found() {
     assert_eq!(finding["message"]["method"], "POST");
     assert_eq!(finding["log_time"], "00:46:07.658081");
     assert_eq!(finding["time"], serde_json::Value::Null);
+    // What no line tells is not zero.
+    let socket = &finding["socket"];
+    assert_eq!(socket["unread_bytes"], serde_json::Value::Null);
+    assert_eq!(socket["linger_reset"], serde_json::Value::Null);
     let writev = file(&path("hyper-1.8.1-bad-writev.log"));
     assert_eq!(
         writev.one(),

@@ -149,6 +149,15 @@ fn a_report_that_cannot_be_written() -> Result<()> {
         .args(["--pid", "1", "-o", "/nonexistent/report"])
         .output()?;
     assert!(refused(&output).contains("/nonexistent/report"));
+    let output = Command::new(truncwatch())
+        .args(["--duration", "0.1", "-o", "/dev/full"])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("cannot write the report to /dev/full"),
+        "{said}"
+    );
     Ok(())
 }
 
@@ -194,11 +203,15 @@ fn control_groups_that_are_not_there() -> Result<()> {
 }
 
 #[test]
-fn more_names_than_the_kernel_side_takes() -> Result<()> {
+fn more_names_and_ports_than_the_kernel_side_takes() -> Result<()> {
     let output = Command::new(truncwatch())
         .args(["--comm", "nginx"].repeat(17))
         .output()?;
     assert!(refused(&output).contains("at most 16 names"));
+    let output = Command::new(truncwatch())
+        .args(["--port", "80"].repeat(257))
+        .output()?;
+    assert!(refused(&output).contains("at most 256 ports"));
     Ok(())
 }
 

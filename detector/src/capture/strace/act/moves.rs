@@ -215,7 +215,11 @@ impl Replay {
                     && begins_message(bytes)
                     && memchr::memmem::find(bytes, b"\r\n\r\n").is_none()
             });
-            self.counts.cut_heads += u64::from(cut && head);
+            if cut && head {
+                self.counts.cut_heads += 1;
+                let shown = payload.seen.first().map_or(0, |(_, bytes)| bytes.len());
+                self.counts.longest_cut_head = self.counts.longest_cut_head.max(shown as u64);
+            }
             if sends {
                 socket.send(call, payload, moment, &mut self.steps);
             } else {

@@ -50,6 +50,8 @@ pub struct Counts {
     pub cut: u64,
     /// Those of them that begin a message, and show no end of its head.
     pub cut_heads: u64,
+    /// Bytes that were shown of the longest of them.
+    pub longest_cut_head: u64,
     /// Connections that moved bytes.
     pub connections: u64,
     /// Descriptors that may be sockets with messages on them; nothing says so.
