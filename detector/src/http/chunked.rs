@@ -10,6 +10,9 @@ pub enum Chunks {
     Done(usize),
     /// This is no chunked body.
     Invalid,
+    /// It was one, and where the next chunk's size has to stand is a byte with which
+    /// none begins, however leniently it is read.
+    NoSize,
 }
 
 /// What a byte is that is no chunk data.
@@ -25,6 +28,8 @@ pub enum ChunkPart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkDecoder {
     state: State,
+    /// A chunk came whole.
+    begun: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,7 @@ impl Default for ChunkDecoder {
     fn default() -> Self {
         Self {
             state: State::Size(0, false),
+            begun: false,
         }
     }
 }
@@ -81,7 +87,14 @@ impl ChunkDecoder {
             }
             at += 1;
             let Some(next) = self.step(byte) else {
-                return Chunks::Invalid;
+                // Some readers take white space or a sign before a number.
+                let none = self.state == State::Size(0, false)
+                    && !(byte.is_ascii_whitespace() || b"+-".contains(&byte));
+                return if self.begun && none {
+                    Chunks::NoSize
+                } else {
+                    Chunks::Invalid
+                };
             };
             let text = matches!(
                 self.state,
@@ -96,7 +109,10 @@ impl ChunkDecoder {
                 },
             );
             match next {
-                Step::Go(state) => self.state = state,
+                Step::Go(state) => {
+                    self.begun |= matches!(self.state, State::DataCr | State::DataLf);
+                    self.state = state;
+                }
                 Step::Done => return Chunks::Done(at),
             }
         }
@@ -124,7 +140,10 @@ impl ChunkDecoder {
             None => State::Data(left - bytes),
             Some(0) => State::DataCr,
             Some(1) => State::DataLf,
-            Some(2) => State::Size(0, false),
+            Some(2) => {
+                self.begun = true;
+                State::Size(0, false)
+            }
             Some(_) => return false,
         };
         true
@@ -181,8 +200,8 @@ mod tests {
                     apart = Chunks::Done(at + 1);
                     break;
                 }
-                Chunks::Invalid => {
-                    apart = Chunks::Invalid;
+                broken => {
+                    apart = broken;
                     break;
                 }
             }
@@ -227,6 +246,23 @@ mod tests {
         ] {
             assert_eq!(feed(body), Chunks::Invalid, "{body:?}");
         }
+    }
+
+    #[test]
+    fn behind_a_chunk_stands_a_size() {
+        for next in ["HTTP/1.1 500", "oops", "x\r\n"] {
+            assert_eq!(feed(&format!("5\r\nhello\r\n{next}")), Chunks::NoSize);
+            assert_eq!(feed(next), Chunks::Invalid);
+        }
+        // What some readers might take for one.
+        for next in ["\r\n0", " 5", "+5", "5 x\r\nX\n0\r"] {
+            let read = feed(&format!("5\r\nhello\r\n{next}"));
+            assert_ne!(read, Chunks::NoSize, "{next:?}");
+        }
+        let mut decoder = ChunkDecoder::default();
+        assert_eq!(decoder.feed(b"10\r\nab"), Chunks::More);
+        assert!(decoder.skip(16));
+        assert_eq!(decoder.feed(b"oops"), Chunks::NoSize);
     }
 
     #[test]

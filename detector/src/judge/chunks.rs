@@ -18,6 +18,8 @@ pub(super) enum Followed {
     Lost,
     /// The bytes are not those of a chunked body.
     Refuted,
+    /// Behind whole chunks is no other, nor the last.
+    Broken,
 }
 
 /// Bytes that one call moved, of which the first and the last were seen.
@@ -61,6 +63,7 @@ pub(super) fn follow(
     match feed(decoder, from, start) {
         Chunks::Done(length) => return Followed::Ended(from + length as u64),
         Chunks::Invalid => return Followed::Refuted,
+        Chunks::NoSize => return Followed::Broken,
         Chunks::More => {}
     }
     let after = from + start.len() as u64;
@@ -74,6 +77,7 @@ pub(super) fn follow(
     match feed(decoder, tail_at, seen.tail) {
         Chunks::Done(length) => Followed::Ended(tail_at + length as u64),
         Chunks::Invalid => Followed::Refuted,
+        Chunks::NoSize => Followed::Broken,
         Chunks::More => Followed::Within,
     }
 }
@@ -94,6 +98,9 @@ pub(super) struct Chunked {
     tail: Tail,
     /// Bytes came that are none of a chunked body.
     pub(super) refuted: bool,
+    /// Bytes came where a chunk's size has to stand: nothing behind them can be its
+    /// end.
+    broken: bool,
     pub(super) stalled: bool,
 }
 
@@ -107,6 +114,7 @@ impl Chunked {
             exact: Some((start, ChunkDecoder::default())),
             tail: Tail::default(),
             refuted: false,
+            broken: false,
             stalled: false,
         }
     }
@@ -120,7 +128,8 @@ impl Chunked {
         };
         self.has_body |= sent.end() > self.start && !sent.unseen;
         let followed = follow(at, &mut decoder, sent.seen(), sent.looks);
-        self.refuted = followed == Followed::Refuted;
+        self.broken = followed == Followed::Broken;
+        self.refuted = self.broken || followed == Followed::Refuted;
         self.exact = match followed {
             Followed::Within => Some((sent.end().max(at), decoder)),
             _ => None,
@@ -131,6 +140,9 @@ impl Chunked {
     /// Whether the bytes up to this offset are known to lack the end of the
     /// body; `None` if that is not known.
     pub(super) fn unterminated(&self, sent: u64) -> Option<bool> {
+        if self.broken {
+            return Some(true);
+        }
         if let Some((at, mut decoder)) = self.exact {
             // Its end would have been found.
             return match sent.checked_sub(at) {

@@ -181,10 +181,9 @@ impl Connection {
         tally: &mut Tally,
         findings: &mut Vec<Finding>,
     ) {
-        let flawed = self
-            .streams
-            .as_mut()
-            .and_then(|streams| streams.end(counters.sent, unseen(counters.send_flags), tally));
+        let flawed = self.streams.as_mut().and_then(|streams| {
+            streams.end(counters.sent, unseen(counters.send_flags), true, tally)
+        });
         self.note(counters, counters.sent_ns, tally, findings);
         if let (Some(flawed), Some(open)) = (flawed, &self.open) {
             let owes = matches!(flawed.flaw, Flaw::Short | Flaw::Unterminated);
@@ -446,10 +445,12 @@ impl Connection {
             return;
         }
         self.concluded = true;
+        let left = peer_is_gone(ending);
+        let unseen = unseen(counters.send_flags);
         let flawed = self
             .streams
             .as_mut()
-            .and_then(|streams| streams.end(counters.sent, unseen(counters.send_flags), tally));
+            .and_then(|streams| streams.end(counters.sent, unseen, left, tally));
         self.note(counters, ending.header.time_ns, tally, findings);
         if let Some(flawed) = flawed {
             match verdict(&flawed, ending, counters) {

@@ -198,7 +198,7 @@ impl Requests {
                             self.place = Place::Chunks(end, decoder);
                             return;
                         }
-                        Followed::Lost | Followed::Refuted => self.lose(),
+                        Followed::Lost | Followed::Refuted | Followed::Broken => self.lose(),
                     }
                 }
                 Place::Unknown => {

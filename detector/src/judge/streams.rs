@@ -157,8 +157,14 @@ impl Streams {
         }
     }
 
-    /// The stream ended after `sent` bytes in all.
-    pub(super) fn end(&mut self, sent: u64, unseen: bool, tally: &mut Tally) -> Option<Flawed> {
+    /// The stream ended after `sent` bytes in all; `left`: as the peer was gone.
+    pub(super) fn end(
+        &mut self,
+        sent: u64,
+        unseen: bool,
+        left: bool,
+        tally: &mut Tally,
+    ) -> Option<Flawed> {
         // Samples that tell of more than was sent are no proof of anything.
         let reached = self.outgoing.reached() <= sent;
         let short = self.outgoing.is_short(sent) && reached;
@@ -174,7 +180,8 @@ impl Streams {
             // Short in both readings.
             self.decide(short, tally);
         }
-        self.outgoing.end(sent, unseen, &mut self.requests, tally)
+        self.outgoing
+            .end(sent, unseen, left, &mut self.requests, tally)
     }
 
     /// The watch ends with the connection open.

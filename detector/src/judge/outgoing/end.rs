@@ -55,11 +55,13 @@ impl Outgoing {
     }
 
     /// What was being sent when `sent` bytes in all had been accepted and the
-    /// stream ended: a message that is short, or long, if that is certain.
+    /// stream ended: a message that is short, or long, if that is certain. `left`: the
+    /// peer was gone.
     pub(in crate::judge) fn end(
         &mut self,
         sent: u64,
         unseen: bool,
+        left: bool,
         requests: &mut Requests,
         tally: &mut Tally,
     ) -> Option<Flawed> {
@@ -83,6 +85,13 @@ impl Outgoing {
             // Empty lines between messages are to be ignored (RFC 9112 section
             // 2.2).
             Place::Head(_, bytes) if after_empty_lines(&bytes).is_empty() => {}
+            // Nothing was promised yet that a finding could tell of. The first line tells
+            // that it is a message.
+            Place::Head(_, bytes) if left && after_empty_lines(&bytes).contains(&b'\n') => {
+                self.told = true;
+                tally.messages_judged += 1;
+                tally.peer_endings += 1;
+            }
             Place::Head(..) => self.miss(Unjudged::HeadCut, tally),
             Place::Chunks(chunked) if !chunked.has_body => {
                 self.miss(Unjudged::MethodUnknown, tally);

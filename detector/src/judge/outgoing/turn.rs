@@ -108,7 +108,7 @@ impl Outgoing {
                         Turn::More
                     }
                     Followed::Within => Turn::Done,
-                    Followed::Lost | Followed::Refuted => {
+                    Followed::Lost | Followed::Refuted | Followed::Broken => {
                         self.lost_chunks(sent, may_have_ended, requests, tally)
                     }
                 }

@@ -38,6 +38,30 @@ fn a_chunked_body_without_its_end_is_unterminated() {
     }
 }
 
+/// A server that fails in the midst of its body, and says so there (puma does).
+#[test]
+fn what_is_no_chunk_behind_one_ends_no_body() {
+    for error in [
+        &b"HTTP/1.1 500 Internal Server Error\r\n\r\n"[..],
+        b"oops\r\n\r\n",
+    ] {
+        let mut wire = Wire::new();
+        wire.receive(GET).send(CHUNKED, 0);
+        wire.send(b"5\r\nhello\r\n", 0).send(error, 0);
+        let finding = wire.close().one();
+        assert_eq!(finding.cause, Cause::UnterminatedChunked, "{error:?}");
+        // It may have gone on with the next response.
+        let mut wire = Wire::new();
+        wire.receive(GET).send(CHUNKED, 0);
+        wire.send(b"5\r\nhello\r\n", 0).receive(GET).send(error, 0);
+        assert_eq!(judged(&wire.close().none()), (0, vec![("chunked", 1)]));
+        // It may never have been in chunks.
+        let mut wire = Wire::new();
+        wire.receive(GET).send(CHUNKED, 0).send(error, 0);
+        assert_eq!(judged(&wire.close().none()), (0, vec![("chunked", 1)]));
+    }
+}
+
 #[test]
 fn a_chunked_body_with_its_end_is_whole() {
     for body in [&b"0\r\n\r\n"[..], b"5\r\nhello\r\n0\r\nX: y\r\n\r\n"] {

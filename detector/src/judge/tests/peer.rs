@@ -159,6 +159,27 @@ fn a_peer_that_ended_first_leaves_the_fault_of_a_reset_unknown() {
     );
 }
 
+/// A server that writes its head line by line.
+#[test]
+fn a_head_that_the_peer_did_not_wait_for_is_the_peers() {
+    let head = b"HTTP/1.1 200 OK\r\nServer: x\r\n";
+    let mut wire = Wire::new();
+    wire.receive(GET).send(head, 0).counters.send_errno = 32;
+    let tally = wire.close().none();
+    assert_eq!((judged(&tally), tally.peer_endings), ((1, vec![]), 1));
+    // Not where it had only ended its own side, nor where this side broke it off.
+    for half_closed in [true, false] {
+        let mut wire = Wire::new();
+        wire.receive(GET).send(head, 0);
+        if half_closed {
+            wire.socket_state = tcp_state::CLOSE_WAIT;
+        }
+        let tally = wire.close().none();
+        let expected = (0, vec![("head-cut", 1)]);
+        assert_eq!((judged(&tally), tally.peer_endings), (expected, 0));
+    }
+}
+
 #[test]
 fn an_unread_next_request_puts_nothing_at_risk() {
     let mut wire = Wire::new();
