@@ -34,6 +34,12 @@ pub mod flag {
     /// In `send_flags`: behind the last head came what cannot be a chunk's size
     /// (RFC 9112 section 7.1), so that its body is not chunked.
     pub const PLAIN: u32 = 1 << 7;
+    /// In `send_flags`: a chunked body goes on behind the last call, and where its next
+    /// chunk begins is known (`send_head`).
+    pub const CHUNKS: u32 = 1 << 10;
+    /// In `send_flags`: the last call ended within a chunk's size line. `send_head` has
+    /// its bytes, the first in the lowest byte, and how many in the highest.
+    pub const LINE_CUT: u32 = 1 << 11;
     /// In a sample's flags: it begins within its call, not with it.
     pub const WITHIN: u32 = 1 << 12;
     /// In `receive_flags`: all that was known of the socket before it was tracked is

@@ -9,8 +9,8 @@
 //! | anything else, sent after a head was seen | all up to [`SAMPLE_LEN`] bytes; of more, the first [`EDGE_START`] |
 //!
 //! Of a call that is longer than its sample, the last [`EDGE_END`] bytes too;
-//! and where chunks begin behind the head or with the sample, the size line of
-//! each, a sample for those that the one before does not hold.
+//! and where chunks begin behind the head, with the sample, or where the call before has
+//! told, the size line of each, a sample for those that the one before does not hold.
 //!
 //! The last row is what the judge has to go by until it has read the head: a
 //! few records, for it reads twenty times a second.
@@ -73,6 +73,11 @@ pub(crate) struct Look {
     /// Where the walk begins: the offset that the judge asked for, or one of those
     /// below.
     next: u64,
+    /// Where the next chunk begins ([`flag::CHUNKS`]), or the first may; 0 if that is not
+    /// known.
+    chunk: u64,
+    /// What the call before had of its size line ([`flag::LINE_CUT`]); 0 without.
+    cut: u64,
 }
 
 /// Whether the judge needs no look at bytes that were sent: most of a large body.
@@ -103,20 +108,39 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
             connection.first_received = start.to_le_bytes();
         }
     }
-    let begins = may_begin_message::<W>(start, known);
+    // The line's end behind a chunk, where the call before ended with its data: no empty
+    // line before a head.
+    let ends_chunk = W::SENDS
+        && before & flag::CHUNKS != 0
+        && head_offset::<W>(connection)
+            .wrapping_sub(moved.offset)
+            .wrapping_sub(1)
+            < 2;
+    let begins = !ends_chunk && may_begin_message::<W>(start, known);
     let open = before & flag::HEAD_OPEN != 0
         && moved.offset.wrapping_sub(*head_offset::<W>(connection)) < HEAD_LIMIT;
     let (begins, open) = (forget(begins) != 0, forget(open) != 0);
-    let mut next = 0;
+    let (mut next, mut chunk, mut cut) = (0, 0, 0);
     if !begins && !open {
         // Most calls end here, before the scratch is touched.
         if !W::SENDS || before & flag::HEAD_SEEN == 0 {
             return;
         }
         let mut after = before;
+        if before & flag::CHUNKS != 0 {
+            chunk = *head_offset::<W>(connection);
+        } else if before & flag::LINE_CUT != 0 {
+            chunk = moved.offset;
+            cut = *head_offset::<W>(connection);
+            // Of the very next call only.
+            after &= !flag::LINE_CUT;
+            *flags::<W>(connection) = after;
+        }
         if before & flag::BODY_NEXT != 0 {
             after &= !flag::BODY_NEXT;
-            if known >= 8 && !may_be_size(start) {
+            if may_be_size(start) {
+                chunk = moved.offset;
+            } else if known >= 8 {
                 after |= flag::PLAIN;
             }
             *flags::<W>(connection) = after;
@@ -136,13 +160,19 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
         next = Look::MORE;
     }
     // Else the verifier follows each value to the end of the program.
-    call.next = unknown(next, zero(connection));
+    let zero = zero(connection);
+    call.next = unknown(next, zero);
+    call.chunk = unknown(chunk, zero);
+    call.cut = unknown(cut, zero);
     if short {
         call.sample_head::<W>(connection, first.base);
         return;
     }
     call.walk::<W>();
 }
+
+/// What is known of the next chunk.
+const CHUNK: u32 = flag::CHUNKS | flag::LINE_CUT;
 
 /// Most bytes of a head that is sampled at once.
 const SHORT: usize = 512;
@@ -187,6 +217,8 @@ impl Look {
             first,
             moment,
             next: 0,
+            chunk: 0,
+            cut: 0,
         }
     }
 
@@ -225,7 +257,7 @@ impl Look {
             return;
         }
         let flags = flags::<W>(connection);
-        *flags &= !(flag::HEAD_OPEN | flag::PLAIN | (3 << flag::LINE_SHIFT));
+        *flags &= !(flag::HEAD_OPEN | flag::PLAIN | CHUNK | (3 << flag::LINE_SHIFT));
         *flags |= flag::HEAD_SEEN | flag::BODY_NEXT;
         let flags = *flags;
         let sample = Sample {

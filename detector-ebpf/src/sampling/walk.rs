@@ -6,7 +6,7 @@ use core::ffi::c_void;
 use aya_ebpf::{helpers::generated::bpf_for_each_map_elem, macros::map, maps::Array};
 use detector_common::{EDGE_END, EDGE_START, Kind, SAMPLE_LEN, Sample, Stat, flag};
 
-use super::{Look, Moved, flags, head_offset, scan::scan};
+use super::{CHUNK, Look, Moved, flags, head_offset, scan::scan};
 use crate::{
     bytes::{hexadecimal, may_be_size, may_begin_message},
     connections::find,
@@ -46,6 +46,13 @@ impl Look {
             }
         }
         walk.body = walk.at;
+        walk.follows = 0;
+        if walk.phase == Phase::BODY && self.chunk >= self.moved.offset + u64::from(walk.at) {
+            let within = self.chunk - self.moved.offset;
+            walk.body = within.min(u64::from(u32::MAX)) as u32;
+            walk.follows = 1;
+        }
+        walk.cut = if walk.at == 0 { self.cut } else { 0 };
         walk.length = 0;
         walk.call = self.call;
         walk.moved = self.moved;
@@ -112,6 +119,10 @@ pub(crate) struct Walk {
     line: u32,
     /// The byte of the call where a chunk's size may be.
     body: u32,
+    /// 1 where that is so by all that came before, 0 where it is tried.
+    follows: u32,
+    /// What the call before had of it ([`flag::LINE_CUT`]); 0 without.
+    cut: u64,
     /// A [`Phase`].
     phase: u32,
 }
@@ -148,7 +159,7 @@ impl Walk {
     #[inline(always)]
     fn head<W: Way>(&mut self, scratch: *mut Scratch, last: bool) -> bool {
         let line = 3 << flag::LINE_SHIFT;
-        let clear = flag::HEAD_OPEN | flag::BODY_NEXT | flag::PLAIN | line;
+        let clear = flag::HEAD_OPEN | flag::BODY_NEXT | flag::PLAIN | CHUNK | line;
         change_flags::<W>(self.moved.cookie, clear, flag::HEAD_SEEN);
         if !self.gather::<W>(SAMPLE_LEN as u32) {
             return true;
@@ -165,26 +176,26 @@ impl Walk {
         }
         self.body = self.at.wrapping_add(ended);
         self.phase = Phase::CHUNKS;
-        if W::SENDS && ended != 0 {
-            self.behind_head::<W>(scratch, ended);
-        }
-        if !W::SENDS || ended == 0 || self.left() <= self.length {
+        let chunks = W::SENDS && ended != 0 && self.behind_head::<W>(scratch, ended);
+        self.follows = u32::from(chunks);
+        if !W::SENDS || ended == 0 || (self.left() <= self.length && !chunks) {
             self.finish::<W>();
             return true;
         }
         false
     }
 
-    /// Looks at what follows a head that ends at this byte of what was gathered.
+    /// Looks at what follows a head that ends at this byte of what was gathered: `true`
+    /// if it may be a chunk.
     #[inline(always)]
-    fn behind_head<W: Way>(&self, scratch: *mut Scratch, ended: u32) {
+    fn behind_head<W: Way>(&self, scratch: *mut Scratch, ended: u32) -> bool {
         let at = forget(ended) as usize;
         if self.body == self.moved.bytes {
             change_flags::<W>(self.moved.cookie, 0, flag::BODY_NEXT);
-            return;
+            return false;
         }
         if at > SAMPLE_LEN || ended.wrapping_add(8) > self.length {
-            return;
+            return false;
         }
         // SAFETY: eight bytes from at most SAMPLE_LEN on, of twice that less ten.
         let start = unsafe {
@@ -195,10 +206,12 @@ impl Walk {
                     .cast::<u64>(),
             )
         };
+        let chunk = may_be_size(start);
         // Behind an interim head there is another.
-        if !may_be_size(start) && !may_begin_message::<W>(start, 8) {
+        if !chunk && !may_begin_message::<W>(start, 8) {
             change_flags::<W>(self.moved.cookie, 0, flag::PLAIN);
         }
+        chunk
     }
 
     /// Samples the first bytes of what is no head.
@@ -213,43 +226,76 @@ impl Walk {
             return true;
         }
         self.phase = Phase::CHUNKS;
-        if self.left() <= self.length {
+        let whole = self.left() <= self.length;
+        if self.body >= self.moved.bytes || (whole && self.follows == 0) {
             self.finish::<W>();
             return true;
         }
-        false
+        if whole || self.body == self.at || self.holds(self.body) {
+            return false;
+        }
+        !self.go_to::<W>(self.body, EDGE_START)
+    }
+
+    /// Whether a size line at this byte of the call is in the sample.
+    #[inline(always)]
+    fn holds(&self, line: u32) -> bool {
+        line.wrapping_add(SIZE_LINE) <= self.at.wrapping_add(self.length)
+    }
+
+    /// Sends the sample, and gathers the one that begins at this byte of the call, of at
+    /// most so many.
+    #[inline(always)]
+    fn go_to<W: Way>(&mut self, at: u32, most: usize) -> bool {
+        let told = at.wrapping_sub(self.at);
+        self.length = self.length.min(told);
+        self.emit::<W>(told, 0);
+        self.at = at;
+        self.gather::<W>(most as u32)
     }
 
     /// Goes on to the next chunk, if one begins here, and samples its size
     /// (RFC 9112 section 7.1).
     #[inline(always)]
     fn chunk<W: Way>(&mut self, last: bool) -> bool {
-        let line = size_line::<W>(&self.call, self.moved, self.body);
+        let line = size_line::<W>(&self.call, self.moved, self.body, self.cut);
+        self.cut = 0;
         let next = match line {
-            Some((line, size)) if size > 0 => {
+            Line::Size(line, size) if size > 0 => {
                 u64::from(self.body) + u64::from(line) + u64::from(size) + 2
             }
             // The last chunk; what follows may be another message.
-            Some(_) if self.body > self.at => u64::from(self.body),
+            Line::Size(..) if self.body > self.at => u64::from(self.body),
             _ => u64::MAX,
         };
-        if next >= u64::from(self.moved.bytes) || last {
+        let beyond = next >= u64::from(self.moved.bytes);
+        let ends = next == u64::from(self.body);
+        let whole = self.left() <= self.length;
+        if beyond || last || (ends && whole) {
+            if self.follows != 0 {
+                let cookie = self.moved.cookie;
+                match line {
+                    Line::Cut(bytes) => keep_chunk::<W>(cookie, flag::LINE_CUT, bytes),
+                    Line::Size(..) if beyond && next != u64::MAX => {
+                        keep_chunk::<W>(cookie, flag::CHUNKS, self.moved.offset + next);
+                    }
+                    _ => keep_chunk::<W>(cookie, 0, 0),
+                }
+            }
             self.finish::<W>();
             return true;
         }
         let next = next as u32;
-        let ends = next == self.body;
         self.body = next;
-        if !ends && next.wrapping_add(SIZE_LINE) <= self.at.wrapping_add(self.length) {
+        if !ends && (whole || self.holds(next)) {
             return false;
         }
-        self.emit::<W>(next.wrapping_sub(self.at), 0);
-        self.at = next;
         let most = if ends { SAMPLE_LEN } else { EDGE_START };
-        if !self.gather::<W>(most as u32) {
+        if !self.go_to::<W>(next, most) {
             return true;
         }
         if ends {
+            keep_chunk::<W>(self.moved.cookie, 0, 0);
             self.finish::<W>();
         }
         ends
@@ -325,6 +371,22 @@ fn change_flags<W: Way>(cookie: u64, clear: u32, set: u32) -> u32 {
     *flags
 }
 
+/// Notes what is known of the next chunk: a flag of [`CHUNK`] and what goes with it, or
+/// none.
+#[inline(never)]
+fn keep_chunk<W: Way>(cookie: u64, flag: u32, what: u64) {
+    let Some(connection) = find(cookie) else {
+        return;
+    };
+    // SAFETY: a live map value, as in traffic.rs.
+    let connection = unsafe { &mut *connection };
+    let flags = flags::<W>(connection);
+    *flags = (*flags & !CHUNK) | flag;
+    if flag != 0 {
+        *head_offset::<W>(connection) = what;
+    }
+}
+
 /// Notes where a head begins.
 #[inline(never)]
 fn begin_head<W: Way>(cookie: u64, offset: u64) {
@@ -359,17 +421,30 @@ fn sign<W: Way>(scratch: *mut Scratch) -> bool {
 /// the end.
 const SIZE_LINE: u32 = 12;
 
-/// The length of the size line at this byte of the call, with the end of the
-/// chunk before it, and the size that it gives; `None` if there is none, or one
-/// with extensions.
+/// What stands where a chunk's size may be.
+#[derive(Clone, Copy)]
+enum Line {
+    /// The length of the size line in this call, with the end of the chunk before it, and
+    /// the size that it gives.
+    Size(u32, u32),
+    /// The call ends within it: its bytes so far ([`flag::LINE_CUT`]).
+    Cut(u64),
+    /// No size line, or one with extensions.
+    None,
+}
+
+/// The size line at this byte of the call. `cut`: what the call before had of it.
 #[inline(always)]
-fn size_line<W: Way>(call: &SystemCall, moved: Moved, at: u32) -> Option<(u32, u32)> {
+fn size_line<W: Way>(call: &SystemCall, moved: Moved, at: u32, cut: u64) -> Line {
+    const END: u64 = u16::from_le_bytes(*b"\r\n") as u64;
     let known = moved.bytes.wrapping_sub(at).min(SIZE_LINE);
     // Behind what was gathered of the sample.
     if !call.gather::<W>(at, known, SAMPLE_LEN as u32) {
-        return None;
+        return Line::None;
     }
-    let scratch = scratch::<W>()?;
+    let Some(scratch) = scratch::<W>() else {
+        return Line::None;
+    };
     // SAFETY: SAMPLE_LEN and SIZE_LINE more are within the array.
     let word = |behind: usize| unsafe {
         core::ptr::read_unaligned(
@@ -379,16 +454,53 @@ fn size_line<W: Way>(call: &SystemCall, moved: Moved, at: u32) -> Option<(u32, u
                 .cast::<u64>(),
         )
     };
+    // Behind the bytes of the call before. They are seven at most.
+    let before = ((cut >> 56) & 7) as u32;
+    let bits = before * 8;
+    let (first, second) = (word(0), word(8));
+    let start = (cut & (u64::MAX >> 8)) | (first << bits);
+    let behind = (first >> 1 >> (63 - bits)) | (second << bits);
+    let there = before + known;
     // The end of the chunk before.
-    let skipped = if word(0) as u16 == u16::from_le_bytes(*b"\r\n") {
-        2
+    let skipped = if start & 0xffff == END { 2 } else { 0 };
+    let line = if skipped > 0 {
+        (start >> 16) | (behind << 48)
     } else {
-        0
+        start
     };
-    let line = if skipped > 0 { word(2) } else { word(0) };
     let (digits, size) = hexadecimal(line);
     let end = (line >> ((digits & 7) * 8)) as u8;
     let length = skipped + digits + if end == b'\r' { 2 } else { 1 };
-    let ends = end == b'\r' || end == b'\n';
-    (digits > 0 && digits < 8 && ends && length <= known).then_some((length, size))
+    if digits > 0
+        && digits < 8
+        && (end == b'\r' || end == b'\n')
+        && length <= there
+        && length > before
+    {
+        return Line::Size(length - before, size);
+    }
+    if there == 0 || there > 7 {
+        return Line::None;
+    }
+    let bytes = start & ((1 << (there * 8 & 63)) - 1);
+    let line = if bytes & 0xffff == END {
+        bytes >> 16
+    } else {
+        bytes
+    };
+    let left = if bytes & 0xffff == END {
+        there - 2
+    } else {
+        there
+    };
+    let (digits, _) = hexadecimal(line);
+    let end = (line >> ((digits & 7) * 8)) as u8;
+    let is_cut = digits == left
+        || (digits + 1 == left && digits > 0 && end == b'\r')
+        || bytes == u64::from(b'\r');
+    if is_cut {
+        Line::Cut(u64::from(there) << 56 | bytes)
+    } else {
+        Line::None
+    }
 }

@@ -133,10 +133,17 @@ impl ChunkDecoder {
     /// chunk data and the line's end behind it.
     #[must_use]
     pub fn skip(&mut self, bytes: u64) -> bool {
-        let State::Data(left) = self.state else {
-            return bytes == 0;
+        // Bytes up to the line's end, and of that how many have passed.
+        let (left, passed) = match self.state {
+            State::Data(left) => (left, 0),
+            State::DataCr => (0, 0),
+            State::DataLf => (0, 1),
+            _ => return bytes == 0,
         };
-        self.state = match bytes.checked_sub(left) {
+        self.state = match bytes
+            .checked_sub(left)
+            .map(|end| end.saturating_add(passed))
+        {
             None => State::Data(left - bytes),
             Some(0) => State::DataCr,
             Some(1) => State::DataLf,
@@ -274,5 +281,14 @@ mod tests {
         let mut decoder = ChunkDecoder::default();
         assert_eq!(decoder.feed(b"10\r\nab"), Chunks::More);
         assert!(!decoder.skip(17));
+        // The line's end behind it, or what is left of that.
+        for (seen, unseen) in [(&b"2\r\nab"[..], 2), (b"2\r\nab\r", 1), (b"2\r\na", 3)] {
+            let mut decoder = ChunkDecoder::default();
+            assert_eq!(decoder.feed(seen), Chunks::More);
+            let mut further = decoder;
+            assert!(decoder.skip(unseen));
+            assert_eq!(decoder.feed(b"0\r\n\r\n"), Chunks::Done(5));
+            assert!(!further.skip(unseen + 1));
+        }
     }
 }

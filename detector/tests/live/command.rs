@@ -62,6 +62,51 @@ fn the_command_is_no_nicer_than_without_a_watch() -> Result<()> {
     Ok(())
 }
 
+/// A chunked body in calls that begin anywhere in it, also within a size line; then a
+/// short response, which is found only where the body was followed to its end.
+#[test]
+fn chunks_are_followed_from_call_to_call() -> Result<()> {
+    const CALLS: [(usize, usize); 8] = [
+        (65_536, 8192),
+        (65_536, 1024),
+        (50_000, 1000),
+        (5000, 1000),
+        (4099, 3000),
+        (1009, 1000),
+        (300, 1000),
+        (777, 3),
+    ];
+    let program = format!(
+        "
+import socket, threading
+def exchange(call, chunk):
+    a, b = socket.socketpair()
+    def drain():
+        while b.recv(1 << 20): pass
+    reader = threading.Thread(target=drain)
+    b.sendall(b'GET /c HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
+    a.recv(1000)
+    reader.start()
+    chunk = b'%X\\r\\n' % chunk + b'x' * chunk + b'\\r\\n'
+    data = b'HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n'
+    data += chunk * (1000000 // len(chunk)) + b'0\\r\\n\\r\\n'
+    while data:
+        data = data[a.send(data[:call]):]
+    b.sendall(b'GET /s HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
+    a.recv(1000)
+    a.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 100\\r\\n\\r\\n' + b'x' * 50)
+    a.shutdown(socket.SHUT_WR)
+    reader.join()
+for call, chunk in [{}]:
+    exchange(call, chunk)",
+        CALLS.map(|call| format!("{call:?}")).join(", ")
+    );
+    let report = Watcher::start(truncwatch(), &["--", "python3", "-c", &program])?.finish()?;
+    assert_eq!(report.sizes(), [(100, 50); CALLS.len()]);
+    assert_eq!(report.unjudged(), 0, "{}", report.summary);
+    Ok(())
+}
+
 /// Its records find no room while the watch is stopped: connections of which nothing is
 /// told are counted all the same.
 #[test]
