@@ -16,6 +16,7 @@
 //! few records, for it reads twenty times a second.
 
 mod scan;
+mod size_line;
 mod walk;
 
 use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as probe_read_user};
