@@ -34,8 +34,8 @@ pub mod flag {
     /// In `send_flags`: behind the last head came what cannot be a chunk's size
     /// (RFC 9112 section 7.1), so that its body is not chunked.
     pub const PLAIN: u32 = 1 << 7;
-    /// In `send_flags`: a chunked body goes on behind the last call, and where its next
-    /// chunk begins is known (`send_head`).
+    /// In `send_flags`: a chunked body goes on behind the last call, and where the data of
+    /// its chunk ends is known (`send_head`).
     pub const CHUNKS: u32 = 1 << 10;
     /// In `send_flags`: the last call ended within a chunk's size line. `send_head` has
     /// its bytes, the first in the lowest byte, and how many in the highest.

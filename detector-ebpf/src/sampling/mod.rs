@@ -74,9 +74,11 @@ pub(crate) struct Look {
     /// Where the walk begins: the offset that the judge asked for, or one of those
     /// below.
     next: u64,
-    /// Where the next chunk begins ([`flag::CHUNKS`]), or the first may; 0 if that is not
-    /// known.
+    /// Where the data of a chunk ends ([`flag::CHUNKS`]), or the first may begin; 0 if
+    /// that is not known.
     chunk: u64,
+    /// 1 in the first case.
+    behind: u32,
     /// What the call before had of its size line ([`flag::LINE_CUT`]); 0 without.
     cut: u64,
 }
@@ -109,19 +111,11 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
             connection.first_received = start.to_le_bytes();
         }
     }
-    // The line's end behind a chunk, where the call before ended with its data: no empty
-    // line before a head.
-    let ends_chunk = W::SENDS
-        && before & flag::CHUNKS != 0
-        && head_offset::<W>(connection)
-            .wrapping_sub(moved.offset)
-            .wrapping_sub(1)
-            < 2;
-    let begins = !ends_chunk && may_begin_message::<W>(start, known);
+    let begins = may_begin_message::<W>(start, known);
     let open = before & flag::HEAD_OPEN != 0
         && moved.offset.wrapping_sub(*head_offset::<W>(connection)) < HEAD_LIMIT;
     let (begins, open) = (forget(begins) != 0, forget(open) != 0);
-    let (mut next, mut chunk, mut cut) = (0, 0, 0);
+    let (mut next, mut chunk, mut cut, mut behind) = (0, 0, 0, 0_u32);
     if !begins && !open {
         // Most calls end here, before the scratch is touched.
         if !W::SENDS || before & flag::HEAD_SEEN == 0 {
@@ -130,6 +124,7 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
         let mut after = before;
         if before & flag::CHUNKS != 0 {
             chunk = *head_offset::<W>(connection);
+            behind = 1;
         } else if before & flag::LINE_CUT != 0 {
             chunk = moved.offset;
             cut = *head_offset::<W>(connection);
@@ -141,6 +136,7 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
             after &= !flag::BODY_NEXT;
             if may_be_size(start) {
                 chunk = moved.offset;
+                behind = 0;
             } else if known >= 8 {
                 after |= flag::PLAIN;
             }
@@ -165,6 +161,7 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
     call.next = unknown(next, zero);
     call.chunk = unknown(chunk, zero);
     call.cut = unknown(cut, zero);
+    call.behind = unknown(behind, zero) as u32;
     if short {
         call.sample_head::<W>(connection, first.base);
         return;
@@ -220,6 +217,7 @@ impl Look {
             next: 0,
             chunk: 0,
             cut: 0,
+            behind: 0,
         }
     }
 

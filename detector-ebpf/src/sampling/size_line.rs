@@ -26,8 +26,15 @@ pub(super) enum Line {
 }
 
 /// The size line at this byte of the call. `cut`: what the call before had of it.
+/// `behind`: the data of a chunk ends here, so that its line's end has to come first.
 #[inline(always)]
-pub(super) fn size_line<W: Way>(call: &SystemCall, moved: Moved, at: u32, cut: u64) -> Line {
+pub(super) fn size_line<W: Way>(
+    call: &SystemCall,
+    moved: Moved,
+    at: u32,
+    cut: u64,
+    behind: u32,
+) -> Line {
     const END: u64 = u16::from_le_bytes(*b"\r\n") as u64;
     let known = moved.bytes.wrapping_sub(at).min(SIZE_LINE);
     // Behind what was gathered of the sample.
@@ -51,19 +58,21 @@ pub(super) fn size_line<W: Way>(call: &SystemCall, moved: Moved, at: u32, cut: u
     let bits = before * 8;
     let (first, second) = (word(0), word(8));
     let start = (cut & (u64::MAX >> 8)) | (first << bits);
-    let behind = (first >> 1 >> (63 - bits)) | (second << bits);
+    let rest = (first >> 1 >> (63 - bits)) | (second << bits);
     let there = before + known;
     // The end of the chunk before.
     let skipped = if start & 0xffff == END { 2 } else { 0 };
     let line = if skipped > 0 {
-        (start >> 16) | (behind << 48)
+        (start >> 16) | (rest << 48)
     } else {
         start
     };
+    let misplaced = behind != 0 && skipped == 0;
     let (digits, size) = hexadecimal(line);
     let end = (line >> ((digits & 7) * 8)) as u8;
     let length = skipped + digits + if end == b'\r' { 2 } else { 1 };
-    if digits > 0
+    if !misplaced
+        && digits > 0
         && digits < 8
         && (end == b'\r' || end == b'\n')
         && length <= there
@@ -87,9 +96,8 @@ pub(super) fn size_line<W: Way>(call: &SystemCall, moved: Moved, at: u32, cut: u
     };
     let (digits, _) = hexadecimal(line);
     let end = (line >> ((digits & 7) * 8)) as u8;
-    let is_cut = digits == left
-        || (digits + 1 == left && digits > 0 && end == b'\r')
-        || bytes == u64::from(b'\r');
+    let begun = digits == left || (digits + 1 == left && digits > 0 && end == b'\r');
+    let is_cut = (begun && !misplaced) || bytes == u64::from(b'\r');
     if is_cut {
         Line::Cut(u64::from(there) << 56 | bytes)
     } else {

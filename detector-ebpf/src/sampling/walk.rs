@@ -56,6 +56,7 @@ impl Look {
             walk.body = within.min(u64::from(u32::MAX)) as u32;
             walk.follows = 1;
         }
+        walk.behind = self.behind;
         walk.cut = if walk.at == 0 { self.cut } else { 0 };
         walk.length = 0;
         walk.call = self.call;
@@ -125,6 +126,8 @@ pub(crate) struct Walk {
     body: u32,
     /// 1 where that is so by all that came before, 0 where it is tried.
     follows: u32,
+    /// 1 where the data of a chunk ends there: then its line's end comes first.
+    behind: u32,
     /// What the call before had of it ([`flag::LINE_CUT`]); 0 without.
     cut: u64,
     /// A [`Phase`].
@@ -181,7 +184,7 @@ impl Walk {
         self.body = self.at.wrapping_add(ended);
         self.phase = Phase::CHUNKS;
         let chunks = W::SENDS && ended != 0 && self.behind_head::<W>(scratch, ended);
-        self.follows = u32::from(chunks);
+        (self.follows, self.behind) = (u32::from(chunks), 0);
         if !W::SENDS || ended == 0 || (self.left() <= self.length && !chunks) {
             self.finish::<W>();
             return true;
@@ -262,11 +265,12 @@ impl Walk {
     /// (RFC 9112 section 7.1).
     #[inline(always)]
     fn chunk<W: Way>(&mut self, last: bool) -> bool {
-        let line = size_line::<W>(&self.call, self.moved, self.body, self.cut);
+        let line = size_line::<W>(&self.call, self.moved, self.body, self.cut, self.behind);
         self.cut = 0;
+        self.behind = self.follows;
         let next = match line {
             Line::Size(line, size) if size > 0 => {
-                u64::from(self.body) + u64::from(line) + u64::from(size) + 2
+                u64::from(self.body) + u64::from(line) + u64::from(size)
             }
             // The last chunk; what follows may be another message.
             Line::Size(..) if self.body > self.at => u64::from(self.body),

@@ -50,8 +50,8 @@ impl Totals {
         for (reason, count) in &self.tally.unjudged {
             all.insert(reason.name(), *count);
         }
-        let ends_lost = self.stat(Stat::EndsLost.name());
-        *all.entry(Unjudged::LostEvents.name()).or_default() += ends_lost;
+        let lost = self.tally.lost_events(self.stat(Stat::EndsLost.name()));
+        all.insert(Unjudged::LostEvents.name(), lost);
         all.extend(KERNEL_REASONS.map(|name| (name, self.stat(name))));
         all
     }

@@ -28,8 +28,8 @@ pub enum ChunkPart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkDecoder {
     state: State,
-    /// A chunk came whole.
-    begun: bool,
+    /// A chunk came, and the line's end behind it was seen.
+    behind_chunk: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Default for ChunkDecoder {
     fn default() -> Self {
         Self {
             state: State::Size(0, false),
-            begun: false,
+            behind_chunk: false,
         }
     }
 }
@@ -90,7 +90,7 @@ impl ChunkDecoder {
                 // Some readers take white space or a sign before a number.
                 let none = self.state == State::Size(0, false)
                     && !(byte.is_ascii_whitespace() || b"+-".contains(&byte));
-                return if self.begun && none {
+                return if self.behind_chunk && none {
                     Chunks::NoSize
                 } else {
                     Chunks::Invalid
@@ -110,7 +110,7 @@ impl ChunkDecoder {
             );
             match next {
                 Step::Go(state) => {
-                    self.begun |= matches!(self.state, State::DataCr | State::DataLf);
+                    self.behind_chunk |= matches!(self.state, State::DataCr | State::DataLf);
                     self.state = state;
                 }
                 Step::Done => return Chunks::Done(at),
@@ -148,7 +148,8 @@ impl ChunkDecoder {
             Some(0) => State::DataCr,
             Some(1) => State::DataLf,
             Some(2) => {
-                self.begun = true;
+                // It may have been a bare line feed, and a byte of what follows.
+                self.behind_chunk = false;
                 State::Size(0, false)
             }
             Some(_) => return false,
@@ -268,8 +269,12 @@ mod tests {
         }
         let mut decoder = ChunkDecoder::default();
         assert_eq!(decoder.feed(b"10\r\nab"), Chunks::More);
-        assert!(decoder.skip(16));
-        assert_eq!(decoder.feed(b"oops"), Chunks::NoSize);
+        // Unseen, a line's end may be one byte or two.
+        let mut unseen = decoder;
+        assert!(unseen.skip(16));
+        assert_eq!(unseen.feed(b"oops"), Chunks::Invalid);
+        assert!(decoder.skip(14));
+        assert_eq!(decoder.feed(b"\r\noops"), Chunks::NoSize);
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub(super) struct Chunked {
     pub(super) refuted: bool,
     /// Bytes came where a chunk's size has to stand: nothing behind them can be its
     /// end.
-    broken: bool,
+    pub(super) broken: bool,
     pub(super) stalled: bool,
 }
 
@@ -128,8 +128,8 @@ impl Chunked {
         };
         self.has_body |= sent.end() > self.start && !sent.unseen;
         let followed = follow(at, &mut decoder, sent.seen(), sent.looks);
-        self.broken = followed == Followed::Broken;
-        self.refuted = self.broken || followed == Followed::Refuted;
+        self.broken = followed == Followed::Broken && !sent.unseen;
+        self.refuted = matches!(followed, Followed::Broken | Followed::Refuted);
         self.exact = match followed {
             Followed::Within => Some((sent.end().max(at), decoder)),
             _ => None,

@@ -131,6 +131,7 @@ impl Connection {
         }
         let Some(counters) = counters else {
             // The kernel side forgot it at its end, whose record never came.
+            tally.ends_missed += 1;
             self.lose(tally);
             return true;
         };

@@ -102,6 +102,9 @@ pub struct Tally {
     pub peer_endings: u64,
     /// What was not judged, by reason.
     pub unjudged: BTreeMap<Unjudged, u64>,
+    /// Connections that the judge knew, whose end never came: they were judged or counted
+    /// before that.
+    pub ends_missed: u64,
 }
 
 impl Tally {
@@ -109,6 +112,7 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.messages_judged += other.messages_judged;
         self.peer_endings += other.peer_endings;
+        self.ends_missed += other.ends_missed;
         for (reason, count) in &other.unjudged {
             *self.unjudged.entry(*reason).or_default() += count;
         }
@@ -117,6 +121,13 @@ impl Tally {
     /// One more that was not judged.
     pub fn miss(&mut self, reason: Unjudged) {
         *self.unjudged.entry(reason).or_default() += 1;
+    }
+
+    /// Connections with lost records: those that the judge knew, and of so many whose end
+    /// was lost (`Stat::EndsLost`) those that it did not.
+    #[must_use]
+    pub fn lost_events(&self, ends_lost: u64) -> u64 {
+        self.missed(Unjudged::LostEvents) + ends_lost.saturating_sub(self.ends_missed)
     }
 
     /// How many were not judged for this reason.

@@ -81,12 +81,8 @@ impl Summary {
         for (reason, count) in &tally.unjudged {
             self.unjudged.insert(reason.name(), *count);
         }
-        // Of these the judge does not know, or waits for the end in vain.
-        let ends_lost = stat(Stat::EndsLost.name());
-        *self
-            .unjudged
-            .entry(Unjudged::LostEvents.name())
-            .or_default() += ends_lost;
+        let lost = tally.lost_events(stat(Stat::EndsLost.name()));
+        self.unjudged.insert(Unjudged::LostEvents.name(), lost);
         for name in KERNEL_REASONS {
             if stat(name) > 0 {
                 self.unjudged.insert(name, stat(name));

@@ -49,11 +49,7 @@ impl Program {
             .min();
         let used = first.is_some_and(|first| first <= self.at);
         // An exec ends all threads but the one that makes it, which becomes the first.
-        let goes_on = finding
-            .timeline
-            .iter()
-            .filter_map(|call| call.tid)
-            .any(|tid| self.threads.contains(&tid));
+        let goes_on = self.threads.contains(&finding.tid);
         // A script's name is that of no program; threads have names of their own.
         let comm = self.comm.as_deref()?;
         let name = exe.rsplit('/').next().unwrap_or(exe);

@@ -107,6 +107,25 @@ for call, chunk in [{}]:
     Ok(())
 }
 
+/// Lines that end with a line feed alone, which some take (RFC 9112 section 2.2): where
+/// the chunks are is not known then, and nothing is said of them.
+#[test]
+fn chunks_with_bare_line_feeds_are_not_accused() -> Result<()> {
+    let program = r"
+import socket
+a, b = socket.socketpair()
+b.sendall(b'GET /c HTTP/1.1\r\nHost: x\r\n\r\n')
+a.recv(1000)
+chunk = b'1f40\n' + b'x' * 8000 + b'\n'
+head = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
+a.sendall(head + 2 * chunk + b'0\n\n')
+a.close()";
+    let report = Watcher::start(truncwatch(), &["--", "python3", "-c", program])?.finish()?;
+    assert_eq!(report.sizes(), []);
+    assert_eq!(report.findings.len(), 0, "{:?}", report.findings);
+    Ok(())
+}
+
 /// Its records find no room while the watch is stopped: connections of which nothing is
 /// told are counted all the same.
 #[test]

@@ -21,7 +21,9 @@ impl Outgoing {
                     body.has_body && !body.suspect && sent < body.end && !body.stalled
                 }
                 Place::Chunks(chunked) => {
-                    chunked.has_body && !chunked.stalled && chunked.unterminated(sent) == Some(true)
+                    // What is broken may have gone on with another message.
+                    let goes_on = chunked.has_body && !chunked.broken;
+                    goes_on && !chunked.stalled && chunked.unterminated(sent) == Some(true)
                 }
                 _ => false,
             }
