@@ -237,11 +237,8 @@ pub(crate) fn release_one(socket: Socket, ending: &Ending) {
         // Two threads of a process that end together both walk.
         return;
     }
-    let told = ending.emit(cookie, connection, socket);
+    ending.emit(cookie, connection, socket);
     if references == 1 {
-        if !told {
-            count(Stat::EndsLost);
-        }
         remove(cookie);
     }
 }
@@ -259,14 +256,17 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// Sends the record, and the stack behind it; `false` if there was no room.
+    /// Sends the record, and the stack behind it.
     #[inline(always)]
-    fn emit(&self, cookie: u64, connection: &mut Connection, socket: Socket) -> bool {
+    fn emit(&self, cookie: u64, connection: &mut Connection, socket: Socket) {
         let moment = Moment::now();
         let header = header(Kind::End, cookie, connection, moment);
         let Some(mut entry) = RECORDS.reserve::<End>(0) else {
             count(Stat::RingFull);
-            return false;
+            if self.references == 1 && !matches!(self.kind, EndKind::Shutdown) {
+                count(Stat::EndsLost);
+            }
+            return;
         };
         let end = entry.as_mut_ptr();
         let described = connection.send_flags & flag::DESCRIBED != 0;
@@ -295,7 +295,6 @@ impl Ending {
         if stack == StackCopy::Taken {
             copy_stack(moment, amount);
         }
-        true
     }
 
     /// Whether the stack is copied. Of one of several descriptors it is not:
