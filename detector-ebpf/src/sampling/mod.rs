@@ -74,13 +74,6 @@ pub(crate) struct Look {
     /// Where the walk begins: the offset that the judge asked for, or one of those
     /// below.
     next: u64,
-    /// Where the data of a chunk ends ([`flag::CHUNKS`]), or the first may begin; 0 if
-    /// that is not known.
-    chunk: u64,
-    /// 1 in the first case.
-    behind: u32,
-    /// What the call before had of its size line ([`flag::LINE_CUT`]); 0 without.
-    cut: u64,
 }
 
 /// Whether the judge needs no look at bytes that were sent: most of a large body.
@@ -115,28 +108,19 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
     let open = before & flag::HEAD_OPEN != 0
         && moved.offset.wrapping_sub(*head_offset::<W>(connection)) < HEAD_LIMIT;
     let (begins, open) = (forget(begins) != 0, forget(open) != 0);
-    let (mut next, mut chunk, mut cut, mut behind) = (0, 0, 0, 0_u32);
+    let mut next = 0;
     if !begins && !open {
         // Most calls end here, before the scratch is touched.
         if !W::SENDS || before & flag::HEAD_SEEN == 0 {
             return;
         }
         let mut after = before;
-        if before & flag::CHUNKS != 0 {
-            chunk = *head_offset::<W>(connection);
-            behind = 1;
-        } else if before & flag::LINE_CUT != 0 {
-            chunk = moved.offset;
-            cut = *head_offset::<W>(connection);
-            // Of the very next call only.
-            after &= !flag::LINE_CUT;
-            *flags::<W>(connection) = after;
-        }
         if before & flag::BODY_NEXT != 0 {
             after &= !flag::BODY_NEXT;
             if may_be_size(start) {
-                chunk = moved.offset;
-                behind = 0;
+                // The first size line begins here.
+                after |= flag::LINE_CUT;
+                *head_offset::<W>(connection) = 0;
             } else if known >= 8 {
                 after |= flag::PLAIN;
             }
@@ -146,6 +130,7 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
         let large = moved.bytes > SAMPLE_LEN as u32;
         let plain = after & flag::PLAIN != 0 && large && next <= moved.offset;
         if next >= moved.offset + u64::from(moved.bytes) || plain {
+            *flags::<W>(connection) &= !flag::LINE_CUT;
             return;
         }
     }
@@ -157,11 +142,7 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
         next = Look::MORE;
     }
     // Else the verifier follows each value to the end of the program.
-    let zero = zero(connection);
-    call.next = unknown(next, zero);
-    call.chunk = unknown(chunk, zero);
-    call.cut = unknown(cut, zero);
-    call.behind = unknown(behind, zero) as u32;
+    call.next = unknown(next, zero(connection));
     if short {
         call.sample_head::<W>(connection, first.base);
         return;
@@ -215,9 +196,6 @@ impl Look {
             first,
             moment,
             next: 0,
-            chunk: 0,
-            cut: 0,
-            behind: 0,
         }
     }
 

@@ -50,17 +50,13 @@ impl Look {
             }
         }
         walk.body = walk.at;
-        walk.follows = 0;
-        if walk.phase == Phase::BODY && self.chunk >= self.moved.offset + u64::from(walk.at) {
-            let within = self.chunk - self.moved.offset;
-            walk.body = within.min(u64::from(u32::MAX)) as u32;
-            walk.follows = 1;
+        (walk.follows, walk.behind, walk.cut) = (0, 0, 0);
+        walk.moved = self.moved;
+        if W::SENDS && walk.phase == Phase::BODY {
+            place_chunk::<W>(walk);
         }
-        walk.behind = self.behind;
-        walk.cut = if walk.at == 0 { self.cut } else { 0 };
         walk.length = 0;
         walk.call = self.call;
-        walk.moved = self.moved;
         walk.moment = self.moment;
         // SAFETY: a map of this program and a callback of the form that the
         // helper asks for.
@@ -377,6 +373,27 @@ fn change_flags<W: Way>(cookie: u64, clear: u32, set: u32) -> u32 {
     let flags = flags::<W>(unsafe { &mut *connection });
     *flags = (*flags & !clear) | set;
     *flags
+}
+
+/// Puts the walk where the next size line is, if that is known.
+#[inline(never)]
+fn place_chunk<W: Way>(walk: &mut Walk) {
+    let Some(connection) = find(walk.moved.cookie) else {
+        return;
+    };
+    // SAFETY: a live map value, as in traffic.rs.
+    let connection = unsafe { &mut *connection };
+    let before = *flags::<W>(connection);
+    let what = *head_offset::<W>(connection);
+    // Of the very next call only.
+    *flags::<W>(connection) = before & !flag::LINE_CUT;
+    if before & flag::LINE_CUT != 0 && walk.at == 0 {
+        (walk.follows, walk.cut) = (1, what);
+    } else if before & flag::CHUNKS != 0 && what >= walk.moved.offset + u64::from(walk.at) {
+        let within = what - walk.moved.offset;
+        walk.body = within.min(u64::from(u32::MAX)) as u32;
+        (walk.follows, walk.behind) = (1, 1);
+    }
 }
 
 /// Notes what is known of the next chunk: a flag of [`CHUNK`] and what goes with it, or
