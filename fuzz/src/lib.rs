@@ -128,6 +128,7 @@ fn report(judge: &mut Judge) {
                 container: None,
                 stack: &Stack::default(),
                 show_query: true,
+                of_log: true,
                 assumes: &["write"],
             };
             assert!(printer.finding(&reported).is_ok(), "a sink takes all");
