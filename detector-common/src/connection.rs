@@ -118,7 +118,7 @@ pub struct Connection {
     // What beginnings and endings touch: 64 more.
     /// Offset of the last head sampled while receiving.
     pub receive_head: u64,
-    /// Offset of the last head sampled while sending.
+    /// Offset of the last head sampled while sending; or see [`flag::CHUNKS`].
     pub send_head: u64,
     /// Last error of a receive that means the peer is gone, as a positive errno
     /// (`ECONNRESET`, `ETIMEDOUT`); 0 if none.
