@@ -7,7 +7,7 @@ pub const BIRTHS: u32 = 1 << 15;
 
 /// Bytes of a request that are kept with one: heads such as curl's are shorter, those of
 /// browsers with their cookies are not. A longer one is told at once.
-pub const KEPT: usize = 192;
+pub const KEPT: usize = 184;
 
 /// A socket whose `accept`, `connect` or `socketpair` was seen. The address alone may
 /// become another's, and an inode number is given anew after 2^32 others
@@ -43,6 +43,8 @@ pub struct Birth {
     /// What stands for the socket's cookie, which it has not, where it became a
     /// connection as it was ended; else 0.
     pub name: u64,
+    /// 1: this side connects it; else it was accepted, or is one of a pair.
+    pub connected: u64,
     /// The bytes.
     pub bytes: [u8; KEPT],
 }

@@ -149,6 +149,8 @@ pub struct Fields {
     pub sock_peer_pid: u32,
     /// `unix_sock.addr`
     pub unix_addr: u32,
+    /// `unix_sock.peer`
+    pub unix_peer: u32,
     /// `unix_address.len`
     pub unix_addr_len: u32,
     /// `unix_address.name`

@@ -45,6 +45,15 @@ pub mod flag {
     /// In `receive_flags`: all that was known of the socket before it was tracked is
     /// in its connection. Another call on it until then is out of order.
     pub const READY: u32 = 1 << 13;
+    /// In `send_flags`: this side connected the socket, by `connect` or a first send that
+    /// does so too.
+    pub const CONNECTED: u32 = 1 << 14;
+    /// In the flags of a sample of sent bytes: bytes were received that were not seen
+    /// ([`UNREADABLE`], [`OPAQUE`]).
+    pub const UNSEEN_RECEIVES: u32 = 1 << 15;
+    /// The same, of a log: it does not show that strace was asked for all calls that
+    /// receive.
+    pub const UNTRACED_RECEIVES: u32 = 1 << 16;
     /// In `receive_flags`: a read returned 0, the peer's end of stream.
     pub const EOF: u32 = 1 << 4;
     /// In `end_flags`: `shutdown(SHUT_WR or SHUT_RDWR)` was called here.

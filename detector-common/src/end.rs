@@ -91,7 +91,9 @@ pub struct SocketInfo {
     pub shutdown: u8,
     /// 1: `SO_LINGER` with time 0 is set, so that a close sends a reset
     /// (socket(7)).
-    pub reset: u16,
+    pub reset: u8,
+    /// 1: `unix_path` is the peer's, of a socket without a name.
+    pub path_of_peer: u8,
     /// `sk_err`: an error that is pending on the socket, positive errno.
     pub error: u32,
     /// TCP: bytes that were received and not read, at whose close the kernel
@@ -101,7 +103,7 @@ pub struct SocketInfo {
     pub unacknowledged: u32,
 }
 
-// SAFETY: repr(C), integers and arrays of them; 8+4*2+32+108+4+2+2+4*3 = 176
+// SAFETY: repr(C), integers and arrays of them; 8+4*2+32+108+4+4+4*3 = 176
 // bytes without padding.
 unsafe impl Plain for SocketInfo {}
 

@@ -66,7 +66,7 @@ fn accepted(context: &TracePointContext) -> u32 {
     // the inode number is that of nothing that will be used.
     let found = open_file(fd as i32).and_then(File::accepted);
     if let Some((socket, inode)) = found {
-        remember(socket, inode);
+        remember(socket, inode, false);
     }
     0
 }
@@ -86,7 +86,7 @@ pub(crate) fn connects(call: &impl Given) -> u32 {
     }
     if let Ok(fd) = call.first() {
         // An int: the upper half of a register is anything.
-        is_born(fd as i32, Socket::is_unconnected);
+        is_born(fd as i32, true, Socket::is_unconnected);
     }
     0
 }
@@ -103,26 +103,26 @@ fn exit_socketpair(context: TracePointContext) -> u32 {
     let pair = SystemCall::fourth();
     // SAFETY: the helper checks the address.
     if let Ok([one, other]) = unsafe { bpf_probe_read_user(pair as *const [i32; 2]) } {
-        is_born(one, |_| true);
-        is_born(other, |_| true);
+        is_born(one, false, |_| true);
+        is_born(other, false, |_| true);
     }
     0
 }
 
 #[inline(always)]
-fn is_born(fd: i32, new: impl Fn(Socket) -> bool) {
+fn is_born(fd: i32, connected: bool, new: impl Fn(Socket) -> bool) {
     if let Some(file) = open_file(fd) {
-        is_born_as(file, new);
+        is_born_as(file, connected, new);
     }
 }
 
 #[inline(always)]
-pub(crate) fn is_born_as(file: File, new: impl Fn(Socket) -> bool) {
+pub(crate) fn is_born_as(file: File, connected: bool, new: impl Fn(Socket) -> bool) {
     let Some(socket) = file.socket() else {
         return;
     };
     if new(socket) && socket.stream_family().is_some() {
-        remember(socket, socket.inode());
+        remember(socket, socket.inode(), connected);
     }
 }
 
@@ -154,7 +154,7 @@ fn is_of(born: &Birth, socket: Socket, inode: u64) -> bool {
 }
 
 #[inline(always)]
-fn remember(socket: Socket, inode: u64) {
+fn remember(socket: Socket, inode: u64, connected: bool) {
     let Some(born) = place(inode) else { return };
     // SAFETY: a live map value; each is written at once.
     let (before, name) = unsafe {
@@ -176,6 +176,7 @@ fn remember(socket: Socket, inode: u64) {
         (&raw mut (*born).kept).write_volatile(0);
         (&raw mut (*born).tgid).write_volatile(tgid);
         (&raw mut (*born).name).write_volatile(0);
+        (&raw mut (*born).connected).write_volatile(u64::from(connected));
         (&raw mut (*born).socket).write_volatile(socket.0.0);
     }
 }

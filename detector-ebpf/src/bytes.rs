@@ -38,6 +38,14 @@ pub(crate) fn may_begin_message<W: Way>(start: u64, known: u32) -> bool {
     forget(any) != 0
 }
 
+/// Whether the bytes that begin a stream may be those of a PROXY header (HAProxy's
+/// doc/proxy-protocol.txt): of version 1, as text, or 2.
+#[inline(always)]
+pub(crate) fn may_be_proxy_header(start: u64, known: u32) -> bool {
+    let line = u32::from_le_bytes(*b"PROX");
+    known >= 4 && (start as u32 == line || start == u64::from_le_bytes(*b"\r\n\r\n\0\r\nQ"))
+}
+
 /// What a message begins with that servers and clients do send, as bodies go this
 /// way as a rule; by the lower bits of the first letter.
 #[unsafe(no_mangle)]

@@ -405,7 +405,7 @@ impl Socket {
             .0
             .read(config!(fields.sock_linger_time))
             .unwrap_or(u64::MAX);
-        info.reset = u16::from(flags & SOCK_LINGER != 0 && time == 0);
+        info.reset = u8::from(flags & SOCK_LINGER != 0 && time == 0);
     }
 
     #[inline(always)]
@@ -418,7 +418,16 @@ impl Socket {
         if !has!(fields.unix_addr) {
             return;
         }
-        let Some(address) = self.0.follow(config!(fields.unix_addr)) else {
+        let mut named = self.0.follow(config!(fields.unix_addr));
+        if named.is_none() && has!(fields.unix_peer) {
+            // Whoever connects has no name as a rule: then the peer's.
+            named = self
+                .0
+                .follow(config!(fields.unix_peer))
+                .and_then(|peer| peer.follow(config!(fields.unix_addr)));
+            info.path_of_peer = u8::from(named.is_some());
+        }
+        let Some(address) = named else {
             return;
         };
         // The length counts sun_family, the two bytes before the path.

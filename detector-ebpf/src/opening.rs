@@ -252,6 +252,9 @@ pub(crate) fn adopt(cookie: u64, stream: Stream, born: Option<&mut Birth>) -> *m
         connection.born_ns = moment.time_ns;
         if let Some(born) = born {
             connection.fresh = 1;
+            if born.connected != 0 {
+                connection.send_flags = flag::CONNECTED;
+            }
             if !hand_over(cookie, born, connection) {
                 connection.fresh = 0;
             }

@@ -136,7 +136,7 @@ pub(crate) fn installed(file: impl Fn() -> Option<Address>) {
     if let Some(file) = file().map(File)
         && file.references() == 1
     {
-        is_born_as(file, |_| true);
+        is_born_as(file, false, |_| true);
     }
 }
 

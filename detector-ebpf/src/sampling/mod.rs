@@ -26,7 +26,7 @@ pub(crate) use self::{scan::Scan, walk::Walk};
 
 use crate::{
     atomic::fetch_add_u32,
-    bytes::{at_most, may_be_size, may_begin_message},
+    bytes::{at_most, may_be_proxy_header, may_be_size, may_begin_message},
     maps::{RECORDS, boundary, count, needs_no_look},
     memory::{Piece, SystemCall},
     ring::{Moment, header, wake},
@@ -104,7 +104,9 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
             connection.first_received = start.to_le_bytes();
         }
     }
-    let begins = may_begin_message::<W>(start, known);
+    let begins = may_begin_message::<W>(start, known)
+        || (moved.offset == 0 && may_be_proxy_header(start, known))
+        || (!W::SENDS && is_answer(start, known, moved.offset, first));
     let open = before & flag::HEAD_OPEN != 0
         && moved.offset.wrapping_sub(*head_offset::<W>(connection)) < HEAD_LIMIT;
     let (begins, open) = (forget(begins) != 0, forget(open) != 0);
@@ -148,6 +150,36 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
         return;
     }
     call.walk::<W>();
+}
+
+/// Whether bytes that were received begin a response that tells the judge something: the
+/// first one, or an interim one, behind which a final one is still to come. By any other
+/// byte it is known that the request was answered.
+#[inline(always)]
+fn is_answer(start: u64, known: u32, offset: u64, first: Piece) -> bool {
+    if known < 4 || start as u32 != u32::from_le_bytes(*b"HTTP") {
+        return false;
+    }
+    // "HTTP/1.1 1"
+    const STATUS: u64 = 9;
+    if offset == 0 || first.length <= STATUS {
+        return offset == 0;
+    }
+    // SAFETY: the helper checks the address.
+    let digit = unsafe { bpf_probe_read_user((first.base + STATUS) as *const u8) };
+    digit == Ok(b'1')
+}
+
+/// The flags of a sample in this direction.
+#[inline(always)]
+fn sample_flags<W: Way>(connection: &mut Connection) -> u32 {
+    if !W::SENDS {
+        return connection.receive_flags;
+    }
+    // Without a branch, of which the verifier would follow both ways.
+    let unseen = connection.receive_flags;
+    let unseen = (unseen / flag::UNREADABLE | unseen / flag::OPAQUE) & 1;
+    connection.send_flags | (unseen * flag::UNSEEN_RECEIVES)
 }
 
 /// What is known of the next chunk.
@@ -236,7 +268,7 @@ impl Look {
         let flags = flags::<W>(connection);
         *flags &= !(flag::HEAD_OPEN | flag::PLAIN | CHUNK | (3 << flag::LINE_SHIFT));
         *flags |= flag::HEAD_SEEN | flag::BODY_NEXT;
-        let flags = *flags;
+        let flags = sample_flags::<W>(connection);
         let sample = Sample {
             header: header(Kind::Sample, moved.cookie, connection, *moment),
             offset: moved.offset,

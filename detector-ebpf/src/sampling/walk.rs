@@ -7,7 +7,7 @@ use aya_ebpf::{helpers::generated::bpf_for_each_map_elem, macros::map, maps::Arr
 use detector_common::{EDGE_END, EDGE_START, Kind, SAMPLE_LEN, Sample, Stat, flag};
 
 use super::{
-    CHUNK, Look, Moved, flags, head_offset,
+    CHUNK, Look, Moved, flags, head_offset, sample_flags,
     scan::scan,
     size_line::{Line, SIZE_LINE, size_line},
 };
@@ -437,7 +437,7 @@ fn sign<W: Way>(scratch: *mut Scratch) -> bool {
     } else {
         connection.sent
     };
-    sample.flags = *flags::<W>(connection);
+    sample.flags = sample_flags::<W>(connection);
     sample.fresh = connection.fresh;
     true
 }

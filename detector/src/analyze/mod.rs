@@ -126,6 +126,7 @@ pub fn judge<'a>(
         untraced: 0,
         not_judged: 0,
         not_by_peers: 0,
+        no_messages: 0,
         assumed: false,
         stem: None,
         closed: false,
@@ -183,6 +184,8 @@ struct Analysis<'a> {
     untraced: u64,
     not_judged: u64,
     not_by_peers: u64,
+    /// Findings of what is no message.
+    no_messages: u64,
     /// A finding rests on calls that are in no line.
     assumed: bool,
     /// How the names of the files of strace -ff begin, if it is one of those.
@@ -319,6 +322,11 @@ impl Analysis<'_> {
                 Proof::No(lacks) => {
                     self.lacks = self.lacks.and(lacks);
                     self.take_back(&held.finding);
+                    self.untraced += 1;
+                }
+                Proof::NoMessage => {
+                    self.take_back(&held.finding);
+                    self.no_messages += 1;
                 }
             }
         }
@@ -327,7 +335,6 @@ impl Analysis<'_> {
 
     /// It is no finding, and was counted as one.
     fn take_back(&mut self, finding: &Finding) {
-        self.untraced += 1;
         match finding.cause {
             // Counted when they were whole, and they are.
             Cause::Overrun | Cause::DeliveryAtRisk => {}
@@ -448,6 +455,10 @@ impl Analysis<'_> {
         summary.peer_endings = summary.peer_endings.saturating_sub(self.not_by_peers);
         summary.seconds = Duration::from_nanos(self.replay.covered()).as_secs_f64();
         summary.timeless = self.replay.meaning() == Meaning::Nothing;
+        if self.no_messages > 0 {
+            let not_http = summary.unjudged.entry(Unjudged::NotHttp.name());
+            *not_http.or_default() += self.no_messages;
+        }
         for (name, count) in LOG_REASONS.into_iter().zip([
             counts.unreadable,
             counts.elided,

@@ -31,6 +31,9 @@ pub(super) enum Proof {
     If(Vec<&'static str>),
     /// It is none.
     No(Lacks),
+    /// The bytes are no message: every call that receives was asked for, and what would
+    /// bear it out was not received.
+    NoMessage,
 }
 
 /// What strace may not have been asked for, where messages seemed short for it.
@@ -77,6 +80,14 @@ pub(super) fn proof(finding: &Finding, replay: &Replay) -> Proof {
             ..Lacks::default()
         });
     }
+    let unread = if finding.rests_on_reads {
+        evidence.unseen_receives()
+    } else {
+        Vec::new()
+    };
+    if finding.rests_on_reads && unread.is_empty() {
+        return Proof::NoMessage;
+    }
     let sends = match finding.cause {
         // What was sent was sent.
         Cause::DeliveryAtRisk => Sure::Yes,
@@ -107,6 +118,7 @@ pub(super) fn proof(finding: &Finding, replay: &Replay) -> Proof {
     if children == Sure::Likely {
         calls.extend(CHILDREN);
     }
+    calls.extend(unread);
     if calls.is_empty() {
         Proof::Proven
     } else {

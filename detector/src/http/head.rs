@@ -1,8 +1,7 @@
 //! Message heads.
 
-/// Most header lines that a head may have; a longer one is malformed here, and
-/// counted as such.
-pub const MAX_HEADERS: usize = 256;
+/// Field lines that are parsed without memory of their own; heads with more are rare.
+const FEW_LINES: usize = 64;
 
 /// What the bytes hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +123,26 @@ pub fn after_empty_lines(bytes: &[u8]) -> &[u8] {
     bytes.get(start..).unwrap_or_default()
 }
 
+/// Whether bytes begin as a request does (RFC 9112 section 3), whatever its fields are:
+/// a method and, where the line's end is there, the version. Of HTTP/0.9 there is GET
+/// alone.
+#[must_use]
+pub fn may_be_request(bytes: &[u8]) -> bool {
+    let line = after_empty_lines(bytes);
+    let end = memchr::memchr(b'\n', line);
+    let line = line.get(..end.unwrap_or(line.len())).unwrap_or_default();
+    let Some(space) = memchr::memchr(b' ', line) else {
+        return false;
+    };
+    let (method, rest) = line.split_at(space);
+    let capitals = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'-';
+    let versioned = memchr::memmem::find(rest, b" HTTP/").is_some();
+    method.len() >= 3
+        && method.iter().all(capitals)
+        && rest.len() > 1
+        && (end.is_none() || versioned || method == b"GET")
+}
+
 fn is_prefix_of_either(bytes: &[u8], word: &[u8]) -> bool {
     bytes.iter().zip(word).all(|(byte, letter)| byte == letter)
 }
@@ -139,24 +158,26 @@ fn config() -> httparse::ParserConfig {
 }
 
 fn parse_response(bytes: &[u8]) -> Parsed {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    match config().parse_response(&mut response, bytes) {
-        Ok(httparse::Status::Complete(len)) => match response.code {
-            Some(status) => complete(len, StartLine::Response { status }, response.headers),
-            None => Parsed::Invalid,
-        },
-        Ok(httparse::Status::Partial) => Parsed::Partial,
-        Err(_) => Parsed::Invalid,
-    }
+    with_room(bytes, |lines| {
+        let mut response = httparse::Response::new(lines);
+        let status = config().parse_response(&mut response, bytes)?;
+        Ok(match (status, response.code) {
+            (httparse::Status::Partial, _) => Parsed::Partial,
+            (httparse::Status::Complete(_), None) => Parsed::Invalid,
+            (httparse::Status::Complete(len), Some(status)) => {
+                complete(len, StartLine::Response { status }, response.headers)
+            }
+        })
+    })
 }
 
 fn parse_request(bytes: &[u8]) -> Parsed {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    match config().parse_request(&mut request, bytes) {
-        Ok(httparse::Status::Complete(len)) => match (request.method, request.path) {
-            (Some(method), Some(target)) => complete(
+    with_room(bytes, |lines| {
+        let mut request = httparse::Request::new(lines);
+        let status = config().parse_request(&mut request, bytes)?;
+        Ok(match (status, request.method, request.path) {
+            (httparse::Status::Partial, ..) => Parsed::Partial,
+            (httparse::Status::Complete(len), Some(method), Some(target)) => complete(
                 len,
                 StartLine::Request {
                     method: method.to_owned(),
@@ -165,10 +186,24 @@ fn parse_request(bytes: &[u8]) -> Parsed {
                 request.headers,
             ),
             _ => Parsed::Invalid,
-        },
-        Ok(httparse::Status::Partial) => Parsed::Partial,
-        Err(_) => Parsed::Invalid,
-    }
+        })
+    })
+}
+
+/// Parses with room for the field lines that the head has, however many: what limits a
+/// head is its length.
+fn with_room<'b>(
+    bytes: &'b [u8],
+    parse: impl Fn(&mut [httparse::Header<'b>]) -> Result<Parsed, httparse::Error>,
+) -> Parsed {
+    let parsed = match parse(&mut [httparse::EMPTY_HEADER; FEW_LINES]) {
+        Err(httparse::Error::TooManyHeaders) => {
+            let lines = memchr::memchr_iter(b'\n', bytes).count();
+            parse(&mut vec![httparse::EMPTY_HEADER; lines])
+        }
+        parsed => parsed,
+    };
+    parsed.unwrap_or(Parsed::Invalid)
 }
 
 fn complete(len: usize, start: StartLine, headers: &[httparse::Header<'_>]) -> Parsed {
@@ -258,6 +293,45 @@ mod tests {
             head("HTTP/1.0 200 OK\r\ncOnTeNt-LeNgTh:    7  \r\n\r\n").content_length,
             Lengths::One(7)
         );
+    }
+
+    #[test]
+    fn a_head_may_have_any_number_of_lines() {
+        for lines in [FEW_LINES, FEW_LINES + 1, 300, 5000] {
+            let fields = "X-Field: a value of some length\r\n".repeat(lines);
+            let length = "Content-Length: 7\r\n";
+            for start in ["HTTP/1.1 200 OK", "PUT / HTTP/1.1"] {
+                let whole = head(&format!("{start}\r\n{fields}{length}\r\n"));
+                assert_eq!(whole.content_length, Lengths::One(7));
+                let part = format!("{start}\r\n{fields}Content-Le");
+                assert_eq!(parse(part.as_bytes()), Parsed::Partial);
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_request_has_its_line() {
+        for text in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "\r\nPUT /a HTTP/1.0\r\nbad name: x\r\n",
+            "GET /\r\n",
+            "REPORT /very/long",
+            "M-SEARCH * HTTP/1.1\n",
+        ] {
+            assert!(may_be_request(text.as_bytes()), "{text:?}");
+        }
+        for text in [
+            "",
+            "GE",
+            "T",
+            "USER anonymous\r\n",
+            "STOR a b HTTP\r\n",
+            "220 ready\r\n",
+            "HTTP/1.1 200 OK\r\n",
+            "\u{16}\u{3}\u{1}",
+        ] {
+            assert!(!may_be_request(text.as_bytes()), "{text:?}");
+        }
     }
 
     #[test]

@@ -6,9 +6,11 @@
 mod chunked;
 mod framing;
 mod head;
+mod proxy;
 
 pub use chunked::{ChunkDecoder, ChunkPart, Chunks};
 pub use framing::{Framing, framing};
 pub use head::{
-    Head, Lengths, MAX_HEADERS, Parsed, StartLine, after_empty_lines, parse, parse_seen,
+    Head, Lengths, Parsed, StartLine, after_empty_lines, may_be_request, parse, parse_seen,
 };
+pub use proxy::{ProxyHeader, proxy_header};

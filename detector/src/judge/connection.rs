@@ -5,15 +5,15 @@ use std::cell::RefCell;
 use detector_common::{Connection as Counters, End, EndKind, Hint, Open, Sample, flag};
 
 use super::{
-    finding::{Finding, Role},
-    flaw::{By, Flaw},
+    finding::{Address, Finding, Role},
+    flaw::{By, Flaw, Flawed},
     looks::{Look, Looks, Traced},
-    outgoing::Sent,
+    outgoing::{Reads, Sent},
     protocol::speaks,
     sequence::Sequence,
     streams::Streams,
     tally::{Tally, Unjudged},
-    verdict::{Verdict, at_risk, cut_by_peer, failed, left, noted, peer_is_gone, verdict},
+    verdict::{Verdict, at_risk, cut_by_peer, failed, left, noted, peer_is_gone, place, verdict},
 };
 use crate::capture::{Bytes, Record};
 
@@ -52,6 +52,10 @@ pub(super) struct Connection {
     /// When the last record was made.
     last_ns: u64,
     concluded: bool,
+    /// Whether what was received before the last sampled call was seen.
+    reads: Reads,
+    /// The peer was told to speak HTTP.
+    introduced: bool,
     /// The records whose turn came, where that is wanted.
     traced: Option<Vec<Traced>>,
 }
@@ -95,6 +99,16 @@ impl Connection {
             shared: self.shared,
             last_ns: self.last_ns,
         }
+    }
+
+    /// The address of a peer that answered with HTTP, once.
+    pub(super) fn take_server(&mut self) -> Option<Address> {
+        let streams = self.streams.as_ref()?;
+        if self.introduced || !streams.answers().heard() {
+            return None;
+        }
+        self.introduced = true;
+        place(&self.open.as_ref()?.socket).1
     }
 
     /// Something that the kernel did was not seen, on this connection or another.
@@ -157,6 +171,7 @@ impl Connection {
             self.lose(tally);
             return;
         }
+        self.hear(counters, tally);
         if failed(counters) || left(counters) {
             return self.left_by_peer(counters, tally, findings);
         }
@@ -189,13 +204,15 @@ impl Connection {
         if let (Some(flawed), Some(open)) = (flawed, &self.open) {
             let owes = matches!(flawed.flaw, Flaw::Short | Flaw::Unterminated);
             if !owes {
-                findings.push(noted(&flawed, open, counters, counters.sent_ns));
-            } else if flawed.message.role == Role::Request && counters.received > flawed.received {
+                let finding = noted(&flawed, open, counters, counters.sent_ns);
+                findings.push(self.qualified(finding));
+            } else if self.may_stop(&flawed, counters, 0) {
                 tally.miss(Unjudged::EarlyResponse);
             } else {
                 tally.messages_judged += 1;
                 tally.peer_endings += 1;
-                findings.push(cut_by_peer(&flawed, open, counters, counters.sent_ns));
+                let finding = cut_by_peer(&flawed, open, counters, counters.sent_ns);
+                findings.push(self.qualified(finding));
             }
         }
         self.classify(counters, tally);
@@ -249,9 +266,10 @@ impl Connection {
             .get_or_insert_with(|| Streams::new(sample.fresh == 1));
         let moved = u64::from(sample.moved);
         if sample.sending == 0 {
-            streams.receive(sample.offset, moved, &bytes.start, looks);
+            streams.receive(sample.offset, moved, &bytes.start, looks, tally);
             return;
         }
+        self.reads = Reads::of(sample.flags);
         let sent = Sent {
             offset: sample.offset,
             moved,
@@ -259,6 +277,8 @@ impl Connection {
             tail: &bytes.tail,
             received: sample.opposite,
             unseen: unseen(sample.flags),
+            reads: self.reads,
+            connected: sample.flags & flag::CONNECTED != 0 || sample.fresh != 1,
             begins_call: sample.flags & flag::WITHIN == 0,
             by: By {
                 pid: sample.header.tgid,
@@ -311,10 +331,53 @@ impl Connection {
         if self.sequence.lost() {
             return;
         }
-        for flawed in flaws {
+        let noted: Vec<_> = flaws
+            .iter()
+            .map(|flawed| noted(flawed, open, counters, now_ns))
+            .collect();
+        for (flawed, finding) in flaws.iter().zip(noted) {
             // The others were counted when they were whole.
             tally.messages_judged += u64::from(flawed.flaw == Flaw::Desync);
-            findings.push(noted(&flawed, open, counters, now_ns));
+            findings.push(self.qualified(finding));
+        }
+    }
+
+    /// The finding with what the rest of the connection says of it.
+    fn qualified(&self, mut finding: Finding) -> Finding {
+        let Some(streams) = &self.streams else {
+            return finding;
+        };
+        let answered = match finding.message.role {
+            Role::Request => streams.answers().heard(),
+            Role::Response => streams.asked(),
+        };
+        finding.alone = !answered;
+        finding.rests_on_reads = !answered && self.reads == Reads::Untraced;
+        finding
+    }
+
+    /// Whether this side may stop sending this request: a final response began, or lies
+    /// `unread`, or no byte of the body was sent (a server may answer before it has read the
+    /// whole request, and a client may wait for its leave: RFC 9110 section 10.1.1, RFC 9112
+    /// section 9.5).
+    fn may_stop(&self, flawed: &Flawed, counters: &Counters, unread: u32) -> bool {
+        let only_interim = self.streams.as_ref().is_some_and(|streams| {
+            let answers = streams.answers();
+            answers.only_interim(flawed.received, counters.received)
+        });
+        let message = &flawed.message;
+        let waits = message
+            .head_bytes
+            .is_some_and(|length| counters.sent <= message.head_offset + length);
+        message.role == Role::Request && (!only_interim || waits || unread > 0)
+    }
+
+    /// Of a peer whose answer was not sampled, its first bytes tell.
+    fn hear(&mut self, counters: &Counters, tally: &mut Tally) {
+        if let Some(streams) = &mut self.streams
+            && counters.first_received.starts_with(b"HTTP/1.")
+        {
+            streams.outgoing.hear(tally);
         }
     }
 
@@ -418,14 +481,14 @@ impl Connection {
         }
         if let Some(flawed) = streams.outgoing.at_risk(end.connection.sent)
             && flawed.message.role == Role::Response
-            && let Verdict::Short(finding) = verdict(&flawed, end, &end.connection)
+            && let Verdict::Short(finding) = verdict(&flawed, end, &end.connection, false)
         {
             if at_risk.is_none() {
                 // Counted when it was whole.
                 tally.messages_judged = tally.messages_judged.saturating_sub(1);
                 tally.miss(Unjudged::NoTimes);
             } else {
-                findings.push(*finding);
+                findings.push(self.qualified(*finding));
             }
         }
     }
@@ -446,6 +509,7 @@ impl Connection {
             return;
         }
         self.concluded = true;
+        self.hear(counters, tally);
         let left = peer_is_gone(ending);
         let unseen = unseen(counters.send_flags);
         let flawed = self
@@ -454,16 +518,19 @@ impl Connection {
             .and_then(|streams| streams.end(counters.sent, unseen, left, tally));
         self.note(counters, ending.header.time_ns, tally, findings);
         if let Some(flawed) = flawed {
-            match verdict(&flawed, ending, counters) {
+            let received = &ending.connection;
+            let may_stop = self.may_stop(&flawed, received, ending.socket.unread)
+                || self.may_stop(&flawed, counters, 0);
+            match verdict(&flawed, ending, counters, may_stop) {
                 Verdict::Short(finding) => {
                     // One that is too long was counted when it was whole.
                     tally.messages_judged += u64::from(flawed.flaw != Flaw::Overrun);
-                    findings.push(*finding);
+                    findings.push(self.qualified(*finding));
                 }
                 Verdict::ByPeer(finding) => {
                     tally.messages_judged += 1;
                     tally.peer_endings += 1;
-                    findings.push(*finding);
+                    findings.push(self.qualified(*finding));
                 }
                 Verdict::Unjudged(reason) => tally.miss(reason),
             }

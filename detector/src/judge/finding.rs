@@ -145,7 +145,7 @@ pub struct Message {
 }
 
 /// One end of the socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// TCP.
     Inet(SocketAddr),
@@ -263,6 +263,12 @@ pub struct Finding {
     pub peer_pid: Option<u32>,
     /// The message.
     pub message: Message,
+    /// Nothing that was received bears out that it is one: no request of a response, no
+    /// answer to a request.
+    pub alone: bool,
+    /// The same, in a log that may not tell of what was received: then it is one only if
+    /// nothing that would refute it was.
+    pub rests_on_reads: bool,
     /// Body bytes promised by Content-Length; `None` for a chunked body.
     pub promised: Option<u64>,
     /// Body bytes that the kernel accepted; `None` for a chunked body.

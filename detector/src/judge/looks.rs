@@ -29,6 +29,14 @@ pub enum Look {
         /// Behind the last.
         end: u64,
     },
+    /// As the PROXY header that begins the stream, or a part of it, and perhaps of what
+    /// follows.
+    Proxy {
+        /// The first that was read here.
+        at: u64,
+        /// Behind the last.
+        end: u64,
+    },
     /// To see whether a message may begin there: it may.
     Begins {
         /// The first.

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `sequence.rs`   | the order of a connection's records, and whether one is missing |
 //! | `requests.rs`   | which request a response answers |
+//! | `answers.rs`    | what came back for the requests that this side sends |
 //! | `chunks.rs`     | where a chunked body ends, from calls seen in part |
 //! | `body.rs`, `flaw.rs` | a message that is being sent, and what may be wrong with it |
 //! | `streams.rs`    | both directions, and two readings where the bytes allow them |
@@ -16,6 +17,7 @@
 //! | `finding.rs`    | what a finding says |
 //! | `tally.rs`      | what was judged, and what was not, by reason |
 
+mod answers;
 mod body;
 mod chunks;
 mod connection;
@@ -37,7 +39,10 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod wire;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    hash::Hash,
+};
 
 use detector_common::{Connection as Counters, Hint};
 
@@ -62,7 +67,9 @@ pub struct Judge {
     released: Vec<u64>,
     hints: Vec<(u64, Hint)>,
     flawed: Vec<u64>,
-    ended: Ended,
+    ended: Recent<u64>,
+    /// Peers that answered with HTTP.
+    servers: Recent<Address>,
     /// Records whose turn came are kept, with what was read of them.
     trace: bool,
     traced: Vec<Traced>,
@@ -94,7 +101,7 @@ impl Judge {
     /// of order (several CPUs write them); their numbers put them right.
     pub fn take(&mut self, record: Record) {
         let cookie = record.header().cookie;
-        if self.ended.contains(cookie) {
+        if self.ended.contains(&cookie) {
             return;
         }
         let connection = self
@@ -105,6 +112,9 @@ impl Judge {
         self.traced.append(&mut connection.take_traced());
         if let Some(hint) = connection.take_hint() {
             self.hints.push((cookie, hint));
+        }
+        if let Some(server) = connection.take_server() {
+            self.servers.insert(server);
         }
         if connection.has_flaws() && self.flawed.last() != Some(&cookie) {
             self.flawed.push(cookie);
@@ -231,7 +241,7 @@ impl Judge {
     /// per socket that is still open.
     pub fn finish(&mut self, open: impl IntoIterator<Item = (u64, Counters)>) {
         for (cookie, counters) in open {
-            if self.ended.contains(cookie) {
+            if self.ended.contains(&cookie) {
                 continue;
             }
             let mut connection = self.connections.remove(&cookie).unwrap_or_default();
@@ -250,7 +260,21 @@ impl Judge {
 
     /// Takes the findings made since the last call.
     pub fn take_findings(&mut self) -> Vec<Finding> {
-        std::mem::take(&mut self.findings)
+        let mut findings = std::mem::take(&mut self.findings);
+        for finding in &mut findings {
+            // What looks like a request to a peer that never spoke HTTP may be a file that
+            // is stored there.
+            let known = |peer| self.servers.contains(peer);
+            if finding.message.role == Role::Request
+                && finding.fault == Fault::Local
+                && finding.alone
+                && !finding.rests_on_reads
+                && !finding.peer.as_ref().is_some_and(known)
+            {
+                finding.fault = Fault::Unknown;
+            }
+        }
+        findings
     }
 
     /// A finding that cannot be relied on, because something that the kernel
@@ -304,21 +328,30 @@ impl Judge {
     }
 }
 
-/// Connections that ended lately: a record or a snapshot of one that comes late
-/// is not a new connection's.
-#[derive(Debug, Default)]
-struct Ended {
-    set: HashSet<u64>,
-    order: VecDeque<u64>,
+/// What was added last: connections that ended (a record or a snapshot of one that comes
+/// late is not a new connection's), and peers.
+#[derive(Debug)]
+struct Recent<T> {
+    set: HashSet<T>,
+    order: VecDeque<T>,
 }
 
-impl Ended {
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self {
+            set: HashSet::new(),
+            order: VecDeque::new(),
+        }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Recent<T> {
     /// How many are kept.
     const KEPT: usize = 8192;
 
-    fn insert(&mut self, cookie: u64) {
-        if self.set.insert(cookie) {
-            self.order.push_back(cookie);
+    fn insert(&mut self, one: T) {
+        if self.set.insert(one.clone()) {
+            self.order.push_back(one);
         }
         if self.order.len() > Self::KEPT
             && let Some(oldest) = self.order.pop_front()
@@ -327,7 +360,7 @@ impl Ended {
         }
     }
 
-    fn contains(&self, cookie: u64) -> bool {
-        self.set.contains(&cookie)
+    fn contains(&self, one: &T) -> bool {
+        self.set.contains(one)
     }
 }

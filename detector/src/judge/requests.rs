@@ -10,7 +10,10 @@ use super::{
     chunks::{Followed, Seen, follow},
     looks::{Look, Looks},
 };
-use crate::http::{ChunkDecoder, Framing, Parsed, StartLine, framing, parse, parse_seen};
+use crate::http::{
+    ChunkDecoder, Framing, Parsed, ProxyHeader, StartLine, framing, may_be_request, parse,
+    parse_seen, proxy_header,
+};
 
 /// Most requests that are kept unanswered; a client that pipelines more has
 /// its further methods unknown.
@@ -57,6 +60,8 @@ pub(super) struct Requests {
     heads: u64,
     /// Heads of any kind that were parsed.
     parsed: u64,
+    /// What may be a request was received, or bytes that were not seen.
+    asked: bool,
 }
 
 impl Requests {
@@ -69,7 +74,14 @@ impl Requests {
             excess: false,
             heads: 0,
             parsed: 0,
+            asked: !fresh,
         }
+    }
+
+    /// Whether a request may have been received: only then are bytes that look like a
+    /// response one.
+    pub(super) fn asked(&self) -> bool {
+        self.asked
     }
 
     /// Whether no request was missed so far.
@@ -132,6 +144,7 @@ impl Requests {
     /// the `moved` bytes of the call.
     pub(super) fn take(&mut self, offset: u64, moved: u64, data: &[u8], looks: Looks<'_>) {
         let end = offset + moved;
+        self.asked |= data.is_empty() || may_be_request(data);
         let seen = Seen {
             offset,
             end,
@@ -256,6 +269,22 @@ impl Requests {
     ) -> bool {
         let seen = start + bytes.len() as u64;
         let seen_whole = seen == end;
+        if start == 0 {
+            match proxy_header(&bytes) {
+                ProxyHeader::Whole(length) => {
+                    looks.add(Look::Proxy { at, end: seen });
+                    self.place = Place::At(length as u64);
+                    return true;
+                }
+                ProxyHeader::Partial if seen_whole => {
+                    looks.add(Look::Proxy { at, end: seen });
+                    self.place = Place::Head(start, bytes.into_owned());
+                    return false;
+                }
+                ProxyHeader::Partial | ProxyHeader::None => {}
+            }
+        }
+        self.asked |= may_be_request(&bytes);
         let parsed = parse(&bytes);
         looks.add(Look::of(&parsed, start, at, seen));
         match parsed {
@@ -326,6 +355,26 @@ mod tests {
     fn pipelined_in_one_call() {
         let call = "GET / HTTP/1.1\r\n\r\nPOST /b HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiHEAD / HTTP/1.1\r\n\r\n";
         assert_eq!(answered(&[call]), methods(&["GET", "POST", "HEAD"]));
+    }
+
+    #[test]
+    fn a_request_behind_a_proxy_header_is_found() {
+        let get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+        let line = "PROXY TCP6 2001:db8::1 2001:db8::2 40312 80\r\n";
+        let local = "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+        let four = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0cabcdabcdabcd";
+        for header in [line, local, four] {
+            let both = format!("{header}{get}");
+            assert_eq!(answered(&[&both]), methods(&["GET"]), "{header:?}");
+            assert_eq!(answered(&[header, get]), methods(&["GET"]), "{header:?}");
+            for cut in 1..both.len() {
+                let (one, other) = both.split_at(cut);
+                assert_eq!(answered(&[one, other]), methods(&["GET"]), "{one:?}");
+            }
+        }
+        // What is not there again is none.
+        let post = "POST / HTTP/1.1\r\nContent-Length: 45\r\n\r\n";
+        assert_eq!(answered(&[post, line]), methods(&["POST"]));
     }
 
     #[test]

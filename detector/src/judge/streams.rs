@@ -22,6 +22,7 @@
 use detector_common::Hint;
 
 use super::{
+    answers::Answers,
     flaw::Flawed,
     looks::Looks,
     outgoing::{Outgoing, Sent, Witness},
@@ -33,6 +34,7 @@ use super::{
 pub(super) struct Streams {
     pub(super) outgoing: Outgoing,
     requests: Requests,
+    answers: Answers,
     rival: Option<Box<Rival>>,
 }
 
@@ -70,6 +72,7 @@ impl Streams {
         Self {
             outgoing: Outgoing::new(fresh),
             requests: Requests::new(fresh),
+            answers: Answers::default(),
             rival: None,
         }
     }
@@ -150,7 +153,27 @@ impl Streams {
     }
 
     /// Takes a call that received bytes.
-    pub(super) fn receive(&mut self, offset: u64, moved: u64, data: &[u8], looks: Looks<'_>) {
+    pub(super) fn receive(
+        &mut self,
+        offset: u64,
+        moved: u64,
+        data: &[u8],
+        looks: Looks<'_>,
+        tally: &mut Tally,
+    ) {
+        let heard = self.answers.heard();
+        self.answers.take(offset, moved, data, looks);
+        if self.answers.heard() && !heard {
+            tally.heard += 1;
+            self.outgoing.hear(tally);
+        }
+        let connected = self
+            .outgoing
+            .connecting()
+            .is_some_and(|from| self.answers.accepted_since(from));
+        if connected || self.answers.switched() {
+            self.outgoing.switch();
+        }
         self.requests.take(offset, moved, data, looks);
         if let Some(rival) = &mut self.rival {
             rival.requests.take(offset, moved, data, looks);
@@ -199,6 +222,16 @@ impl Streams {
         };
         self.decide(wrong && self.rival_rests_at(sent), tally);
         self.outgoing.leave_open(sent, unseen, reason, tally);
+    }
+
+    /// The responses that were received.
+    pub(super) fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// Whether a request may have been received.
+    pub(super) fn asked(&self) -> bool {
+        self.requests.asked()
     }
 
     fn rival_rests_at(&self, sent: u64) -> bool {

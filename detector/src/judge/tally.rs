@@ -100,6 +100,10 @@ pub struct Tally {
     pub messages_judged: u64,
     /// Messages that the peer cut short, reported or not.
     pub peer_endings: u64,
+    /// Responses that were sent, judged or not.
+    pub responses: u64,
+    /// Connections on which this side sent requests and was answered with HTTP.
+    pub heard: u64,
     /// What was not judged, by reason.
     pub unjudged: BTreeMap<Unjudged, u64>,
     /// Connections that the judge knew, whose end never came: they were judged or counted
@@ -112,6 +116,8 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.messages_judged += other.messages_judged;
         self.peer_endings += other.peer_endings;
+        self.responses += other.responses;
+        self.heard += other.heard;
         self.ends_missed += other.ends_missed;
         for (reason, count) in &other.unjudged {
             *self.unjudged.entry(*reason).or_default() += count;

@@ -8,7 +8,7 @@ use detector_common::{
 };
 
 use super::{
-    finding::{Address, Cause, Ending, EndingKind, Fault, Finding, Role, TimelineEntry},
+    finding::{Address, Cause, Ending, EndingKind, Fault, Finding, TimelineEntry},
     flaw::{Flaw, Flawed},
     tally::Unjudged,
 };
@@ -52,16 +52,15 @@ const GONE: [u32; 2] = [ECONNRESET, EPIPE];
 const UNREAD_NS: u64 = 1_000_000_000;
 
 /// Judges a message that was not what was promised when the connection ended.
-/// `end` is the first ending with the socket as it was just before it;
+/// `may_stop`: this side need not send the rest. `end` is the first ending with the socket as
+/// it was just before it;
 /// `counters` are the final ones, which hold what calls that were still in
 /// progress then brought.
-pub(super) fn verdict(flawed: &Flawed, end: &End, counters: &Counters) -> Verdict {
+pub(super) fn verdict(flawed: &Flawed, end: &End, counters: &Counters, may_stop: bool) -> Verdict {
     let Some(kind) = ending_kind(end) else {
         return Verdict::Unjudged(Unjudged::LostEvents);
     };
-    // A server may answer before it has read the whole request, and a client
-    // may then stop (RFC 9110 section 10.1.1, RFC 9112 section 9.5).
-    if flawed.message.role == Role::Request && end.connection.received > flawed.received {
+    if may_stop {
         return Verdict::Unjudged(Unjudged::EarlyResponse);
     }
     let peer = peer(end);
@@ -276,7 +275,7 @@ fn unplaced(
     let taken = u64::try_from(counters.last_result).unwrap_or(0);
     // Of the calls after it nothing follows for a message that came before.
     let known = counters.last_offered != u64::MAX && flawed.by.is_none();
-    let (local, peer) = addresses(socket);
+    let (local, peer) = place(socket);
     Finding {
         cause,
         fault,
@@ -293,6 +292,8 @@ fn unplaced(
         peer,
         peer_pid: (socket.peer_pid != 0).then_some(socket.peer_pid),
         message: flawed.message.clone(),
+        alone: false,
+        rests_on_reads: false,
         promised: flawed.promised,
         sent,
         sent_with_head: flawed.sent_with_head,
@@ -348,7 +349,8 @@ fn entry(call: &CallEntry) -> TimelineEntry {
     }
 }
 
-fn addresses(socket: &SocketInfo) -> (Option<Address>, Option<Address>) {
+/// This side's address and the peer's.
+pub(super) fn place(socket: &SocketInfo) -> (Option<Address>, Option<Address>) {
     // A socket that was reset has given its port back: not known.
     let inet = |ip: IpAddr, port| (port != 0).then(|| Address::Inet(SocketAddr::new(ip, port)));
     let v4 = |bytes: &[u8; 16]| {
@@ -367,6 +369,7 @@ fn addresses(socket: &SocketInfo) -> (Option<Address>, Option<Address>) {
             inet(v6(&socket.local), socket.local_port),
             inet(v6(&socket.peer), socket.peer_port),
         ),
+        _ if socket.path_of_peer != 0 => (None, unix_path(socket)),
         _ => (unix_path(socket), None),
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Wire {
     /// Below so many received bytes nothing before it is looked at.
     quiet: u64,
     pub(super) unread: u32,
+    peer: u8,
+    cookie: u64,
     /// The walk over descriptors that makes the endings.
     pub(super) walk: u32,
     /// Added to the time of what comes.
@@ -64,6 +66,8 @@ impl Wire {
             boundary: 0,
             quiet: 0,
             unread: 0,
+            peer: 1,
+            cookie: COOKIE,
             walk: 0,
             later_ns: 0,
             lose: Vec::new(),
@@ -71,6 +75,27 @@ impl Wire {
             hold: false,
             held: Vec::new(),
         }
+    }
+
+    /// One that this side connected, to the peer with this last byte in its address.
+    pub(super) fn connected(&mut self, peer: u8) -> &mut Self {
+        self.counters.send_flags |= flag::CONNECTED;
+        self.peer = peer;
+        self
+    }
+
+    /// Bytes that are received and not looked at.
+    pub(super) fn receive_unseen(&mut self, moved: u64) -> &mut Self {
+        self.counters.received += moved;
+        self.counters.receive_flags |= flag::OPAQUE;
+        self
+    }
+
+    /// Of a log that does not show that strace was asked for what receives.
+    pub(super) fn untraced() -> Self {
+        let mut wire = Self::new();
+        wire.counters.send_flags |= flag::UNTRACED_RECEIVES;
+        wire
     }
 
     pub(super) fn joined() -> Self {
@@ -85,7 +110,7 @@ impl Wire {
         Header {
             kind: kind as u32,
             seq,
-            cookie: COOKIE,
+            cookie: self.cookie,
             time_ns: 1_000_000 * u64::from(seq + 1) + self.later_ns,
             tgid: 42,
             tid: self.tid,
@@ -170,14 +195,18 @@ impl Wire {
             return;
         }
         let words: &[&str] = if sending {
-            &["HTTP", "GET ", "POST", "HEAD", "CONN"]
+            &["HTTP", "GET ", "POST", "HEAD", "CONN", "PUT "]
         } else {
-            &["GET ", "POST", "HEAD", "CONN"]
+            &["GET ", "POST", "HEAD", "CONN", "PUT "]
         };
         let begins = words.iter().any(|word| {
             let length = bytes.len().min(4);
             length > 0 && word.as_bytes().get(..length) == bytes.get(..length)
         });
+        // The first response, and interim ones.
+        let interim = bytes.get(9) == Some(&b'1');
+        let answer = !sending && bytes.starts_with(b"HTTP") && (offset == 0 || interim);
+        let begins = begins || answer;
         let open = if sending {
             &mut self.send_open
         } else {
@@ -291,7 +320,10 @@ impl Wire {
         sample.tail = u32::try_from(tail.len()).unwrap_or(u32::MAX);
         sample.sending = u32::from(sending);
         sample.fresh = self.counters.fresh;
-        sample.flags = self.counters.send_flags | if within { flag::WITHIN } else { 0 };
+        let unseen = self.counters.receive_flags & (flag::OPAQUE | flag::UNREADABLE) != 0;
+        sample.flags = self.counters.send_flags
+            | if within { flag::WITHIN } else { 0 }
+            | if unseen { flag::UNSEEN_RECEIVES } else { 0 };
         sample.number = 1;
         let bytes = Bytes {
             start: start.to_vec(),
@@ -308,6 +340,8 @@ impl Wire {
         let mut open = Open::zeroed();
         open.header = self.header(Kind::Open);
         open.socket.family = self.counters.family;
+        open.socket.peer_port = 80;
+        open.socket.peer[3] = self.peer;
         self.deliver(Record::Open(Box::new(open)));
     }
 
@@ -342,8 +376,17 @@ impl Wire {
     }
 
     /// The end of the watch with the socket still open.
+    /// Another connection, of which nothing is known, before the same judge.
+    pub(super) fn another(self) -> Self {
+        Self {
+            judge: self.judge,
+            cookie: self.cookie + 1,
+            ..Self::new()
+        }
+    }
+
     pub(super) fn finish_open(&mut self) -> (Vec<Finding>, Tally) {
-        self.judge.finish([(COOKIE, self.counters)]);
+        self.judge.finish([(self.cookie, self.counters)]);
         (self.judge.take_findings(), self.judge.tally().clone())
     }
 

@@ -66,6 +66,8 @@ pub(crate) fn finding() -> Finding {
             head_offset: 0,
             head_bytes: Some(101),
         },
+        alone: false,
+        rests_on_reads: false,
         promised: Some(14_991_808),
         sent: Some(219_163),
         sent_with_head: None,

@@ -52,6 +52,7 @@ const FEATURES: [(&str, &[(&str, &str)]); 5] = [
         "the path of a Unix socket",
         &[
             ("unix_sock", "addr"),
+            ("unix_sock", "peer"),
             ("unix_address", "len"),
             ("unix_address", "name"),
         ],
@@ -189,6 +190,7 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         close_slot: uring("io_close", "file_slot"),
         sock_peer_pid: optional("sock", "sk_peer_pid"),
         unix_addr: optional("unix_sock", "addr"),
+        unix_peer: optional("unix_sock", "peer"),
         unix_addr_len: optional("unix_address", "len"),
         unix_addr_name: optional("unix_address", "name"),
         pid_number: if pid_numbers == NO_FIELD {

@@ -18,6 +18,9 @@ const SENDS: [&str; 7] = [
     "write", "writev", "splice", "sendfile", "sendto", "sendmsg", "sendmmsg",
 ];
 
+/// The calls that take bytes from a socket.
+const RECEIVES: [&str; 5] = ["read", "readv", "recvfrom", "recvmsg", "recvmmsg"];
+
 /// Calls in `%desc` that are no matter of what a socket carries: in no list of names
 /// of one who looks for that. Some are in `%file` or `%memory` too.
 const UNNAMED: [&str; 18] = [
@@ -105,6 +108,8 @@ pub struct Evidence {
     by_file: bool,
     /// Calls of [`SENDS`], a bit each.
     sends: u8,
+    /// Calls of [`RECEIVES`], a bit each.
+    receives: u8,
     /// Something else than the calls of an excerpt: [`Self::is_excerpt`].
     more: bool,
 }
@@ -127,6 +132,9 @@ impl Evidence {
         };
         if let Some(at) = SENDS.iter().position(|it| it.as_bytes() == name) {
             self.sends |= 1 << at;
+        }
+        if let Some(at) = RECEIVES.iter().position(|it| it.as_bytes() == name) {
+            self.receives |= 1 << at;
         }
         if let Some(at) = UNNAMED.iter().position(|it| it.as_bytes() == name) {
             self.desc |= 1 << at;
@@ -272,6 +280,19 @@ impl Evidence {
     /// lines of one from a log, and knows what else there was.
     pub fn is_excerpt(self) -> bool {
         !self.more
+    }
+
+    /// The calls that take bytes from a socket, of which there is no line; none where it
+    /// is certain that they were asked for.
+    pub fn unseen_receives(self) -> Vec<&'static str> {
+        // Both are in the same classes.
+        if self.sends() == Sure::Yes {
+            return Vec::new();
+        }
+        let unseen = |at: usize| self.receives & (1 << at) == 0;
+        let all = RECEIVES.iter().enumerate();
+        all.filter_map(|(at, name)| unseen(at).then_some(*name))
+            .collect()
     }
 
     /// The calls that bring bytes to a socket, of which there is no line.

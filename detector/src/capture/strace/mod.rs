@@ -38,6 +38,7 @@ mod payload;
 mod programs;
 mod replay;
 mod result;
+mod server;
 mod sides;
 mod socket;
 mod socket_name;

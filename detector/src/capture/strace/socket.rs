@@ -8,7 +8,9 @@ use detector_common::{
     Sample, SocketInfo, UNIX_PATH_LEN, family, flag, tcp_state,
 };
 
-use super::{arguments::constant, payload::Payload, sides::Other, socket_name::SocketName};
+use super::{
+    arguments::constant, payload::Payload, server::Server, sides::Other, socket_name::SocketName,
+};
 use crate::capture::{Bytes, Record};
 
 /// What a line comes to.
@@ -83,6 +85,10 @@ pub(super) struct Socket {
     pub(super) maybe: Option<Vec<Step>>,
     /// What the log tells of the other end.
     pub(super) other: Other,
+    /// Where this side connected it to.
+    pub(super) server: Server,
+    /// The log may not tell of all that is received.
+    pub(super) untraced: bool,
     announced: bool,
     reset: bool,
     peer_gone: bool,
@@ -104,6 +110,8 @@ impl Socket {
             doubts,
             maybe: None,
             other: Other::There,
+            server: Server::default(),
+            untraced: false,
             announced: false,
             reset: false,
             peer_gone: false,
@@ -279,7 +287,8 @@ impl Socket {
             sample.len = u32::try_from(bytes.len()).unwrap_or(moved);
             sample.sending = u32::from(sending);
             sample.flags = if sending {
-                self.counters.send_flags
+                let unread = self.untraced || self.counters.receive_flags & flag::OPAQUE != 0;
+                self.counters.send_flags | (u32::from(unread) * flag::UNTRACED_RECEIVES)
             } else {
                 self.counters.receive_flags
             } | if start > 0 { flag::WITHIN } else { 0 };
@@ -355,13 +364,19 @@ impl Socket {
         info.inode = self.name.inode.unwrap_or(0);
         info.family = self.name.family;
         (info.local, info.local_port) = address(self.name.local);
-        (info.peer, info.peer_port) = address(self.name.peer);
-        let length = self.name.path.len().min(UNIX_PATH_LEN);
-        for (to, from) in info.unix_path.iter_mut().zip(&self.name.path) {
+        (info.peer, info.peer_port) = address(self.name.peer.or(self.server.address));
+        let path = if self.name.path.is_empty() {
+            info.path_of_peer = u8::from(!self.server.path.is_empty());
+            &self.server.path
+        } else {
+            &self.name.path
+        };
+        let length = path.len().min(UNIX_PATH_LEN);
+        for (to, from) in info.unix_path.iter_mut().zip(path) {
             *to = *from;
         }
         info.unix_path_len = u16::try_from(length).unwrap_or(0);
-        info.reset = u16::from(self.reset);
+        info.reset = u8::from(self.reset);
         // sk_shutdown's bits: 1 the peer sends no more, 2 we cannot send.
         let (mut gone, mut half_closed) = (self.peer_gone, self.peer_half_closed);
         let unix = self.name.family == family::UNIX;

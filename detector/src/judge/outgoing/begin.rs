@@ -1,6 +1,6 @@
 //! Begins a message by its head.
 
-use super::{Outgoing, Place, Sent, Trust, Turn};
+use super::{Last, Outgoing, Place, Sent, Trust, Turn};
 use crate::{
     http::{Framing, Head, StartLine, framing},
     judge::{
@@ -24,6 +24,11 @@ impl Outgoing {
         requests: &mut Requests,
         tally: &mut Tally,
     ) -> Turn {
+        let response = matches!(head.start, StartLine::Response { .. });
+        if response && self.is_unasked(requests) {
+            self.exclude(tally);
+            return Turn::Done;
+        }
         let body_start = start + head.len;
         let interim = framing(head, None) == Framing::Interim;
         let (role, status, request) = match &head.start {
@@ -47,6 +52,8 @@ impl Outgoing {
         let method_known = request.as_ref().is_some_and(|request| request.certain);
         self.messages += 1;
         self.role = Some(role);
+        tally.responses += u64::from(response);
+        self.connecting = (!response && method == Some("CONNECT")).then_some(sent.received);
         if let Trust::Provisional { requests: seen } = &mut self.trust {
             *seen = requests.heads();
         }
@@ -70,6 +77,19 @@ impl Outgoing {
             Framing::NoBody => {
                 self.place = Place::Boundary(body_start);
                 self.judged(tally);
+                // What follows it is an overrun, if it is no message.
+                self.last = (self.trust == Trust::Proven).then(|| {
+                    Last::Sized(Body {
+                        message: message(Framed::ContentLength),
+                        start: body_start,
+                        end: body_start,
+                        has_body: method_known,
+                        received: sent.received,
+                        suspect: false,
+                        unclear: false,
+                        stalled: false,
+                    })
+                });
             }
             Framing::ContentLength(length) => {
                 let Some(end) = body_start.checked_add(length) else {
@@ -122,5 +142,11 @@ impl Outgoing {
             Place::Over => Turn::Done,
             _ => Turn::More,
         }
+    }
+
+    /// What is sent on this connection is no message, whatever it looks like.
+    pub(super) fn exclude(&mut self, tally: &mut Tally) {
+        self.place = Place::Over;
+        self.miss(self.no_message(), tally);
     }
 }

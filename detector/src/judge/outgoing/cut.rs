@@ -7,7 +7,7 @@
 
 use super::{Outgoing, Place, Sent, Trust};
 use crate::{
-    http::{Framing, StartLine, framing, parse_seen},
+    http::{Framing, StartLine, after_empty_lines, framing, parse_seen},
     judge::{
         finding::{Framing as Framed, Message, Role},
         flaw::{Flaw, Flawed},
@@ -65,6 +65,10 @@ impl Outgoing {
         requests: &mut Requests,
         tally: &mut Tally,
     ) {
+        let response = after_empty_lines(seen).starts_with(b"HTTP/");
+        if response && self.is_unasked(requests) {
+            return self.exclude(tally);
+        }
         let cut = self.seen_head(start, seen, sent, requests);
         match cut.filter(|cut| !cut.may_be_whole(sent.end())) {
             Some(cut) => {

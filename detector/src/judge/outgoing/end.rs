@@ -72,6 +72,10 @@ impl Outgoing {
         }
         self.complete(sent, unseen, tally);
         let place = std::mem::replace(&mut self.place, Place::Over);
+        if self.is_unproven() {
+            self.miss(Unjudged::NotHttp, tally);
+            return None;
+        }
         match place {
             Place::Unknown | Place::Over => {}
             _ if self.trust != Trust::Proven => self.miss(Unjudged::MidStream, tally),
@@ -87,6 +91,9 @@ impl Outgoing {
             // Empty lines between messages are to be ignored (RFC 9112 section
             // 2.2).
             Place::Head(_, bytes) if after_empty_lines(&bytes).is_empty() => {}
+            Place::Head(_, bytes) if self.messages == 0 && !self.may_be_head(&bytes, requests) => {
+                self.miss(self.no_message(), tally);
+            }
             // Nothing was promised yet that a finding could tell of. The first line tells
             // that it is a message.
             Place::Head(_, bytes) if left && after_empty_lines(&bytes).contains(&b'\n') => {
@@ -106,11 +113,20 @@ impl Outgoing {
             },
             Place::Overrun(body) => return Some(body.flawed(Flaw::Overrun, sent, None)),
             Place::Boundary(at) if sent > at && self.messages > 0 => {
-                self.miss(Unjudged::Unaccounted, tally);
+                self.miss(self.unseen_next(), tally);
             }
             Place::Boundary(_) => {}
         }
         None
+    }
+
+    /// Why bytes behind the last message were not judged, of which none was seen.
+    fn unseen_next(&self) -> Unjudged {
+        if self.switched || self.connecting.is_some() {
+            Unjudged::Tunnel
+        } else {
+            Unjudged::Unaccounted
+        }
     }
 
     /// Whether no other message can have begun behind a chunked one whose end
@@ -151,7 +167,16 @@ impl Outgoing {
         // The counters may be older than the last sample.
         let sent = sent.max(self.reached);
         self.complete(sent, unseen, tally);
-        match std::mem::replace(&mut self.place, Place::Over) {
+        let place = std::mem::replace(&mut self.place, Place::Over);
+        if self.is_unproven() {
+            // The answer may be still to come.
+            if !std::mem::replace(&mut self.excluded, true) {
+                self.told = true;
+                tally.miss(reason);
+            }
+            return;
+        }
+        match place {
             Place::Unknown | Place::Over => {}
             _ if self.trust != Trust::Proven => self.miss(Unjudged::MidStream, tally),
             Place::Head(_, bytes) if after_empty_lines(&bytes).is_empty() => {}
@@ -160,7 +185,7 @@ impl Outgoing {
             }
             Place::Overrun(body) => self.flaws.push(body.flawed(Flaw::Overrun, sent, None)),
             Place::Boundary(at) if sent > at && self.messages > 0 => {
-                self.miss(Unjudged::Unaccounted, tally);
+                self.miss(self.unseen_next(), tally);
             }
             Place::Boundary(_) => {}
         }

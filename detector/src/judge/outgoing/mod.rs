@@ -20,7 +20,7 @@ mod sent;
 mod turn;
 
 use self::cut::Cut;
-pub(super) use self::sent::Sent;
+pub(super) use self::sent::{Reads, Sent};
 use super::{
     body::Body,
     chunks::Chunked,
@@ -29,6 +29,7 @@ use super::{
     requests::Requests,
     tally::{Tally, Unjudged},
 };
+use crate::http::{after_empty_lines, may_be_request};
 
 /// How sure it is that messages begin where they are taken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +102,21 @@ pub(super) struct Outgoing {
     role: Option<Role>,
     told: bool,
     joined: bool,
+    /// It was counted as a connection that speaks something else, or was not seen.
+    excluded: bool,
+    /// Whether what was received before the last call was seen.
+    reads: Reads,
+    /// As in [`Sent::connected`].
+    connected: bool,
+    /// The peer answered with HTTP.
+    heard: bool,
+    /// Requests that were sent whole and count once the peer answers: until then they may
+    /// be none.
+    withheld: u64,
+    /// The last request was a CONNECT; bytes received when it was sent.
+    connecting: Option<u64>,
+    /// The peer switched protocols.
+    switched: bool,
     /// Request heads that had been received when a response head was last
     /// found, or missed.
     answered: u64,
@@ -132,6 +148,13 @@ impl Outgoing {
             role: None,
             told: false,
             joined: false,
+            excluded: false,
+            reads: Reads::Seen,
+            connected: false,
+            heard: false,
+            withheld: 0,
+            connecting: None,
+            switched: false,
             answered: 0,
             reached: 0,
             reached_from: 0,
@@ -185,7 +208,7 @@ impl Outgoing {
     /// one that is at risk.
     pub(super) fn at_risk(&self, sent: u64) -> Option<Flawed> {
         match &self.last {
-            Some(Last::Sized(body)) if body.end == sent => {
+            Some(Last::Sized(body)) if body.end == sent && body.start < sent => {
                 Some(body.flawed(Flaw::AtRisk, sent, None))
             }
             Some(Last::Chunked(chunked, end)) if *end == sent => {
@@ -253,8 +276,59 @@ impl Outgoing {
         self.messages == 0 && !self.told
     }
 
+    /// The peer answered with HTTP: the requests that were sent are some.
+    pub(super) fn hear(&mut self, tally: &mut Tally) {
+        if !std::mem::replace(&mut self.heard, true) {
+            tally.messages_judged += std::mem::take(&mut self.withheld);
+        }
+    }
+
+    /// The peer switched protocols: what follows the request is no HTTP.
+    pub(super) fn switch(&mut self) {
+        self.switched = true;
+    }
+
+    /// Bytes that had been received when a CONNECT was sent, if that was the last request.
+    pub(super) fn connecting(&self) -> Option<u64> {
+        self.connecting
+    }
+
+    /// Whether what looks like requests may be something else: no answer came, and this
+    /// side did not connect the socket.
+    fn is_unproven(&self) -> bool {
+        self.role == Some(Role::Request)
+            && !self.heard
+            && !self.connected
+            && self.reads != Reads::Untraced
+    }
+
+    /// Why bytes that look like messages are not taken for some.
+    fn no_message(&self) -> Unjudged {
+        match self.reads {
+            Reads::Seen | Reads::Untraced => Unjudged::NotHttp,
+            Reads::Unseen => Unjudged::NotObserved,
+        }
+    }
+
+    /// Whether what looks like a response cannot be one: no request was received.
+    fn is_unasked(&self, requests: &Requests) -> bool {
+        self.messages == 0 && !requests.asked() && self.reads != Reads::Untraced
+    }
+
+    /// Whether the beginning of a first head is one's, by what else is known.
+    fn may_be_head(&self, bytes: &[u8], requests: &Requests) -> bool {
+        let line = after_empty_lines(bytes);
+        if line.starts_with(b"HTTP/") || b"HTTP/".starts_with(line) {
+            requests.asked() || (self.reads == Reads::Untraced && line.contains(&b'\n'))
+        } else {
+            let told = self.connected || self.heard || self.reads == Reads::Untraced;
+            told && may_be_request(line)
+        }
+    }
+
     /// Takes a sampled call.
     pub(super) fn take(&mut self, sent: Sent<'_>, requests: &mut Requests, tally: &mut Tally) {
+        (self.reads, self.connected) = (sent.reads, sent.connected);
         if sent.offset < self.reached && !self.within_body(&sent) {
             self.overlap(requests, tally);
         }
@@ -326,9 +400,14 @@ impl Outgoing {
         };
     }
 
-    fn judged(&self, tally: &mut Tally) {
+    fn judged(&mut self, tally: &mut Tally) {
         // One that is not yet believed is counted when it is confirmed.
-        if self.trust == Trust::Proven {
+        if self.trust != Trust::Proven {
+            return;
+        }
+        if self.is_unproven() {
+            self.withheld += 1;
+        } else {
             tally.messages_judged += 1;
         }
     }
@@ -351,8 +430,20 @@ impl Outgoing {
 
     fn miss(&mut self, reason: Unjudged, tally: &mut Tally) {
         self.told = true;
+        let reason = if self.is_unproven() {
+            self.withheld = 0;
+            self.no_message()
+        } else {
+            reason
+        };
         // Told once for a connection.
-        let again = reason == Unjudged::MidStream && std::mem::replace(&mut self.joined, true);
+        let again = match reason {
+            Unjudged::MidStream => std::mem::replace(&mut self.joined, true),
+            Unjudged::NotHttp | Unjudged::NotObserved => {
+                std::mem::replace(&mut self.excluded, true)
+            }
+            _ => false,
+        };
         if !again {
             tally.miss(reason);
         }

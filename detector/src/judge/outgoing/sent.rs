@@ -1,5 +1,7 @@
 //! A call that sent bytes, as far as it was seen.
 
+use detector_common::flag;
+
 use crate::{
     http::{Framing, Parsed, StartLine, framing, parse},
     judge::{
@@ -8,6 +10,31 @@ use crate::{
         looks::{Look, Looks},
     },
 };
+
+/// Whether the bytes that a connection received were seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::judge) enum Reads {
+    /// All of them.
+    #[default]
+    Seen,
+    /// Some passed by calls whose memory is not looked at.
+    Unseen,
+    /// A log does not show that strace was asked for all calls that receive.
+    Untraced,
+}
+
+impl Reads {
+    /// By the flags of a sample.
+    pub(in crate::judge) fn of(flags: u32) -> Self {
+        if flags & flag::UNTRACED_RECEIVES != 0 {
+            Self::Untraced
+        } else if flags & flag::UNSEEN_RECEIVES != 0 {
+            Self::Unseen
+        } else {
+            Self::Seen
+        }
+    }
+}
 
 /// A call that sent bytes, or a part of one, as far as it was sampled.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +51,10 @@ pub(in crate::judge) struct Sent<'a> {
     pub(in crate::judge) received: u64,
     /// Bytes went out on this connection that were not looked at.
     pub(in crate::judge) unseen: bool,
+    /// Whether what was received before it was seen.
+    pub(in crate::judge) reads: Reads,
+    /// This side connected the socket, or had it before the watch.
+    pub(in crate::judge) connected: bool,
     /// It is the call's beginning.
     pub(in crate::judge) begins_call: bool,
     /// Which call it is.

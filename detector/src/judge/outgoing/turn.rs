@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Last, Outgoing, Place, Sent, Trust, Turn, Witness, flawed};
 use crate::{
-    http::{Parsed, after_empty_lines, parse},
+    http::{Parsed, ProxyHeader, after_empty_lines, parse, proxy_header},
     judge::{
         chunks::Followed,
         finding::Role,
@@ -28,6 +28,11 @@ impl Outgoing {
             Place::Boundary(at) => {
                 let at = *at;
                 if at >= sent.end() {
+                    return Turn::Done;
+                }
+                if self.switched && self.role == Some(Role::Request) {
+                    self.miss(Unjudged::Tunnel, tally);
+                    self.place = Place::Over;
                     return Turn::Done;
                 }
                 self.head_begins_call = at == sent.offset && sent.begins_call;
@@ -180,8 +185,23 @@ impl Outgoing {
     ) -> Turn {
         let end = start + bytes.len() as u64;
         let seen_whole = end == sent.end();
-        let parsed = self.parse(&bytes);
         let at = start.max(sent.offset);
+        if start == 0 {
+            match proxy_header(&bytes) {
+                ProxyHeader::Whole(length) => {
+                    sent.looks.add(Look::Proxy { at, end });
+                    self.place = Place::Boundary(length as u64);
+                    return Turn::More;
+                }
+                ProxyHeader::Partial if seen_whole => {
+                    sent.looks.add(Look::Proxy { at, end });
+                    self.place = Place::Head(start, bytes.into_owned());
+                    return Turn::Done;
+                }
+                ProxyHeader::Partial | ProxyHeader::None => {}
+            }
+        }
+        let parsed = self.parse(&bytes);
         sent.looks.add(Look::of(&parsed, start, at, end));
         match parsed {
             Parsed::Complete(_) if !self.head_begins_call && self.follows_suspect(start) => {
@@ -223,7 +243,13 @@ impl Outgoing {
                 });
                 // A head that is refused here is one all the same.
                 let is_head = after_empty_lines(&bytes).starts_with(b"HTTP/");
-                if is_head && self.messages > 0 {
+                let answered = |received| sent.received > received;
+                if self.connecting.is_some_and(answered) {
+                    // The answer to CONNECT was a final one, or this would be a mistake
+                    // that nobody has seen.
+                    self.miss(Unjudged::Tunnel, tally);
+                    self.place = Place::Over;
+                } else if is_head && self.messages > 0 {
                     self.lose(Unjudged::Malformed, requests, tally);
                 } else if let Some(body) = overrun {
                     if body.suspect || body.unclear {
@@ -275,7 +301,7 @@ impl Outgoing {
         {
             self.trust = Trust::Proven;
             // The message that was borne out.
-            tally.messages_judged += 1;
+            self.judged(tally);
         }
     }
 

@@ -19,16 +19,16 @@ fn a_response_to_head_has_no_body() {
 
 #[test]
 fn a_response_without_body_to_an_unseen_request_is_not_judged() {
-    let mut wire = Wire::new();
+    let mut wire = Wire::untraced();
     assert_eq!(
         judged(&wire.send(&ok(1000), 0).close().none()),
         (0, vec![("method-unknown", 1)])
     );
     // With a body byte it cannot have answered HEAD.
-    let mut wire = Wire::new();
+    let mut wire = Wire::untraced();
     assert_eq!(wire.send(&ok(1000), 1).close().one().message.method, None);
     // Another response at once: both may have answered HEAD.
-    let mut wire = Wire::new();
+    let mut wire = Wire::untraced();
     let tally = wire.send(&ok(1000), 0).send(&ok(1000), 0).close().none();
     assert_eq!(tally.missed(Unjudged::MethodUnknown), 1);
 }
@@ -130,7 +130,7 @@ fn a_head_in_small_pieces_after_a_response_to_head() {
 
 #[test]
 fn bytes_that_nobody_looked_at_are_no_proof_of_a_body() {
-    let mut wire = Wire::new();
+    let mut wire = Wire::untraced();
     wire.send(&ok(1000), 0);
     wire.counters.send_flags |= flag::OPAQUE;
     wire.body(90);

@@ -123,7 +123,7 @@ fn a_chunked_answer_to_head_has_no_body() {
     let mut wire = Wire::new();
     wire.receive(HEAD).send(CHUNKED, 0);
     assert_eq!(judged(&wire.close().none()), (1, vec![]));
-    let mut wire = Wire::new();
+    let mut wire = Wire::untraced();
     wire.send(CHUNKED, 0);
     assert_eq!(
         judged(&wire.close().none()),
@@ -133,7 +133,7 @@ fn a_chunked_answer_to_head_has_no_body() {
 
 #[test]
 fn a_chunked_answer_to_an_unseen_request_may_answer_head() {
-    let mut wire = Wire::new();
+    let mut wire = Wire::untraced();
     wire.send(CHUNKED, 0);
     wire.receive(GET).send(&ok(1000), 1000);
     let tally = wire.close().none();

@@ -53,7 +53,7 @@ fn a_head_of_which_the_end_was_not_seen_is_not_guessed() {
     assert_eq!(judged(&tally), (0, vec![("head-cut", 1)]));
     // It answers HEAD, or may.
     for request in [Some(HEAD), None] {
-        let mut wire = Wire::new();
+        let mut wire = Wire::untraced();
         if let Some(request) = request {
             wire.receive(request);
         }
@@ -64,7 +64,7 @@ fn a_head_of_which_the_end_was_not_seen_is_not_guessed() {
 
 #[test]
 fn more_bytes_than_any_head_has_are_a_body() {
-    let mut wire = Wire::new();
+    let mut wire = Wire::untraced();
     let seen = b"HTTP/1.1 200 OK\r\nContent-Length: 14991808\r\n";
     let finding = wire.send_seen(seen, 219_264).shutdown().close().one();
     assert_eq!(finding.sent_with_head, Some(219_264));

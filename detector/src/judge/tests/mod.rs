@@ -5,6 +5,7 @@ mod chunked;
 mod cut;
 mod evicted;
 mod holders;
+mod nature;
 mod next;
 mod peer;
 mod places;

@@ -218,9 +218,7 @@ fn a_body_of_heads_while_requests_come_is_no_desync() {
 
 #[test]
 fn a_head_that_is_refused_is_no_overrun() {
-    let many = "Set-Cookie: a=b\r\n".repeat(300);
     for head in [
-        format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 5\r\n\r\n"),
         "HTTP/1.1 2000 OK\r\nContent-Length: 5\r\n\r\n".to_owned(),
         "HTTP/2.0 200 OK\r\nContent-Length: 5\r\n\r\n".to_owned(),
     ] {

@@ -138,7 +138,7 @@ fn one_message_is_one_finding() {
 fn an_upload_that_is_cut_short_is_reported_unless_it_was_answered() {
     let post = b"POST /up HTTP/1.1\r\nContent-Length: 1000\r\n\r\n";
     let mut wire = Wire::new();
-    let finding = wire.send(post, 300).close().one();
+    let finding = wire.connected(1).send(post, 300).close().one();
     assert_eq!(
         (finding.message.role, finding.sent),
         (Role::Request, Some(300))

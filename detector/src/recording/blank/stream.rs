@@ -90,6 +90,8 @@ struct Open {
 pub(super) struct Stream {
     show_query: bool,
     open: Vec<Open>,
+    /// It begins with a PROXY header of version 1, which is a line.
+    proxy_line: bool,
 }
 
 impl Stream {
@@ -97,6 +99,7 @@ impl Stream {
         Self {
             show_query,
             open: Vec::new(),
+            proxy_line: false,
         }
     }
 
@@ -114,6 +117,9 @@ impl Stream {
                 }
                 Look::NoHead { start, at, end } => {
                     no_head(&before, start, piece, at..end, &mut kept)
+                }
+                Look::Proxy { at, end } => {
+                    kept.keep(piece, at, self.proxy(at, piece.part(at, end)));
                 }
                 Look::Begins { at, end } => {
                     let bytes = piece.part(at, end);
@@ -135,6 +141,29 @@ impl Stream {
             }
         }
         kept
+    }
+
+    /// A PROXY header, or a part of it, that is at this offset of the stream: without
+    /// addresses.
+    fn proxy(&mut self, at: u64, bytes: &[u8]) -> Vec<u8> {
+        if at == 0 {
+            self.proxy_line = bytes.first() == Some(&b'P');
+        }
+        if !self.proxy_line {
+            // Signature, command and length.
+            let fixed = usize::try_from(16_u64.saturating_sub(at)).unwrap_or(0);
+            return bytes.iter().copied().take(fixed).collect();
+        }
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(bytes.len(), |end| end + 1);
+        let word = usize::try_from(6_u64.saturating_sub(at)).unwrap_or(0);
+        let line = bytes.iter().take(length).enumerate();
+        line.map(|(place, byte)| match byte {
+            b'\r' | b'\n' => *byte,
+            byte if place < word => *byte,
+            byte => blank(*byte),
+        })
+        .collect()
     }
 
     /// A head, or a part of it.

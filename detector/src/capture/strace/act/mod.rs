@@ -16,7 +16,7 @@ mod peer;
 mod processes;
 mod resolve;
 
-use detector_common::EndKind;
+use detector_common::{EndKind, flag};
 
 use super::{
     arguments::{Arguments, arguments, elements, field, has_flag, is_constant, number},
@@ -25,6 +25,7 @@ use super::{
     programs::executed,
     replay::Replay,
     result::{Outcome, Returned, outcome},
+    server::Server,
     socket::family_of,
     socket_name::{Named, SocketName, named},
 };
@@ -194,6 +195,8 @@ impl Replay {
                     && !socket.announced()
                 {
                     socket.counters.fresh = 1;
+                    socket.counters.send_flags |= flag::CONNECTED;
+                    socket.server = Server::of(arguments.at(1));
                     if socket.name.family == 0 {
                         socket.name.family = family;
                     }

@@ -5,6 +5,7 @@ use crate::capture::strace::{
     arguments::{self, Arguments, annotation, elements, field, has_flag, is_constant, number},
     calls::{self, Data},
     descriptors::What,
+    evidence::Sure,
     payload::{Payload, messages, payload},
     replay::Replay,
     result::{Outcome, Returned},
@@ -221,6 +222,8 @@ impl Replay {
                 self.counts.longest_cut_head = self.counts.longest_cut_head.max(shown as u64);
             }
             if sends {
+                // What sends is traced, so what receives is: both are in the same classes.
+                socket.untraced = self.evidence.sends() != Sure::Yes;
                 socket.send(call, payload, moment, &mut self.steps);
             } else {
                 socket.receive(call, payload, moment, &mut self.steps);
