@@ -220,14 +220,18 @@ fn same(lines: &[&[u8]]) -> Option<Vec<u8>> {
     if lines.len() < 2 {
         return None;
     }
-    let prefix = lines.iter().find_map(|line| {
-        let end = begins(line)?;
-        line.get(..end)
-    })?;
+    let (first, end) = lines.iter().find_map(|line| Some((line, begins(line)?)))?;
+    let alike = lines.iter().fold(end, |end, line| {
+        let same = first.iter().zip(*line).take_while(|(a, b)| a == b).count();
+        end.min(same)
+    });
+    // Up to the end of a word.
+    let word = |at: &usize| first.get(at - 1).is_some_and(u8::is_ascii_alphanumeric);
+    let end = (1..=alike).rev().find(|at| !word(at))?;
+    let prefix = first.get(..end)?;
     // A string within another text is not as strace wrote it.
     let plain = !prefix.iter().any(|byte| br#""'{("#.contains(byte));
-    let alike = lines.iter().all(|line| line.starts_with(prefix));
-    (plain && alike).then(|| prefix.to_vec())
+    plain.then(|| prefix.to_vec())
 }
 
 /// Where on a line something begins that reads as one of strace's, if that is not at
@@ -408,7 +412,7 @@ fn escape(text: &[u8]) -> usize {
 fn is_typographic(text: &[u8]) -> bool {
     let quotes = [
         "\u{201c}", "\u{201d}", "\u{201e}", "\u{201f}", "\u{ab}", "\u{bb}", "\u{2033}", "\u{ff02}",
-        "&quot;", "&#34;", "\\\"GET ", "``",
+        "&quot;", "&#34;",
     ];
     let windows = std::str::from_utf8(text).is_err()
         && text
@@ -463,6 +467,9 @@ mod tests {
         "7599  00:00:02.5 +++ exited with 0 +++",
     ];
 
+    /// What is made of a line and its number.
+    type Form = fn(usize, &str) -> String;
+
     fn read(text: &str) -> Vec<Pasted<'static>> {
         let mut paste = Paste::learn(text.as_bytes());
         text.lines()
@@ -484,25 +491,25 @@ mod tests {
 
     #[test]
     fn what_is_told_apart_is_taken_off() {
-        let forms: [&dyn Fn(usize, &str) -> String; 18] = [
-            &|_, line| line.to_owned(),
-            &|_, line| format!("    {line}"),
-            &|at, line| format!("{}:{line}", at + 9),
-            &|at, line| format!("{:6}\t{line}", at + 9),
-            &|at, line| format!("{:6}  {line}", at + 9),
-            &|at, line| format!("trace.log:{}:{line}", at + 1),
-            &|_, line| format!("trace.log:{line}"),
-            &|_, line| format!("> {line}"),
-            &|_, line| format!(">> {line}"),
-            &|at, line| format!("> > {}:{line}", at + 1),
-            &|_, line| format!("Nov 21 03:15:02 host strace[123]: {line}"),
-            &|_, line| format!("Nov  1 03:15:02.123456 host a.sh[1]: {line}"),
-            &|_, line| format!("2026-11-21T03:15:02+0000 host strace[123]: {line}"),
-            &|_, line| format!("2026-11-21T03:15:02.123456789Z {line}"),
-            &|_, line| format!("web-1  | {line}"),
-            &|_, line| format!("[pod/web-7d9f/app] {line}"),
-            &|_, line| format!("2026-11-21T03:15:02.1Z stderr F {line}"),
-            &|_, line| format!("\u{1b}[36mweb-1  |\u{1b}[0m \u{a0}{line}\u{1b}[K"),
+        let forms: [Form; 18] = [
+            |_, line| line.to_owned(),
+            |_, line| format!("    {line}"),
+            |at, line| format!("{}:{line}", at + 9),
+            |at, line| format!("{:6}\t{line}", at + 9),
+            |at, line| format!("{:6}  {line}", at + 9),
+            |at, line| format!("trace.log:{}:{line}", at + 1),
+            |_, line| format!("trace.log:{line}"),
+            |_, line| format!("> {line}"),
+            |_, line| format!(">> {line}"),
+            |at, line| format!("> > {}:{line}", at + 1),
+            |_, line| format!("Nov 21 03:15:02 host strace[123]: {line}"),
+            |_, line| format!("Nov  1 03:15:02.123456 host a.sh[1]: {line}"),
+            |_, line| format!("2026-11-21T03:15:02+0000 host strace[123]: {line}"),
+            |_, line| format!("2026-11-21T03:15:02.123456789Z {line}"),
+            |_, line| format!("web-1  | {line}"),
+            |_, line| format!("[pod/web-7d9f/app] {line}"),
+            |_, line| format!("2026-11-21T03:15:02.1Z stderr F {line}"),
+            |_, line| format!("\u{1b}[36mweb-1  |\u{1b}[0m \u{a0}{line}\u{1b}[K"),
         ];
         for form in forms {
             let lines: Vec<_> = LINES

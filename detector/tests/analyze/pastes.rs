@@ -2,6 +2,9 @@
 
 use crate::program::{self, Analyzed};
 
+/// What is made of a line and its number.
+type Form = fn(usize, &str) -> String;
+
 /// A whole response, and a short one.
 fn log(short: bool) -> Vec<String> {
     let sent = if short { 400 } else { 1000 };
@@ -41,7 +44,7 @@ fn read(analyzed: &Analyzed, short: bool, what: &str) {
 
 #[test]
 fn what_stands_before_each_line_is_taken_off() {
-    let forms: [(&str, fn(usize, &str) -> String); 10] = [
+    let forms: [(&str, Form); 10] = [
         ("grep -n", |at, line| format!("{}:{line}", at + 17)),
         ("grep -H", |_, line| format!("/tmp/trace.log:{line}")),
         ("cat -n", |at, line| format!("{:6}\t{line}", at + 1)),

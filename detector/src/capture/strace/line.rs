@@ -181,7 +181,12 @@ fn is_of_dump(text: &[u8]) -> bool {
         return matches!(words.as_slice(), [_, b"bytes", b"in", b"buffer", number]
             if number.iter().all(u8::is_ascii_digit));
     }
-    text.starts_with(b"| 0") && text.ends_with(b"|") && text.len() <= WIDEST
+    let place = text.strip_prefix(b"| ").map(|rest| {
+        rest.iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count()
+    });
+    place.is_some_and(|digits| digits >= 5) && text.ends_with(b"|") && text.len() <= WIDEST
 }
 
 /// A line of the table that `-c` and `-C` print: `% time seconds usecs/call calls
@@ -504,7 +509,7 @@ mod tests {
             ("strace: Process 5 attached", Event::Nothing),
             ("Process 5 attached", Event::Nothing),
             ("", Event::Nothing),
-            (" | 00000  48 54 54 50  HTTP |", Event::Nothing),
+            (" | 10000  48 54 54 50  HTTP |", Event::Nothing),
             (" * 100 bytes in buffer 0", Event::Nothing),
             ("????( <unfinished ...>", Event::Unfinished(b"????", b" ")),
             ("<... ???? resumed>) = ?", Event::Resumed(b"????", b") = ?")),

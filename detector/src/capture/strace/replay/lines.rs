@@ -242,12 +242,14 @@ fn interrupted(text: &[u8]) -> Option<&[u8]> {
     // Before 4.13 it did not say its name; as it was run, folders are before it.
     let before = match before.strip_suffix(b"strace: ") {
         Some(before) => {
-            let path = |byte: &&u8| byte.is_ascii_graphic() && !br#""()<>[]{},="#.contains(byte);
+            let path = |byte: &&u8| byte.is_ascii_graphic() && !br#""()<>[]{},=*|"#.contains(byte);
             let length = before.iter().rev().take_while(path).count();
             let folders = before.get(before.len() - length..)?;
             match memchr::memchr(b'/', folders) {
                 Some(slash) if folders.ends_with(b"/") => {
-                    before.get(..before.len() - length + slash)?
+                    // A comment's end is before it.
+                    let comment = before.get(..before.len() - length)?.ends_with(b"*");
+                    before.get(..before.len() - length + slash + usize::from(comment))?
                 }
                 _ => before,
             }
@@ -255,4 +257,47 @@ fn interrupted(text: &[u8]) -> Option<&[u8]> {
         None => before,
     };
     (!before.is_empty()).then_some(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::interrupted;
+
+    #[test]
+    fn a_message_in_the_midst_of_a_line_is_told_from_it() {
+        let cases = [
+            (
+                "clone(flags=SIGCHLD",
+                "strace: Process 5 attached",
+                "clone(flags=SIGCHLD",
+            ),
+            (
+                "clone(flags=SIGCHLD",
+                "/usr/bin/strace: Process 5 attached",
+                "clone(flags=SIGCHLD",
+            ),
+            (
+                "clone(flags=0x11 /* SIGCHLD */",
+                "/bin/strace: Process 5 attached",
+                "clone(flags=0x11 /* SIGCHLD */",
+            ),
+            ("clone(", "Process 5 attached", "clone("),
+            ("close(3", "strace: Process 5 detached", "close(3"),
+        ];
+        for (before, message, expected) in cases {
+            let line = format!("{before}{message}");
+            assert_eq!(
+                interrupted(line.as_bytes()),
+                Some(expected.as_bytes()),
+                "{line}"
+            );
+        }
+        for line in [
+            "strace: Process 5 attached",
+            "Process 5 attached",
+            "close(3) = 0",
+        ] {
+            assert_eq!(interrupted(line.as_bytes()), None, "{line}");
+        }
+    }
 }
