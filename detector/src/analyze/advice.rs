@@ -98,6 +98,10 @@ pub(super) struct How<'a> {
     pub(super) resembles: bool,
     /// A finding rests on calls that are in no line.
     pub(super) assumed: bool,
+    /// Lines could not be read that have other quotes than strace writes.
+    pub(super) typographic: bool,
+    /// Several programs' lines are in it, and more than one's are strace's.
+    pub(super) mixed: Option<&'a str>,
 }
 
 /// What the log did not show, each with what to do about it.
@@ -131,7 +135,11 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
             ("lines", "the first is")
         };
         // Numbers without brackets are those of -f with -o.
-        let remedy = if how.by_file {
+        let remedy = if how.mixed.is_some() {
+            "judge the lines of each apart"
+        } else if how.typographic {
+            "an editor, a mail or a web page changed its quotes; analyze the log as strace wrote it, or trace again"
+        } else if how.by_file {
             "analyze the log as strace wrote it"
         } else {
             "write the log with -o FILE, so that nothing else is in it"
@@ -141,16 +149,30 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
             counts.first_unreadable
         ));
     }
+    if how.typographic {
+        again = again.max(Some(HEADS));
+    }
+    if let Some(names) = how.mixed {
+        advice.reason(format!(
+            "the log has lines of strace from {names}: each is a log of its own"
+        ));
+    }
     if counts.elided > 0 {
         advice.reason("the log says that lines were left out: sums over them prove nothing; analyze the log as strace wrote it");
     }
     if counts.cut + counts.by_hand > 0
+        && counts.addresses == 0
         && let Some((what, bytes)) = shown_too_little(&missed, counts, how.lacks)
     {
         advice.reason(format!(
             "the log shows too little of each call to tell {what}: strace has to show more (-s)"
         ));
         again = again.max(Some(bytes));
+    }
+    let untold = tally.messages_judged == 0 || missed(&super::CUT);
+    if counts.addresses > 0 && untold {
+        advice.reason("the log shows addresses in place of the bytes that calls moved (-e raw, -e verbose): without them it tells of no message; trace without these options");
+        again = again.max(Some(HEADS));
     }
     if counts.unknown_descriptors + counts.ambiguous > 0 {
         advice

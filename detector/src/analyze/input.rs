@@ -154,6 +154,15 @@ pub(super) fn unread(name: &str, error: &io::Error, lines: Option<u64>) -> Strin
     }
 }
 
+/// What could be read of it is read; then comes why no more could.
+pub(super) struct Broken(pub(super) Option<io::Error>);
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
 /// Counts what is read.
 struct Counted<R> {
     reader: R,

@@ -5,15 +5,18 @@
 //! | --- | --- |
 //! | `options.rs` | the command line |
 //! | `input.rs`   | opens the log, compressed or not |
+//! | `encoding.rs`, `paste.rs` | logs that went through other programs |
 //! | `joined.rs`  | connections that were open before the log began |
 //! | `proof.rs`   | whether what the log shows is proof |
 //! | `recorded.rs` | judges a recording instead |
 //! | `advice.rs`  | what to run when the log shows too little |
 
 mod advice;
+mod encoding;
 mod input;
 mod joined;
 mod options;
+mod paste;
 mod proof;
 mod recorded;
 
@@ -30,13 +33,15 @@ pub(crate) use self::advice::quoted;
 pub use self::{advice::Advice, options::Options};
 use self::{
     advice::How,
-    input::Input,
+    encoding::{Encoding, Utf16, encoding},
+    input::{Broken, Input},
     joined::Joined,
+    paste::{Paste, Pasted, looks_like},
     proof::{Lacks, Proof, may_be_refuted, proof},
     recorded::Recorded,
 };
 use crate::{
-    capture::strace::{Evidence, Lines, Meaning, Replay, Step, Sure},
+    capture::strace::{Evidence, LineText, Lines, Meaning, Replay, Step, Sure},
     cli::ColorChoice,
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
@@ -48,6 +53,9 @@ use crate::{
 
 /// Lines of which none is strace's before a file is refused.
 const PATIENCE: u64 = 10_000;
+
+/// Bytes by which it is learned how a log was pasted.
+const SAMPLE: u64 = 1 << 16;
 
 /// How often the progress is shown, in lines.
 const PROGRESS: u64 = 1 << 14;
@@ -111,8 +119,11 @@ pub fn judge<'a>(
         advance(true);
         return judged;
     }
+    let (sample, input) = sampled(input);
     let mut analysis = Analysis {
         options,
+        paste: Paste::learn(&sample),
+        sample,
         replay: Replay::default(),
         joined: Joined::default(),
         judge: Judge::new(),
@@ -149,6 +160,28 @@ pub fn judge<'a>(
     analysis.finish()
 }
 
+/// The first bytes of a log, and all of it, as UTF-8.
+fn sampled<'a>(mut input: impl Read + 'a) -> (Vec<u8>, Box<dyn Read + 'a>) {
+    let mut start = Vec::new();
+    let broken = input.by_ref().take(SAMPLE).read_to_end(&mut start).err();
+    let (encoding, skip) = encoding(&start);
+    start.drain(..skip);
+    // What stopped it is told when it is read.
+    let rest: Box<dyn Read + 'a> = match broken {
+        Some(error) => Box::new(Broken(Some(error))),
+        None => Box::new(input),
+    };
+    if encoding == Encoding::Plain {
+        let whole = io::Cursor::new(start.clone()).chain(rest);
+        return (start, Box::new(whole));
+    }
+    let mut sample = Vec::new();
+    let decoded = Utf16::new(start.as_slice(), encoding).read_to_end(&mut sample);
+    debug_assert!(decoded.is_ok(), "memory can be read");
+    let whole = io::Cursor::new(start).chain(rest);
+    (sample, Box::new(Utf16::new(whole, encoding)))
+}
+
 fn color(options: &Options) -> bool {
     match options.color {
         ColorChoice::Always => true,
@@ -164,6 +197,9 @@ fn color(options: &Options) -> bool {
 
 struct Analysis<'a> {
     options: &'a Options,
+    /// What stands before the lines, and its first bytes.
+    paste: Paste,
+    sample: Vec<u8>,
     replay: Replay,
     joined: Joined,
     judge: Judge,
@@ -218,7 +254,7 @@ impl Analysis<'_> {
                     break;
                 }
             };
-            self.replay.line(line);
+            self.line(line);
             if self.replay.has_steps() {
                 self.steps()?;
                 if self.closed {
@@ -247,9 +283,32 @@ impl Analysis<'_> {
                 1 => "its one line is no system call".to_owned(),
                 lines => format!("none of its first {lines} lines is a system call"),
             };
+            if let Some(what) = looks_like(&self.sample) {
+                bail!("{name} is no log of strace: {read}; {what}");
+            }
             bail!("{name} is no log of strace: {read}; {}", advice::make_one());
         }
         Ok(())
+    }
+
+    /// Takes a line, without what others put before it.
+    fn line(&mut self, line: LineText<'_>) {
+        let LineText::Whole(text) = line else {
+            return self.replay.line(line);
+        };
+        let before = self.replay.counts().unreadable;
+        match self.paste.line(text) {
+            Pasted::Line(text) => self.replay.line(LineText::Whole(&text)),
+            Pasted::Foreign => self.replay.line(LineText::Whole(b"")),
+            Pasted::Gap(text) => {
+                self.replay.lacks_lines();
+                self.replay.line(LineText::Whole(&text));
+            }
+            Pasted::Unreadable => self.replay.line(LineText::TooLong),
+        }
+        if self.replay.counts().unreadable > before {
+            self.paste.unreadable(text);
+        }
     }
 
     /// Lets the judge have what the last line came to.
@@ -400,6 +459,8 @@ impl Analysis<'_> {
             joined: self.joined_untold(),
             resembles: self.replay.evidence().resembles_recommended(),
             assumed: self.assumed,
+            typographic: self.paste.typographic,
+            mixed: self.paste.mixed.as_deref(),
         };
         let advice = advice::advice(counts, self.judge.tally(), how);
         // Whoever is told to trace again has no answer yet.
@@ -479,6 +540,8 @@ impl Analysis<'_> {
         if counts.cut + counts.by_hand > 0 {
             summary.incomplete |= CUT.iter().any(|reason| tally.missed(*reason) > 0);
         }
+        summary.incomplete |= counts.addresses > 0
+            && (summary.messages_judged == 0 || CUT.iter().any(|it| tally.missed(*it) > 0));
         // Whoever held a socket too may have gone on sending.
         summary.incomplete |= tally.missed(Unjudged::Shared) > 0;
         summary.incomplete |= tally.missed(Unjudged::NoTimes) > 0;

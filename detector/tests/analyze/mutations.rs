@@ -25,8 +25,8 @@ enum Mutation {
     Inserted(Index, Vec<u8>),
     /// From here on a line is missing.
     Cut(Index, Index),
-    /// Two lines are one.
-    Joined(Index),
+    /// Two lines are one, or more, with something between or nothing.
+    Joined(Index, usize, usize),
     /// A line is in another place.
     Moved(Index, Index),
     /// A byte is another.
@@ -52,7 +52,8 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         (any::<Index>(), garbage()).prop_map(|(at, bytes)| Mutation::Garbage(at, bytes)),
         (any::<Index>(), garbage()).prop_map(|(at, bytes)| Mutation::Inserted(at, bytes)),
         (any::<Index>(), any::<Index>()).prop_map(|(line, at)| Mutation::Cut(line, at)),
-        any::<Index>().prop_map(Mutation::Joined),
+        (any::<Index>(), 1..4_usize, 0..3_usize)
+            .prop_map(|(at, count, between)| Mutation::Joined(at, count, between)),
         (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Mutation::Moved(from, to)),
         (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Mutation::Byte(at, byte)),
         (any::<Index>(), 1..200_usize).prop_map(|(at, count)| Mutation::Removed(at, count)),
@@ -99,11 +100,14 @@ fn mutate(log: &[u8], mutation: &Mutation) -> (Vec<u8>, bool) {
             line.truncate(at.index(most + 1).max(1));
             true
         }
-        Mutation::Joined(at) => {
+        Mutation::Joined(at, more, between) => {
             let at = at.index(count);
-            if at + 1 < count {
-                let next = lines.remove(at + 1);
-                lines[at].extend(next);
+            for _ in 0..*more {
+                if at + 1 < lines.len() {
+                    let next = lines.remove(at + 1);
+                    lines[at].extend([&b""[..], b" ", b"  "][*between]);
+                    lines[at].extend(next);
+                }
             }
             true
         }

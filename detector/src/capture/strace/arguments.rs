@@ -15,9 +15,14 @@ pub(super) struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    /// The argument at this place, the first being 0; empty if there is none.
+    /// The argument at this place, the first being 0, without its name (`-N`);
+    /// empty if there is none.
     pub(super) fn at(&self, place: usize) -> &'a [u8] {
-        self.items.get(place).copied().unwrap_or_default()
+        self.items
+            .get(place)
+            .copied()
+            .map(unnamed)
+            .unwrap_or_default()
     }
 
     /// All of them.
@@ -31,6 +36,26 @@ impl<'a> Arguments<'a> {
         self.all()
             .iter()
             .any(|argument| matches!(*argument, b"..." | b"\xe2\x80\xa6"))
+    }
+}
+
+/// An argument without its name, where strace was asked for names (`-N`):
+/// `sockfd=4`.
+pub(super) fn unnamed(argument: &[u8]) -> &[u8] {
+    let start = argument.iter().take_while(|byte| **byte == b' ').count();
+    let bare = argument.get(start..).unwrap_or_default();
+    let letter = |byte: &&u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let length = bare
+        .iter()
+        .take_while(|byte| letter(byte) || **byte == b'_')
+        .count();
+    match bare.split_at_checked(length) {
+        Some(([first, ..], [b'=', value @ ..]))
+            if !first.is_ascii_digit() && !matches!(value.first(), Some(b'=' | b'>')) =>
+        {
+            value
+        }
+        _ => argument,
     }
 }
 
@@ -90,6 +115,17 @@ pub(super) fn field<'a>(structure: &'a [u8], name: &str) -> Option<&'a [u8]> {
         .find_map(|element| element.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
+/// The value of a field that strace before 4.13 wrote with a count, as in
+/// `msg_iov(2)=[…]`.
+pub(super) fn counted_field<'a>(structure: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    elements(structure).find_map(|element| {
+        let rest = element.strip_prefix(name.as_bytes())?.strip_prefix(b"(")?;
+        let end = memmem::find(rest, b")=")?;
+        number(rest.get(..end)?)?;
+        rest.get(end + 2..)
+    })
+}
+
 /// How far it is from the start of `rest` to behind the end of its first item.
 fn length_with_end(rest: &[u8], item: &[u8]) -> usize {
     let start = item.as_ptr().addr() - rest.as_ptr().addr();
@@ -125,7 +161,7 @@ fn item(text: &[u8]) -> Option<(&[u8], u8)> {
 }
 
 /// Whether a `<` is the beginning of what `-y` says of a descriptor.
-fn annotates(text: &[u8], at: usize) -> bool {
+pub(super) fn annotates(text: &[u8], at: usize) -> bool {
     let before = at.checked_sub(1).and_then(|before| text.get(before));
     before.is_some_and(u8::is_ascii_alphanumeric) && text.get(at + 1) != Some(&b'<')
 }
@@ -299,6 +335,26 @@ mod tests {
         ] {
             assert!(split(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn names_of_arguments_are_left_out() {
+        let (all, _) = arguments(
+            br#"sockfd=4<TCP:[5]>, buf="len=5", len=5, cl_args={flags=0}, addrlen=[16 => 2], NULL)"#,
+        )
+        .expect("arguments");
+        let expected: [&[u8]; 6] = [
+            b"4<TCP:[5]>",
+            br#""len=5""#,
+            b"5",
+            b"{flags=0}",
+            b"[16 => 2]",
+            b"NULL",
+        ];
+        for (place, argument) in expected.into_iter().enumerate() {
+            assert_eq!(all.at(place), argument);
+        }
+        assert_eq!(unnamed(b"fd"), b"fd");
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use memchr::{memchr, memmem, memrchr};
 
 use super::{
+    calls::does,
     clock::{Stamp, stamp},
+    extent::{Extent, extent, hides},
     result::signal,
 };
 
@@ -46,6 +48,8 @@ pub(super) struct Line<'a> {
     pub(super) comm: &'a [u8],
     pub(super) time: Stamp,
     pub(super) event: Event<'a>,
+    /// What else is on the line: others, whose breaks were lost.
+    pub(super) behind: &'a [u8],
 }
 
 /// Reads a line, without its end.
@@ -56,6 +60,7 @@ pub(super) fn line(text: &[u8]) -> Line<'_> {
         comm: &[],
         time: Stamp::Absent,
         event: Event::Nothing,
+        behind: &[],
     };
     let mut rest = text.trim_ascii_start();
     if is_of_table(rest) {
@@ -99,7 +104,9 @@ pub(super) fn line(text: &[u8]) -> Line<'_> {
     {
         rest = rest.get(end + 1..).unwrap_or_default().trim_ascii_start();
     }
-    line.event = match event(rest) {
+    let (event, behind) = event(rest);
+    line.behind = behind;
+    line.event = match event {
         // Of a line that has a number or a time, the rest is missing.
         Event::Nothing if rest.is_empty() && !text.is_empty() => Event::Unreadable,
         event => event,
@@ -107,26 +114,79 @@ pub(super) fn line(text: &[u8]) -> Line<'_> {
     line
 }
 
-fn event(text: &[u8]) -> Event<'_> {
+/// The thread of a line that strace wrote for certain, with a call, an end or a
+/// signal; `None` if it is none.
+pub fn reads(text: &[u8]) -> Option<Option<u32>> {
+    let line = line(text);
+    let tells = match line.event {
+        Event::Nothing => memmem::find(text, b"--- SIG").is_some(),
+        Event::Elision | Event::Unreadable => false,
+        _ => true,
+    };
+    tells.then_some(line.pid)
+}
+
+/// What a line tells, and what else is on it.
+fn event(text: &[u8]) -> (Event<'_>, &[u8]) {
+    let alone = |event| (event, &[][..]);
     match text.first() {
-        None => Event::Nothing,
-        Some(b'<') => resumed(text).unwrap_or(Event::Unreadable),
-        Some(b'+') => ending(text).unwrap_or(Event::Unreadable),
-        Some(b'-') if text.starts_with(b"--- ") && text.ends_with(b" ---") => Event::Nothing,
-        // A frame of `-k`.
-        Some(b'>') if text.starts_with(b"> ") => Event::Nothing,
-        // Bytes of `-e read` and `-e write`.
-        Some(b'|') if text.starts_with(b"| 0") => Event::Nothing,
-        Some(b'*')
-            if text.starts_with(b"* ") && memmem::find(text, b" bytes in buffer ").is_some() =>
-        {
-            Event::Nothing
+        None => alone(Event::Nothing),
+        Some(b'<') => resumed(text).unwrap_or_else(|| alone(Event::Unreadable)),
+        Some(b'+') => ending(text).unwrap_or_else(|| alone(Event::Unreadable)),
+        Some(b'-') => match until(text, b"--- ", b" ---") {
+            Some((_, behind)) => (Event::Nothing, behind),
+            // What journalctl puts between.
+            None if text.starts_with(b"-- ") && text.ends_with(b" --") && !hides(text) => {
+                alone(Event::Nothing)
+            }
+            None => alone(Event::Unreadable),
+        },
+        Some(b'>') if is_frame(text) => alone(Event::Nothing),
+        Some(b'|' | b'*') if is_of_dump(text) => alone(Event::Nothing),
+        // Around what was pasted.
+        Some(b'`') if text.starts_with(b"```") && !hides(text) => alone(Event::Nothing),
+        // What strace says of a process of 32 bits.
+        Some(b'[') if text.starts_with(b"[ Process PID=") && text.ends_with(b" mode. ]") => {
+            alone(Event::Nothing)
         }
-        Some(b'/' | b'#' | b'.' | b'[' | b'(' | 0xe2) if elides(text) => Event::Elision,
-        Some(b's') if text.starts_with(b"strace: ") => Event::Nothing,
-        Some(b'P') if message(text) => Event::Nothing,
-        _ => call(text).unwrap_or(Event::Unreadable),
+        Some(b'/' | b'#' | b'.' | b'[' | b'(' | 0xe2) if elides(text) => alone(Event::Elision),
+        Some(b's' | b'P' | b'/' | b'.') if let Some(behind) = message(text) => {
+            (Event::Nothing, behind)
+        }
+        _ => call(text).unwrap_or_else(|| alone(Event::Unreadable)),
     }
+}
+
+/// What stands between these two, the first of which the text begins with, and what
+/// is behind them.
+fn until<'a>(text: &'a [u8], start: &[u8], end: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let inside = text.strip_prefix(start)?;
+    let at = memmem::find(inside, end)?;
+    Some((inside.get(..at)?, inside.get(at + end.len()..)?))
+}
+
+/// A frame of `-k`: `> /lib/libc.so.6(write+0x10) [0xf0]`, or why there is none.
+fn is_frame(text: &[u8]) -> bool {
+    text.starts_with(b"> ")
+        && (text.ends_with(b"]") || !text.contains(&b'('))
+        && memmem::find(text, b") = ").is_none()
+}
+
+/// Bytes of `-e read` and `-e write`: ` * 5 bytes in buffer 0`, ` | 00000  48 … |`.
+fn is_of_dump(text: &[u8]) -> bool {
+    /// As wide as 16 bytes are, and more digits of a place.
+    const WIDEST: usize = 84;
+    if let Some(rest) = text.strip_prefix(b"* ") {
+        let words: Vec<_> = rest.split(|byte| *byte == b' ').collect();
+        return matches!(words.as_slice(), [_, b"bytes", b"in", b"buffer", number]
+            if number.iter().all(u8::is_ascii_digit));
+    }
+    let place = text.strip_prefix(b"| ").map(|rest| {
+        rest.iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count()
+    });
+    place.is_some_and(|digits| digits >= 5) && text.ends_with(b"|") && text.len() <= WIDEST
 }
 
 /// A line of the table that `-c` and `-C` print: `% time seconds usecs/call calls
@@ -136,7 +196,7 @@ fn is_of_table(text: &[u8]) -> bool {
         return false;
     }
     if text.starts_with(b"% time ") || text.starts_with(b"------ ----------- ") {
-        return true;
+        return !text.contains(&b'(');
     }
     let mut words = text
         .split(u8::is_ascii_whitespace)
@@ -204,40 +264,80 @@ fn digits(text: &[u8]) -> Option<(u32, &[u8])> {
 }
 
 /// `<... recvfrom resumed>"GET", 8192, 0, NULL, NULL) = 3`.
-fn resumed(text: &[u8]) -> Option<Event<'_>> {
+fn resumed(text: &[u8]) -> Option<(Event<'_>, &[u8])> {
     let rest = text.strip_prefix(b"<... ")?;
     let name = rest.get(..memchr(b' ', rest)?)?;
     let rest = rest.get(name.len()..)?.strip_prefix(b" resumed>")?;
-    (is_name(name) || name == b"????").then_some(Event::Resumed(name, rest))
+    if !is_name(name) && name != b"????" {
+        return None;
+    }
+    match extent(rest, true) {
+        Some(Extent::Whole(rest, behind)) => Some((Event::Resumed(name, rest), behind)),
+        // It has no result: whatever it was is not known.
+        Some(Extent::Unfinished(..) | Extent::Detached(..)) if does(name).is_some() => None,
+        _ if hides_another(name, rest) => None,
+        _ => Some((Event::Resumed(name, rest), &[])),
+    }
+}
+
+/// Whether another call may be in one that cannot be read, and does not matter.
+fn hides_another(name: &[u8], rest: &[u8]) -> bool {
+    // How often a call ends in it, if it is one.
+    let ends = memmem::find_iter(rest, b") = ").count();
+    ends > 1 || (does(name).is_none() && hides_call(rest))
+}
+
+/// The same without regard of results.
+fn hides_call(rest: &[u8]) -> bool {
+    match memmem::rfind(rest, b") = ") {
+        Some(end) => hides(rest.get(..end).unwrap_or_default()),
+        None => hides(rest),
+    }
 }
 
 /// `+++ exited with 0 +++`, `+++ killed by SIGKILL +++`.
-fn ending(text: &[u8]) -> Option<Event<'_>> {
-    let inside = text.strip_prefix(b"+++ ")?.strip_suffix(b" +++")?;
+fn ending(text: &[u8]) -> Option<(Event<'_>, &[u8])> {
+    let (inside, behind) = until(text, b"+++ ", b" +++")?;
     if let Some(status) = inside.strip_prefix(b"exited with ") {
         let (status, rest) = digits(status)?;
-        return (rest.is_empty() && status < 256).then_some(Event::Ended(status << 8));
+        let ended = Event::Ended(status << 8);
+        return (rest.is_empty() && status < 256).then_some((ended, behind));
     }
     if let Some(pid) = inside.strip_prefix(b"superseded by execve in pid ") {
-        return Some(Event::Superseded(digits(pid)?.0));
+        return Some((Event::Superseded(digits(pid)?.0), behind));
     }
     let killed = inside.strip_prefix(b"killed by ")?;
     let (name, core) = match killed.strip_suffix(b" (core dumped)") {
         Some(name) => (name, 0x80),
         None => (killed, 0),
     };
-    Some(Event::Ended(signal(name)? | core))
+    Some((Event::Ended(signal(name)? | core), behind))
 }
 
-/// Older messages of strace's own.
-fn message(text: &[u8]) -> bool {
-    text.strip_prefix(b"Process ")
-        .and_then(digits)
-        .is_some_and(|(_, rest)| {
-            [&b" attached"[..], b" detached", b" suspended", b" resumed"]
-                .iter()
-                .any(|word| rest.starts_with(word))
-        })
+/// strace's own messages: what is behind one.
+fn message(text: &[u8]) -> Option<&[u8]> {
+    let own = match memmem::find(text, b"strace: ") {
+        Some(at) if is_path(text.get(..at)?) => text.get(at + 8..),
+        _ => None,
+    };
+    let message = own.unwrap_or(text);
+    let of_process = message.strip_prefix(b"Process ").and_then(digits);
+    if let Some((_, rest)) = of_process {
+        for word in [&b" attached"[..], b" detached", b" suspended", b" resumed"] {
+            let Some(behind) = rest.strip_prefix(word) else {
+                continue;
+            };
+            // Older ones say more: `with 2 threads - interrupt to quit`.
+            let more = behind.starts_with(b" ") && !hides(behind);
+            return Some(if more { &[] } else { behind });
+        }
+    }
+    (own.is_some() && !hides(message)).then_some(&[])
+}
+
+/// What strace was run as, up to its name: nothing, or folders.
+fn is_path(text: &[u8]) -> bool {
+    text.is_empty() || (text.ends_with(b"/") && !text.iter().any(u8::is_ascii_whitespace))
 }
 
 /// Comments and dots of whoever shortened the log.
@@ -259,7 +359,7 @@ fn is_name(name: &[u8]) -> bool {
 }
 
 /// `sendto(7, …) = 5` or its beginning.
-fn call(text: &[u8]) -> Option<Event<'_>> {
+fn call(text: &[u8]) -> Option<(Event<'_>, &[u8])> {
     // The longest name has 28 letters.
     let head = text.get(..text.len().min(40))?;
     let parenthesis = memchr(b'(', head)?;
@@ -269,13 +369,25 @@ fn call(text: &[u8]) -> Option<Event<'_>> {
         return None;
     }
     let rest = text.get(parenthesis + 1..)?;
+    match extent(rest, false) {
+        Some(Extent::Whole(rest, behind)) => return Some((Event::Call(name, rest), behind)),
+        Some(Extent::Unfinished(arguments, behind)) => {
+            return Some((Event::Unfinished(name, arguments), behind));
+        }
+        Some(Extent::Detached(arguments, behind)) => {
+            return Some((Event::Detached(name, arguments), behind));
+        }
+        None => {}
+    }
+    // Its arguments are none of strace's, but for calls that do not matter.
     if let Some(arguments) = rest.strip_suffix(b"<unfinished ...>") {
-        return Some(Event::Unfinished(name, arguments));
+        return (!hides(arguments)).then_some((Event::Unfinished(name, arguments), &[]));
     }
     if let Some(arguments) = rest.strip_suffix(b"<detached ...>") {
-        return Some(Event::Detached(name, arguments));
+        return (!hides(arguments)).then_some((Event::Detached(name, arguments), &[]));
     }
-    returns(rest).then_some(Event::Call(name, rest))
+    (does(name).is_none() && returns(rest) && !hides_another(name, rest))
+        .then_some((Event::Call(name, rest), &[]))
 }
 
 /// Whether the text has a result at its end, so far as that is told without
@@ -397,7 +509,7 @@ mod tests {
             ("strace: Process 5 attached", Event::Nothing),
             ("Process 5 attached", Event::Nothing),
             ("", Event::Nothing),
-            (" | 00000  48 54 54 50  HTTP |", Event::Nothing),
+            (" | 10000  48 54 54 50  HTTP |", Event::Nothing),
             (" * 100 bytes in buffer 0", Event::Nothing),
             ("????( <unfinished ...>", Event::Unfinished(b"????", b" ")),
             ("<... ???? resumed>) = ?", Event::Resumed(b"????", b") = ?")),

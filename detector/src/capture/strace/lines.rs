@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use memchr::memchr;
+use memchr::memchr2;
 
 /// Bytes that are read at a time.
 const BLOCK: usize = 1 << 20;
@@ -51,18 +51,21 @@ impl<R: Read> Lines<R> {
         let mut searched = 0;
         let mut too_long = false;
         loop {
-            let unread = self.buffer.get(self.start + searched..self.end);
-            if let Some(found) = memchr(b'\n', unread.unwrap_or_default()) {
-                let end = self.start + searched + found;
-                let line = self.start..end;
-                self.start = end + 1;
+            let from = self.start + searched;
+            let unread = self.buffer.get(from..self.end).unwrap_or_default();
+            let found = memchr2(b'\n', b'\r', unread);
+            searched += found.unwrap_or(unread.len());
+            if found.is_some()
+                && let Some(next) = self.behind(self.start + searched)
+            {
+                let line = self.start..self.start + searched;
+                self.start = next;
                 return Ok(Some(if too_long {
                     LineText::TooLong
                 } else {
                     LineText::Whole(self.buffer.get(line).unwrap_or_default())
                 }));
             }
-            searched = self.end - self.start;
             if self.over {
                 let line = self.start..self.end;
                 self.start = self.end;
@@ -81,6 +84,19 @@ impl<R: Read> Lines<R> {
                 searched = 0;
             }
             self.fill()?;
+        }
+    }
+
+    /// Where the next line begins if one ends here: with a line feed, carriage returns
+    /// and a line feed, or a carriage return alone. `None` if that is not read yet.
+    fn behind(&self, end: usize) -> Option<usize> {
+        let rest = self.buffer.get(end..self.end)?;
+        let returns = rest.iter().take_while(|byte| **byte == b'\r').count();
+        match rest.get(returns) {
+            Some(b'\n') => Some(end + returns + 1),
+            Some(_) => Some(end + 1),
+            None if self.over => Some(end + 1),
+            None => None,
         }
     }
 
@@ -149,6 +165,8 @@ mod tests {
             assert_eq!(lines(b"", few), whole(&[]));
             assert_eq!(lines(b"a\nbc\n\nd", few), whole(&["a", "bc", "", "d"]));
             assert_eq!(lines(b"a\n", few), whole(&["a"]));
+            assert_eq!(lines(b"a\r\nb\r\r\nc\r", few), whole(&["a", "b", "c"]));
+            assert_eq!(lines(b"a\rb\r\rc", few), whole(&["a", "b", "", "c"]));
         }
     }
 

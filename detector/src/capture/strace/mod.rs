@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `lines.rs` | lines of a file of any size |
 //! | `line.rs`, `clock.rs` | whose line it is, when, and what it tells |
+//! | `extent.rs` | where a call ends, and what else is on its line |
 //! | `arguments.rs`, `unquote.rs`, `result.rs` | the parts of a call |
 //! | `calls.rs` | the calls that matter: a row each |
 //! | `payload.rs` | the bytes that a call moved, as far as they are shown |
@@ -30,6 +31,7 @@ mod clock;
 mod descriptors;
 mod doubts;
 mod evidence;
+mod extent;
 mod gone;
 mod line;
 mod lines;
@@ -47,6 +49,7 @@ mod unquote;
 pub use self::{
     clock::Meaning,
     evidence::{Evidence, Sure},
+    line::reads,
     lines::{LineText, Lines},
     replay::{Counts, Replay},
     socket::{Seen, Step},

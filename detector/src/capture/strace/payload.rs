@@ -1,7 +1,7 @@
 //! The bytes that a call moved, as far as a line shows them.
 
 use super::{
-    arguments::{Arguments, elements, field, number},
+    arguments::{Arguments, counted_field, elements, field, number},
     calls::Data,
     unquote::quoted,
 };
@@ -18,6 +18,10 @@ pub(super) struct Payload {
     pub(super) by_hand: bool,
     /// strace left bytes out (`-s`).
     pub(super) cut: bool,
+    /// It shows an address in place of the bytes (`-e raw`).
+    pub(super) address: bool,
+    /// Or something that strace does not write.
+    pub(super) strange: bool,
 }
 
 impl Payload {
@@ -68,6 +72,8 @@ fn buffer(arguments: &Arguments<'_>, moved: Option<u64>) -> Payload {
     let Some(string) = quoted(arguments.at(1)) else {
         return Payload {
             offered,
+            address: true,
+            strange: is_strange(arguments.at(1)),
             ..Payload::default()
         };
     };
@@ -99,10 +105,23 @@ fn buffer(arguments: &Arguments<'_>, moved: Option<u64>) -> Payload {
     payload
 }
 
+/// Whether an argument is no string of strace's and no address either, nor left out by
+/// hand.
+fn is_strange(argument: &[u8]) -> bool {
+    let known = argument.is_empty()
+        || matches!(argument.first(), Some(b'"' | b'0'..=b'9' | b'.'))
+        || argument.starts_with(b"NULL")
+        || argument.starts_with("\u{2026}".as_bytes());
+    !known
+}
+
 fn message(header: &[u8], moved: Option<u64>) -> Payload {
-    match field(header, "msg_iov") {
+    match field(header, "msg_iov").or_else(|| counted_field(header, "msg_iov")) {
         Some(vector) => iovec(vector, moved),
-        None => Payload::default(),
+        None => Payload {
+            address: true,
+            ..Payload::default()
+        },
     }
 }
 
@@ -110,8 +129,9 @@ fn iovec(vector: &[u8], moved: Option<u64>) -> Payload {
     let mut payload = Payload::default();
     let mut offset = 0_u64;
     let mut known = vector.starts_with(b"[");
+    payload.address = !known;
     for element in elements(vector) {
-        let length = field(element, "iov_len").and_then(number);
+        let (base, length) = buffer_of(element);
         let Some(length) = length else {
             // `...`: more elements than strace shows.
             known = false;
@@ -120,19 +140,34 @@ fn iovec(vector: &[u8], moved: Option<u64>) -> Payload {
         };
         // A buffer that was received is shown as far as it was filled.
         let filled = moved.map_or(length, |moved| length.min(moved.saturating_sub(offset)));
-        match field(element, "iov_base").and_then(quoted) {
+        match base.and_then(quoted) {
             Some(string) => {
                 let short = (string.bytes.len() as u64) < filled;
                 payload.by_hand |= short && !string.cut;
                 payload.cut |= short;
                 payload.add(offset, string.bytes);
             }
-            None => payload.cut |= filled > 0,
+            None => {
+                payload.cut |= filled > 0;
+                payload.address |= filled > 0;
+                payload.strange |= base.is_some_and(is_strange);
+            }
         }
         offset = offset.saturating_add(length);
     }
     payload.offered = known.then_some(offset);
     payload
+}
+
+/// A buffer of an iovec, and its length; before 4.13 without names: `{"ab", 2}`.
+fn buffer_of(element: &[u8]) -> (Option<&[u8]>, Option<u64>) {
+    let named = field(element, "iov_len");
+    if named.is_some() {
+        return (field(element, "iov_base"), named.and_then(number));
+    }
+    let mut parts = elements(element);
+    let (base, length) = (parts.next(), parts.next());
+    (base, length.and_then(number))
 }
 
 /// The messages of `sendmmsg` or `recvmmsg`, of which `count` were moved: the
@@ -143,8 +178,15 @@ pub(super) fn messages(arguments: &Arguments<'_>, count: u64) -> Option<Vec<(Pay
         if messages.len() as u64 == count {
             break;
         }
-        let moved = number(field(element, "msg_len")?)?;
-        messages.push((message(field(element, "msg_hdr")?, None), moved));
+        let (header, moved) = match field(element, "msg_hdr") {
+            Some(header) => (header, field(element, "msg_len")?),
+            // Before 4.13: `{{msg_name(0)=NULL, …}, 12}`.
+            None => {
+                let mut parts = elements(element);
+                (parts.next()?, parts.next()?)
+            }
+        };
+        messages.push((message(header, None), number(moved)?));
     }
     (messages.len() as u64 == count).then_some(messages)
 }

@@ -501,7 +501,8 @@ pub(super) fn begins_message(bytes: &[u8]) -> bool {
 /// others.
 pub(super) fn family_of(name: &[u8]) -> u16 {
     match constant(name) {
-        b"AF_UNIX" | b"AF_LOCAL" | b"PF_UNIX" | b"PF_LOCAL" | b"0x1" | b"1" => family::UNIX,
+        b"AF_UNIX" | b"AF_LOCAL" | b"AF_FILE" | b"PF_UNIX" | b"PF_LOCAL" | b"PF_FILE" | b"0x1"
+        | b"1" => family::UNIX,
         b"AF_INET" | b"PF_INET" | b"0x2" | b"2" => family::INET,
         b"AF_INET6" | b"PF_INET6" | b"0xa" | b"10" => family::INET6,
         _ => 0,

@@ -97,11 +97,11 @@ pub(super) fn named(annotation: &[u8]) -> Named {
     let mut name = SocketName::default();
     match kind {
         b"socket:" => name.inode = number(content),
-        b"TCP:" => {
+        b"TCP:" | b"MPTCP:" => {
             name.family = family::INET;
             internet(&mut name, content);
         }
-        b"TCPv6:" => {
+        b"TCPv6:" | b"MPTCPv6:" => {
             name.family = family::INET6;
             internet(&mut name, content);
         }

@@ -1,8 +1,6 @@
 //! Strings as strace(1) prints them (`print_quoted_string` in its sources): the
 //! escapes of C, octal or hexadecimal, and `...` behind what `-s` cut.
 
-use memchr::memchr2;
-
 /// A string from a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Quoted {
@@ -31,14 +29,12 @@ pub(super) fn quoted(argument: &[u8]) -> Option<Quoted> {
 
 /// Where the quote is that ends a string of which the first is left out.
 pub(super) fn closing(inside: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let found = at + memchr2(b'"', b'\\', inside.get(at..)?)?;
-        if inside.get(found) == Some(&b'"') {
-            return Some(found);
-        }
-        at = found + 2;
-    }
+    // Escapes are many where bytes are no text, quotes are not.
+    memchr::memchr_iter(b'"', inside).find(|at| {
+        let before = inside.get(..*at).unwrap_or_default();
+        let escapes = before.iter().rev().take_while(|byte| **byte == b'\\');
+        escapes.count() % 2 == 0
+    })
 }
 
 /// The bytes that escapes stand for; `None` if one is none of strace's.
@@ -116,6 +112,21 @@ mod tests {
         assert_eq!(bytes(r#""HTTP"..."#), Some((b"HTTP".to_vec(), true)));
         // Within, they are the program's.
         assert_eq!(bytes(r#""HTTP...""#), Some((b"HTTP...".to_vec(), false)));
+    }
+
+    #[test]
+    fn a_quote_ends_a_string_unless_it_is_escaped() {
+        for (inside, end) in [
+            (r#"ab" c"#, Some(2)),
+            (r#"a\"b""#, Some(4)),
+            (r#"a\\""#, Some(3)),
+            (r#"a\\\""#, None),
+            (r#"\\\"" "#, Some(4)),
+            (r#"""#, Some(0)),
+            ("ab", None),
+        ] {
+            assert_eq!(closing(inside.as_bytes()), end, "{inside}");
+        }
     }
 
     #[test]

@@ -34,7 +34,9 @@ impl Replay {
         } else if has("SHUT_RD") {
             0
         } else {
-            u32::try_from(number(how)?).ok()?
+            // Older ones say it in words: `1 /* send */`.
+            let word = how.split(|byte| *byte == b' ').next()?;
+            u32::try_from(number(word)?).ok()?
         };
         match returned {
             Returned::Value(1..) => return None,

@@ -19,7 +19,7 @@ mod resolve;
 use detector_common::{EndKind, flag};
 
 use super::{
-    arguments::{Arguments, arguments, elements, field, has_flag, is_constant, number},
+    arguments::{Arguments, arguments, elements, field, has_flag, is_constant, number, unnamed},
     calls::{Data, Does, does},
     descriptors::{Table, What},
     programs::executed,
@@ -55,6 +55,17 @@ fn takes_descriptor(does: Does) -> bool {
     )
 }
 
+/// The flags of an epoll event, and what the program knows it by. strace before 4.13
+/// writes `{EPOLLIN, {u32=5, u64=5}}`, since 5.12 or so `{events=EPOLLIN, data=0x5}`.
+fn epoll_event(event: &[u8]) -> (Option<&[u8]>, Option<u64>) {
+    let mut parts = elements(event);
+    let (first, second) = (parts.next(), parts.next());
+    let flags = field(event, "events").or(first);
+    let data = field(event, "data").or(second);
+    let data = data.and_then(|data| field(data, "u64").or(Some(data)));
+    (flags, data.and_then(number))
+}
+
 /// Whether an annotation may be a socket's, at a glance.
 fn glance(annotation: &[u8]) -> bool {
     !matches!(annotation, [b'<', b'/' | b'p' | b'a', ..])
@@ -66,7 +77,7 @@ impl Replay {
     pub(super) fn call(&mut self, tid: u32, name: &[u8], rest: &[u8]) {
         let Some(does) = does(name) else { return };
         // No descriptor, as shells close them: the call fails (EBADF).
-        if takes_descriptor(does) && rest.starts_with(b"-") {
+        if takes_descriptor(does) && unnamed(rest).starts_with(b"-") {
             return;
         }
         // Most of what is read and written are files.
@@ -94,6 +105,7 @@ impl Replay {
 
     /// Whether the first argument is certainly no socket.
     fn is_file(&mut self, tid: u32, rest: &[u8]) -> bool {
+        let rest = unnamed(rest);
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let Some(fd) = rest.get(..digits).and_then(number) else {
             return false;
@@ -289,8 +301,14 @@ impl Replay {
                     && is_constant(arguments.at(2), "SO_LINGER", 13);
                 if lingers && outcome.returned == Returned::Value(0) {
                     let (fd, annotation) = descriptor(arguments.at(0))?;
-                    let on = field(arguments.at(3), "l_onoff").and_then(number)?;
-                    let seconds = field(arguments.at(3), "l_linger").and_then(number)?;
+                    // Before 4.15 without the prefix.
+                    let part = |name: &str, older: &str| {
+                        field(arguments.at(3), name)
+                            .or_else(|| field(arguments.at(3), older))
+                            .and_then(number)
+                    };
+                    let on = part("l_onoff", "onoff")?;
+                    let seconds = part("l_linger", "linger")?;
                     if let Some(cookie) = self.resolve(tid, fd, annotation, true)
                         && let Some(socket) = self.sockets.get_mut(&cookie)
                     {
@@ -300,7 +318,14 @@ impl Replay {
                 Some(())
             }
             Does::GetOption => {
-                let gone = [&b"[ECONNRESET]"[..], b"[EPIPE]", b"[ETIMEDOUT]"];
+                let gone = [
+                    &b"[ECONNRESET]"[..],
+                    b"[EPIPE]",
+                    b"[ETIMEDOUT]",
+                    b"[104]",
+                    b"[32]",
+                    b"[110]",
+                ];
                 if arguments.at(2) == b"SO_ERROR" && gone.contains(&arguments.at(3)) {
                     let (fd, _) = descriptor(arguments.at(0))?;
                     self.peer_event(tid, fd, b"ERR");
@@ -311,9 +336,7 @@ impl Replay {
                 let (fd, _) = descriptor(arguments.at(2))?;
                 let (epoll, _) = descriptor(arguments.at(0))?;
                 let table = self.descriptors.threads.get(&tid)?.table;
-                let data = field(arguments.at(3), "data")
-                    .and_then(|data| field(data, "u64"))
-                    .and_then(number);
+                let (_, data) = epoll_event(arguments.at(3));
                 if let (Some(data), Some(slot)) = (data, self.descriptors.slot(tid, fd))
                     && let What::Socket(cookie) = slot.what
                 {
@@ -337,10 +360,8 @@ impl Replay {
                 let (epoll, _) = descriptor(arguments.at(0))?;
                 let table = self.descriptors.threads.get(&tid)?.table;
                 for event in elements(events) {
-                    let data = field(event, "data")
-                        .and_then(|data| field(data, "u64"))
-                        .and_then(number);
-                    if let (Some(flags), Some(data)) = (field(event, "events"), data)
+                    let (flags, data) = epoll_event(event);
+                    if let (Some(flags), Some(data)) = (flags, data)
                         && let Some(cookie) = self.watched.get(&(table, epoll, data))
                     {
                         self.peer_event_on(*cookie, flags);
@@ -353,7 +374,8 @@ impl Replay {
                 let list = rest
                     .strip_prefix(b"(")
                     .and_then(|rest| memchr::memrchr(b']', rest).and_then(|end| rest.get(..=end)));
-                for event in elements(list.unwrap_or_default()) {
+                // Very old ones tell it in the arguments.
+                for event in elements(list.unwrap_or(arguments.at(0))) {
                     if let (Some(fd), Some(flags)) = (field(event, "fd"), field(event, "revents"))
                         && let Some((fd, _)) = descriptor(fd)
                     {

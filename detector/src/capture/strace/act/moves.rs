@@ -2,7 +2,9 @@
 
 use super::descriptor;
 use crate::capture::strace::{
-    arguments::{self, Arguments, annotation, elements, field, has_flag, is_constant, number},
+    arguments::{
+        self, Arguments, annotation, elements, field, has_flag, is_constant, number, unnamed,
+    },
     calls::{self, Data},
     descriptors::What,
     evidence::Sure,
@@ -40,8 +42,11 @@ impl Replay {
             Returned::Error(errno) => Some(-i32::try_from(errno).ok()?),
             Returned::Unknown => None,
         };
-        if moved.is_some_and(|moved| moved >= 0) && !outcome.rest.is_empty() {
-            // Two lines in one.
+        // How long recvmmsg had left; a comment.
+        let known = outcome.rest.is_empty()
+            || outcome.rest.starts_with(b"(left ")
+            || outcome.rest.starts_with(b"/* ");
+        if moved.is_some_and(|moved| moved >= 0) && !known {
             return None;
         }
         let moment = self.moment(tid);
@@ -119,6 +124,9 @@ impl Replay {
             let moved = moved.and_then(|moved| u64::try_from(moved).ok());
             matches!((moved, payload.offered), (Some(moved), Some(offered)) if moved > offered)
         };
+        if all.iter().any(|(payload, _)| payload.strange) {
+            return None;
+        }
         if !has_flag(flags, "MSG_TRUNC") && all.iter().any(too_many) {
             return None;
         }
@@ -155,10 +163,8 @@ impl Replay {
                 self.gone_unseen(tid, fd);
                 cookie = self.resolve(tid, fd, annotation, certain)?;
             }
-        } else if let Some(control) = field(arguments.at(1), "msg_control")
-            && received.is_some()
-        {
-            for (fd, annotation) in passed(control) {
+        } else if received.is_some() {
+            for (fd, annotation) in passed(arguments.at(1)) {
                 self.gone_unseen(tid, fd);
                 if let Some(cookie) = self.resolve(tid, fd, annotation, false)
                     && let Some(socket) = self.sockets.get_mut(&cookie)
@@ -168,8 +174,8 @@ impl Replay {
                 }
             }
         }
-        if sends && let Some(control) = field(arguments.at(1), "msg_control") {
-            for (fd, _) in passed(control) {
+        if sends {
+            for (fd, _) in passed(arguments.at(1)) {
                 if let Some(slot) = self.descriptors.slot(tid, fd)
                     && let What::Socket(cookie) = slot.what
                     && let Some(socket) = self.sockets.get_mut(&cookie)
@@ -211,6 +217,8 @@ impl Replay {
             let told = socket.announced();
             let cut = payload.cut && moved.is_some_and(|moved| moved > 0);
             self.counts.cut += u64::from(cut);
+            let address = payload.address && moved.is_some_and(|moved| moved > 0);
+            self.counts.addresses += u64::from(address);
             let head = payload.seen.first().is_none_or(|(start, bytes)| {
                 *start == 0
                     && begins_message(bytes)
@@ -259,7 +267,7 @@ impl Replay {
             whole.push(b')');
             arguments::arguments(&whole)?.0.at(2)
         } else {
-            text
+            unnamed(text)
         };
         let end = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let fd = i32::try_from(number(text.get(..end)?)?).ok()?;
@@ -281,13 +289,26 @@ impl Replay {
     }
 }
 
-/// The descriptors in `SCM_RIGHTS` (unix(7)).
-fn passed(control: &[u8]) -> Vec<(i32, &[u8])> {
-    elements(control)
-        .filter(|message| {
-            field(message, "cmsg_type").is_some_and(|kind| is_constant(kind, "SCM_RIGHTS", 1))
-        })
-        .filter_map(|message| field(message, "cmsg_data"))
+/// The descriptors that a message header passes on: `SCM_RIGHTS` (unix(7)).
+fn passed(header: &[u8]) -> Vec<(i32, &[u8])> {
+    let rights = |message: &[u8]| {
+        field(message, "cmsg_type").is_some_and(|kind| is_constant(kind, "SCM_RIGHTS", 1))
+    };
+    let messages: Vec<_> = match field(header, "msg_control") {
+        Some(control) => elements(control).collect(),
+        // Before 4.13 without a name: several, or one.
+        None => elements(header)
+            .filter(|part| part.starts_with(b"[{cmsg_len=") || part.starts_with(b"{cmsg_len="))
+            .flat_map(|part| match part.first() {
+                Some(b'[') => elements(part).collect(),
+                _ => vec![part],
+            })
+            .collect(),
+    };
+    messages
+        .into_iter()
+        .filter(|message| rights(message))
+        .filter_map(|message| field(message, "cmsg_data").or_else(|| elements(message).last()))
         .flat_map(elements)
         .filter_map(descriptor)
         .collect()

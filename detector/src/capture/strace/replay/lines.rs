@@ -2,7 +2,8 @@
 
 use crate::capture::strace::{
     calls::does,
-    line::{Event, line},
+    extent::remarks,
+    line::{Event, Line, line},
     lines::LineText,
     replay::Replay,
 };
@@ -40,6 +41,12 @@ impl Replay {
         self.unreadable();
     }
 
+    /// Lines are missing before the next one.
+    pub fn lacks_lines(&mut self) {
+        self.counts.elided += 1;
+        self.doubts += 1;
+    }
+
     pub(super) fn unreadable(&mut self) {
         self.counts.unreadable += 1;
         if self.counts.first_unreadable == 0 {
@@ -50,7 +57,23 @@ impl Replay {
     }
 
     pub(super) fn whole(&mut self, text: &[u8]) {
-        let line = line(text);
+        let first = line(text);
+        if first.behind.trim_ascii().is_empty() {
+            return self.tells(first, text);
+        }
+        match joined(first, text) {
+            Some(lines) => {
+                for (line, text) in lines {
+                    self.tells(line, text);
+                }
+            }
+            // Where one ends and the other begins is not told.
+            None => self.unreadable(),
+        }
+    }
+
+    /// One line, or the part that is one of several without breaks.
+    fn tells(&mut self, line: Line<'_>, text: &[u8]) {
         self.programs.next_line();
         // What is none of strace's lines has no time of its.
         if line.event != Event::Unreadable {
@@ -171,6 +194,37 @@ impl Replay {
     }
 }
 
+/// The lines that are on one whose breaks were lost, each with its text; `None` if
+/// one cannot be read, or is not told whose it is.
+fn joined<'a>(first: Line<'a>, text: &'a [u8]) -> Option<Vec<(Line<'a>, &'a [u8])>> {
+    let part = |line: &Line<'_>, text: &'a [u8]| {
+        text.get(..text.len() - line.behind.len())
+            .unwrap_or_default()
+            .trim_ascii_end()
+    };
+    let mut lines = Vec::new();
+    let (mut last, mut text) = (first, text);
+    loop {
+        if last.event == Event::Unreadable {
+            return None;
+        }
+        lines.push((last, part(&last, text)));
+        let rest = last.behind.trim_ascii();
+        if rest.is_empty() || remarks(rest) {
+            return Some(lines);
+        }
+        let next = line(rest);
+        // Without -o the last thread's lines have no number.
+        let alone =
+            matches!(last.event, Event::Ended(_)) && text.trim_ascii_start().starts_with(b"[");
+        let numbered = next.pid.is_some() || next.event == Event::Nothing || alone;
+        if last.pid.is_some() && !numbered {
+            return None;
+        }
+        (last, text) = (next, rest);
+    }
+}
+
 /// What is before a message of strace's that interrupts a line: without `-o` it
 /// tells of a new process in the midst of the call that makes it, and that it lets
 /// go of one before it ends the line with `<detached ...>`.
@@ -179,6 +233,71 @@ fn interrupted(text: &[u8]) -> Option<&[u8]> {
     if !start.ends_with(b" attached") && !start.ends_with(b" detached") {
         return None;
     }
-    let at = memchr::memmem::rfind(start, b"strace: Process ")?;
-    text.get(..at).filter(|before| !before.is_empty())
+    let at = memchr::memmem::rfind(start, b"Process ")?;
+    let number = start.get(at + 8..start.len() - 9)?;
+    if number.is_empty() || !number.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let before = start.get(..at)?;
+    // Before 4.13 it did not say its name; as it was run, folders are before it.
+    let before = match before.strip_suffix(b"strace: ") {
+        Some(before) => {
+            let path = |byte: &&u8| byte.is_ascii_graphic() && !br#""()<>[]{},=*|"#.contains(byte);
+            let length = before.iter().rev().take_while(path).count();
+            let folders = before.get(before.len() - length..)?;
+            match memchr::memchr(b'/', folders) {
+                Some(slash) if folders.ends_with(b"/") => {
+                    // A comment's end is before it.
+                    let comment = before.get(..before.len() - length)?.ends_with(b"*");
+                    before.get(..before.len() - length + slash + usize::from(comment))?
+                }
+                _ => before,
+            }
+        }
+        None => before,
+    };
+    (!before.is_empty()).then_some(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::interrupted;
+
+    #[test]
+    fn a_message_in_the_midst_of_a_line_is_told_from_it() {
+        let cases = [
+            (
+                "clone(flags=SIGCHLD",
+                "strace: Process 5 attached",
+                "clone(flags=SIGCHLD",
+            ),
+            (
+                "clone(flags=SIGCHLD",
+                "/usr/bin/strace: Process 5 attached",
+                "clone(flags=SIGCHLD",
+            ),
+            (
+                "clone(flags=0x11 /* SIGCHLD */",
+                "/bin/strace: Process 5 attached",
+                "clone(flags=0x11 /* SIGCHLD */",
+            ),
+            ("clone(", "Process 5 attached", "clone("),
+            ("close(3", "strace: Process 5 detached", "close(3"),
+        ];
+        for (before, message, expected) in cases {
+            let line = format!("{before}{message}");
+            assert_eq!(
+                interrupted(line.as_bytes()),
+                Some(expected.as_bytes()),
+                "{line}"
+            );
+        }
+        for line in [
+            "strace: Process 5 attached",
+            "Process 5 attached",
+            "close(3) = 0",
+        ] {
+            assert_eq!(interrupted(line.as_bytes()), None, "{line}");
+        }
+    }
 }

@@ -52,6 +52,8 @@ pub struct Counts {
     pub cut_heads: u64,
     /// Bytes that were shown of the longest of them.
     pub longest_cut_head: u64,
+    /// Calls on sockets that show an address in place of the bytes that they moved.
+    pub addresses: u64,
     /// Connections that moved bytes.
     pub connections: u64,
     /// Descriptors that may be sockets with messages on them; nothing says so.
