@@ -53,6 +53,7 @@ s.send(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n' + b'x' * 1
 s.close()
 c8, s = pair()                      # short: the process ends
 s.send(head(4000) + b'x' * 11)
+for client in (c1, c2, c5, c6, c7, c8): client.recv(65536)
 os._exit(3)
 ";
 
@@ -273,6 +274,7 @@ client, s = socket.socketpair()
 client.send(GET * 3); s.recv(8192)
 s.send(head(1000) + b'x' * 400)
 s.send(head(100) + b'y' * 100); s.send(head(100) + b'z' * 100)
+client.recv(8192)
 s.close()
 ";
 
