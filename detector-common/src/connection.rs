@@ -42,6 +42,9 @@ pub mod flag {
     pub const LINE_CUT: u32 = 1 << 11;
     /// In a sample's flags: it begins within its call, not with it.
     pub const WITHIN: u32 = 1 << 12;
+    /// In the flags of a sample from a log: the text of a head in it was changed by hand,
+    /// and it ended with its call, or with the body that was taken out of it.
+    pub const EDITED: u32 = 1 << 31;
     /// In `receive_flags`: all that was known of the socket before it was tracked is
     /// in its connection. Another call on it until then is out of order.
     pub const READY: u32 = 1 << 13;

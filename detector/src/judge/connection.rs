@@ -260,6 +260,7 @@ impl Connection {
             received: sample.opposite,
             unseen: unseen(sample.flags),
             begins_call: sample.flags & flag::WITHIN == 0,
+            edited: sample.flags & flag::EDITED != 0,
             by: By {
                 pid: sample.header.tgid,
                 tid: sample.header.tid,

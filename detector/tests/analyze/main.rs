@@ -7,6 +7,7 @@
 )]
 
 mod doubts;
+mod edited;
 mod files;
 mod filters;
 mod forms;
