@@ -63,6 +63,16 @@ pub mod flag {
     pub const UNSEEN_END: u32 = 1 << 2;
 }
 
+/// Values of [`Connection::send_queue`]; 0 where it is not known.
+pub mod send_queue {
+    /// The peer has taken all that was sent.
+    pub const EMPTY: u16 = 1;
+    /// Bytes wait for the peer, and there is room for more.
+    pub const PARTIAL: u16 = 2;
+    /// There is no room.
+    pub const FULL: u16 = 3;
+}
+
 /// One call on the socket, for the timeline.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,8 +163,11 @@ pub struct Connection {
     pub mmsg_tid: u32,
     /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
     pub family: u16,
+    /// How full the send queue is, which user space asks for where a message stalls:
+    /// see [`send_queue`].
+    pub send_queue: u16,
     /// Explicit padding.
-    pub pad: [u16; 3],
+    pub pad: [u16; 2],
 }
 
 // SAFETY: repr(C), integers and arrays of them; two times 64 bytes, the ring and

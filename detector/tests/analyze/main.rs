@@ -12,6 +12,7 @@ mod files;
 mod filters;
 mod forms;
 mod mutations;
+mod numbers;
 mod peers;
 mod program;
 mod progress;
