@@ -42,6 +42,9 @@ pub mod flag {
     pub const LINE_CUT: u32 = 1 << 11;
     /// In a sample's flags: it begins within its call, not with it.
     pub const WITHIN: u32 = 1 << 12;
+    /// In the flags of a sample from a log: the text of a head in it was changed by hand,
+    /// and it ended with its call, or with the body that was taken out of it.
+    pub const EDITED: u32 = 1 << 31;
     /// In `receive_flags`: all that was known of the socket before it was tracked is
     /// in its connection. Another call on it until then is out of order.
     pub const READY: u32 = 1 << 13;
@@ -67,6 +70,16 @@ pub mod flag {
     pub const LEFT: u32 = 1 << 4;
     /// In `end_flags`: an ending was asked for that will not be seen.
     pub const UNSEEN_END: u32 = 1 << 2;
+}
+
+/// Values of [`Connection::send_queue`]; 0 where it is not known.
+pub mod send_queue {
+    /// The peer has taken all that was sent.
+    pub const EMPTY: u16 = 1;
+    /// Bytes wait for the peer, and there is room for more.
+    pub const PARTIAL: u16 = 2;
+    /// There is no room.
+    pub const FULL: u16 = 3;
 }
 
 /// One call on the socket, for the timeline.
@@ -159,8 +172,11 @@ pub struct Connection {
     pub mmsg_tid: u32,
     /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
     pub family: u16,
+    /// How full the send queue is, which user space asks for where a message stalls:
+    /// see [`send_queue`].
+    pub send_queue: u16,
     /// Explicit padding.
-    pub pad: [u16; 3],
+    pub pad: [u16; 2],
 }
 
 // SAFETY: repr(C), integers and arrays of them; two times 64 bytes, the ring and

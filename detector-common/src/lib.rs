@@ -34,7 +34,9 @@ pub use config::{
     CGROUP_LEVELS, COMMS, CONSTANT_MARK, CONSTANTS, Comm, Config, Fields, NO_FIELD, Registers,
     SYSCALL_LIMIT, filter,
 };
-pub use connection::{CALL_RING, CallEntry, Connection, FIRST_BYTES, SLOTS, Slot, flag};
+pub use connection::{
+    CALL_RING, CallEntry, Connection, FIRST_BYTES, SLOTS, Slot, flag, send_queue,
+};
 pub use end::{BY_URING, End, EndKind, SocketInfo, UNIX_PATH_LEN, family, tcp_state};
 pub use header::{Header, Kind};
 pub use hint::{HINT_SLOTS, Hint, HintValue, hint_slot};

@@ -160,7 +160,14 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     if counts.elided > 0 {
         advice.reason("the log says that lines were left out: sums over them prove nothing; analyze the log as strace wrote it");
     }
-    if counts.cut + counts.by_hand > 0
+    if counts.edited > 0 {
+        advice.reason(format!(
+            "the log was edited: from line {} on, strings do not have the length that their calls have ({}); the length of a head is taken from the call that it ends with, and known of no other: analyze the log as strace wrote it",
+            counts.first_edited,
+            counted(counts.edited, "call", "calls"),
+        ));
+    }
+    if counts.cut - counts.cut_by_edit + counts.by_hand > 0
         && counts.addresses == 0
         && let Some((what, bytes)) = shown_too_little(&missed, counts, how.lacks)
     {
@@ -280,17 +287,24 @@ fn shown_too_little(
     counts: &Counts,
     lacks: Lacks,
 ) -> Option<(&'static str, u32)> {
-    // What is recommended may have been too little.
-    let bytes = match counts.longest_cut_head < HEADS.into() {
+    // What is recommended may have been too little: what was shown of a string, strace
+    // was asked for.
+    let bytes = match counts.longest < HEADS.into() {
         true => HEADS,
         false => BODIES,
     };
-    let heads = ("the heads of messages", bytes);
+    let enough = counts.longest >= BODIES.into();
     if missed(&[Unjudged::HeadCut]) && counts.cut_heads + counts.by_hand > 0 {
-        return Some(heads);
+        // A head that shows less than others was not cut by strace.
+        let by_strace = counts.longest < HEADS.into()
+            || counts.longest_cut_head >= HEADS.into()
+            || counts.by_hand > 0;
+        if by_strace && !enough {
+            return Some(("the heads of messages", bytes));
+        }
     }
     // Where calls are missing, the rest follows from that.
-    if lacks.sends {
+    if lacks.sends || enough {
         return None;
     }
     if missed(&[Unjudged::Chunked, Unjudged::Unaccounted]) {
@@ -300,7 +314,8 @@ fn shown_too_little(
         || (missed(&[Unjudged::NotObserved, Unjudged::MethodUnknown])
             && !missed(&[Unjudged::Shared])
             && counts.unseen_ends == 0);
-    heads_only.then_some(heads)
+    // Heads are seen whole where so much of each call is.
+    (heads_only && bytes == HEADS).then_some(("the heads of messages", HEADS))
 }
 
 /// A path as a shell takes it.
@@ -355,6 +370,7 @@ mod tests {
         assert!(heads.reasons.concat().contains("heads of messages"));
         let long = Counts {
             longest_cut_head: HEADS.into(),
+            longest: HEADS.into(),
             ..cut
         };
         let longer = asked(&long, &[Unjudged::HeadCut], traced);
@@ -380,6 +396,22 @@ mod tests {
             asked(&no_heads, &[Unjudged::HeadCut], traced),
             Advice::default()
         );
+        // So much was shown of calls: more of them shows no head that is not seen.
+        let used = Counts {
+            cut_heads: 0,
+            longest: HEADS.into(),
+            ..cut
+        };
+        for reason in [
+            Unjudged::MethodUnknown,
+            Unjudged::NotObserved,
+            Unjudged::Malformed,
+            Unjudged::HeadCut,
+        ] {
+            assert_eq!(asked(&used, &[reason], traced), Advice::default());
+        }
+        let ends = asked(&used, &[Unjudged::Chunked], traced);
+        assert_eq!(ends.commands, [command(BODIES)]);
         // The recommended command was run, as it seems.
         let how = How {
             lacks,
@@ -388,6 +420,21 @@ mod tests {
         };
         let again = advice(&cut, &Tally::default(), how);
         assert!(again.reasons[0].contains("add --all-traced"), "{again:?}");
+    }
+
+    #[test]
+    fn an_edited_log_is_no_matter_of_bytes() {
+        let counts = Counts {
+            edited: 2,
+            first_edited: 7,
+            cut: 2,
+            cut_by_edit: 2,
+            ..Counts::default()
+        };
+        let edited = advice(&counts, &tally(&[Unjudged::HeadCut]), How::default());
+        assert_eq!(edited.commands, [""; 0]);
+        assert_eq!(edited.reasons.len(), 1);
+        assert!(edited.reasons[0].contains("edited: from line 7 on"));
     }
 
     #[test]

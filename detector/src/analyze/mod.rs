@@ -537,7 +537,7 @@ impl Analysis<'_> {
             }
         }
         // What more of each call would have told.
-        if counts.cut + counts.by_hand > 0 {
+        if counts.cut + counts.by_hand + counts.edited > 0 {
             summary.incomplete |= CUT.iter().any(|reason| tally.missed(*reason) > 0);
         }
         summary.incomplete |= counts.addresses > 0

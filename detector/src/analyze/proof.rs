@@ -15,11 +15,12 @@
 //! there was. Of that, and of the first where it has no call that writes to any
 //! descriptor, it is believed only of a connection that was shut down, on
 //! which the last call took less than it was offered, and which sent by one kind of
-//! call: the rest would have come by that.
+//! call: the rest would have come by that. The same holds of any log in which a send
+//! found the socket full (`EAGAIN`) and a shutdown followed at once.
 
 use crate::{
     capture::strace::{Replay, Sure},
-    judge::{Cause, EndingKind, Finding},
+    judge::{Cause, EndingKind, Finding, TimelineEntry},
 };
 
 /// What a finding is, by the log it comes from.
@@ -65,6 +66,17 @@ impl Lacks {
 /// calls of 1 MiB to a thread that did nothing but read.
 const FASTEST: u64 = 32;
 
+/// errno(3).
+const EAGAIN: i64 = 11;
+const EPIPE: i64 = 32;
+
+/// What follows within this time follows at once: a process that waits until there is
+/// room, and sends, makes several calls, of which strace makes each take some 50 us.
+const AT_ONCE_NS: u64 = 1_000_000;
+
+/// Who had accepted nothing for so long was waited for.
+const WAITED_NS: u64 = 1_000_000_000;
+
 /// Calls that make a copy of a descriptor.
 const COPIES: [&str; 4] = ["dup", "dup2", "dup3", "fcntl"];
 
@@ -92,7 +104,9 @@ pub(super) fn proof(finding: &Finding, replay: &Replay) -> Proof {
         // What was sent was sent.
         Cause::DeliveryAtRisk => Sure::Yes,
         _ if is_too_fast(finding) => Sure::Yes,
-        _ if is_left_over(finding, replay) => evidence.sends().max(Sure::Likely),
+        _ if is_left_over(finding, replay) || was_full(finding) => {
+            evidence.sends().max(Sure::Likely)
+        }
         _ => evidence.sends(),
     };
     let (copies, children) = if rests_on_close(finding) {
@@ -172,7 +186,7 @@ fn is_shut_early(finding: &Finding) -> bool {
 fn is_too_fast(finding: &Finding) -> bool {
     let missing = finding.missing().unwrap_or(0);
     is_shut_early(finding)
-        && finding.stranded.is_some_and(|bytes| bytes > 0)
+        && took_less(finding)
         && finding
             .ending
             .idle_ns
@@ -185,12 +199,41 @@ fn is_left_over(finding: &Finding, replay: &Replay) -> bool {
     let evidence = replay.evidence();
     let shortened = evidence.is_excerpt() && replay.counts().by_hand > 0;
     let left_over = finding.stranded.is_none_or(|bytes| bytes > 0);
-    let mut sends: Vec<_> = finding
-        .timeline
-        .iter()
-        .map(|entry| entry.call.as_str())
-        .filter(|call| call.starts_with("send") || call.starts_with("write") || *call == "splice")
-        .collect();
+    let mut sends: Vec<_> = sends(finding).map(|entry| entry.call.as_str()).collect();
     sends.dedup();
     (shortened || evidence.waits()) && is_shut_early(finding) && left_over && sends.len() == 1
+}
+
+/// Whether the socket was full when the process last offered bytes, and was shut down
+/// at once: the call would have been made again once there was room.
+fn was_full(finding: &Finding) -> bool {
+    let Some(last) = sends(finding).last() else {
+        return false;
+    };
+    let since = last.time_ns.filter(|_| finding.ending.time_ns > 0);
+    let at_once =
+        since.is_none_or(|since| finding.ending.time_ns.saturating_sub(since) <= AT_ONCE_NS);
+    // A send with a timeout fails so too, and that is the peer's doing.
+    let waited = finding.ending.idle_ns.is_some_and(|idle| idle >= WAITED_NS);
+    is_shut_early(finding) && last.result == Some(-EAGAIN) && at_once && !waited
+}
+
+/// Whether the last call that sent took less than it was offered.
+fn took_less(finding: &Finding) -> bool {
+    sends(finding).last().is_some_and(|last| {
+        let (result, offered) = (last.result.unwrap_or(0), last.offered);
+        offered.is_some_and(|offered| u64::try_from(result).unwrap_or(0) < offered)
+            // The end of a file.
+            && result != 0
+    })
+}
+
+/// The calls that sent on the connection before its end, oldest first.
+fn sends(finding: &Finding) -> impl DoubleEndedIterator<Item = &TimelineEntry> {
+    finding.timeline.iter().filter(|entry| {
+        let call = entry.call.as_str();
+        // Behind this side's own shutdown every send fails with EPIPE.
+        entry.result.is_some_and(|result| result != -EPIPE)
+            && (call.starts_with("send") || call.contains("write") || call == "splice")
+    })
 }

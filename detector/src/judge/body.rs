@@ -3,6 +3,7 @@
 use super::{
     finding::Message,
     flaw::{By, Flaw, Flawed},
+    tally::Unjudged,
 };
 
 /// A message and where its body lies.
@@ -15,6 +16,9 @@ pub(super) struct Body {
     pub(super) end: u64,
     /// It certainly has a body: it answers no HEAD.
     pub(super) has_body: bool,
+    /// Its head was changed by hand, in a log, and showed no body: bytes behind it show
+    /// that it has one.
+    pub(super) edited: bool,
     /// Bytes received when its head was sent.
     pub(super) received: u64,
     /// A call within it began as the next response would, after another request
@@ -25,6 +29,15 @@ pub(super) struct Body {
     pub(super) unclear: bool,
     /// It was told that no byte was accepted for long.
     pub(super) stalled: bool,
+}
+
+/// Why a message is not judged that may have no body, or of which a body was taken out.
+pub(super) fn bodiless(edited: bool) -> Unjudged {
+    if edited {
+        Unjudged::HeadCut
+    } else {
+        Unjudged::MethodUnknown
+    }
 }
 
 impl Body {

@@ -90,6 +90,8 @@ pub(super) struct Chunked {
     pub(super) start: u64,
     /// It certainly has a body: it answers no HEAD.
     pub(super) has_body: bool,
+    /// As [`super::body::Body::edited`].
+    pub(super) edited: bool,
     /// Bytes received when its head was sent.
     pub(super) received: u64,
     /// The offset of the next byte and what it is, while every byte that
@@ -110,6 +112,7 @@ impl Chunked {
             message,
             start,
             has_body,
+            edited: false,
             received,
             exact: Some((start, ChunkDecoder::default())),
             tail: Tail::default(),

@@ -280,6 +280,7 @@ impl Connection {
             reads: self.reads,
             connected: sample.flags & flag::CONNECTED != 0 || sample.fresh != 1,
             begins_call: sample.flags & flag::WITHIN == 0,
+            edited: sample.flags & flag::EDITED != 0,
             by: By {
                 pid: sample.header.tgid,
                 tid: sample.header.tid,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use detector_common::StackCopy;
+use detector_common::{StackCopy, send_queue};
 
 /// Why a message is short; the names are the interface's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,6 +199,39 @@ impl EndingKind {
     }
 }
 
+/// How full a socket's send queue is: whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendQueue {
+    /// The peer has taken all that was sent: this side has to send more.
+    Empty,
+    /// Bytes wait for the peer, and there is room for more.
+    Partial,
+    /// There is no room: the peer has to take some first.
+    Full,
+}
+
+impl SendQueue {
+    /// The name, as in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Partial => "partial",
+            Self::Full => "full",
+        }
+    }
+
+    /// Reads what the counters say (`detector_common::send_queue`).
+    pub(super) const fn from_number(number: u16) -> Option<Self> {
+        match number {
+            send_queue::EMPTY => Some(Self::Empty),
+            send_queue::PARTIAL => Some(Self::Partial),
+            send_queue::FULL => Some(Self::Full),
+            _ => None,
+        }
+    }
+}
+
 /// When and how this side ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
@@ -279,6 +312,9 @@ pub struct Finding {
     /// Bytes that the last send call offered and the kernel did not take;
     /// `None` if it is not known how many it offered.
     pub stranded: Option<u64>,
+    /// How full the send queue is of a message that stalls; `None` where that is not
+    /// known.
+    pub send_queue: Option<SendQueue>,
     /// How it ended.
     pub ending: Ending,
     /// The last calls, oldest first.

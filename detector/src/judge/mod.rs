@@ -50,7 +50,8 @@ use self::connection::Connection;
 pub use self::{
     connection::Held,
     finding::{
-        Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, TimelineEntry,
+        Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, SendQueue,
+        TimelineEntry,
     },
     looks::{Look, Traced},
     tally::{Tally, Unjudged},

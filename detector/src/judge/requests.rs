@@ -144,7 +144,10 @@ impl Requests {
     /// the `moved` bytes of the call.
     pub(super) fn take(&mut self, offset: u64, moved: u64, data: &[u8], looks: Looks<'_>) {
         let end = offset + moved;
-        self.asked |= data.is_empty() || may_be_request(data);
+        // A log may show less than a method of it.
+        let cut = (data.len() as u64) < moved;
+        let begun = data.iter().all(u8::is_ascii_uppercase);
+        self.asked |= (cut && begun) || may_be_request(data);
         let seen = Seen {
             offset,
             end,

@@ -8,7 +8,7 @@ use detector_common::{
 };
 
 use super::{
-    finding::{Address, Cause, Ending, EndingKind, Fault, Finding, TimelineEntry},
+    finding::{Address, Cause, Ending, EndingKind, Fault, Finding, SendQueue, TimelineEntry},
     flaw::{Flaw, Flawed},
     tally::Unjudged,
 };
@@ -86,6 +86,7 @@ pub(super) fn verdict(flawed: &Flawed, end: &End, counters: &Counters, may_stop:
         timeline: timeline(counters, end.header.tid, &ending, peer),
         ..unplaced(flawed, &end.socket, counters, cause, fault, ending)
     };
+    finding.stranded = stranded(flawed, LastSend::before(end, counters), finding.missing());
     finding.connection = end.header.cookie;
     (finding.pid, finding.tid) = (end.header.tgid, end.header.tid);
     finding.comm = text(&end.comm);
@@ -272,11 +273,8 @@ fn unplaced(
         (Flaw::Overrun, _, sent) | (_, None, sent) => sent,
         (_, Some(promised), sent) => sent.map(|sent| sent.min(promised)),
     };
-    let taken = u64::try_from(counters.last_result).unwrap_or(0);
-    // Of the calls after it nothing follows for a message that came before.
-    let known = counters.last_offered != u64::MAX && flawed.by.is_none();
     let (local, peer) = place(socket);
-    Finding {
+    let mut finding = Finding {
         cause,
         fault,
         connection: 0,
@@ -297,10 +295,99 @@ fn unplaced(
         promised: flawed.promised,
         sent,
         sent_with_head: flawed.sent_with_head,
-        stranded: known.then(|| counters.last_offered.saturating_sub(taken)),
+        stranded: None,
+        send_queue: SendQueue::from_number(counters.send_queue)
+            .filter(|_| flawed.flaw == Flaw::Stalled),
         timeline: Vec::new(),
         ending,
+    };
+    finding.stranded = stranded(flawed, LastSend::of(counters), finding.missing());
+    finding
+}
+
+/// What the last send left over, where that is known. `missing`: bytes of the message.
+fn stranded(flawed: &Flawed, last: LastSend, missing: Option<u64>) -> Option<u64> {
+    // Of the calls after it nothing follows for a message that came before.
+    if flawed.by.is_some() {
+        return None;
     }
+    last.left_over(missing)
+}
+
+/// The last call that sent, before this side ended the connection.
+#[derive(Clone, Copy, Debug)]
+struct LastSend {
+    /// [`u64::MAX`] if not known.
+    offered: u64,
+    result: i32,
+    number: Option<u16>,
+}
+
+impl LastSend {
+    fn of(counters: &Counters) -> Self {
+        Self {
+            offered: counters.last_offered,
+            result: counters.last_result,
+            number: last_number(counters),
+        }
+    }
+
+    /// Behind this side's own shutdown a send fails (EPIPE), and left nothing over. What
+    /// was accepted since is that of a call that was in progress.
+    fn before(end: &End, counters: &Counters) -> Self {
+        let own = &end.connection;
+        let since = counters.call_count.wrapping_sub(own.call_count);
+        if since == 0 || EndKind::from_number(end.kind) != Some(EndKind::Shutdown) {
+            return Self::of(counters);
+        }
+        let kept = counters.calls_in_order().count();
+        let since = usize::try_from(since).unwrap_or(usize::MAX);
+        let accepted = counters
+            .calls_in_order()
+            .skip(kept.saturating_sub(since))
+            .filter(|call| call.sending == 1 && call.result > 0)
+            .last();
+        match accepted {
+            Some(call) => Self {
+                offered: call.offered,
+                result: call.result,
+                number: Some(call.number),
+            },
+            // It is not among those that are kept.
+            None if counters.sent > own.sent => Self {
+                offered: u64::MAX,
+                ..Self::of(own)
+            },
+            None => Self::of(own),
+        }
+    }
+
+    /// Bytes that it offered and the kernel did not take; `None` where that is not known.
+    fn left_over(self, missing: Option<u64>) -> Option<u64> {
+        if self.offered == u64::MAX {
+            return None;
+        }
+        let taken = u64::try_from(self.result).unwrap_or(0);
+        let left = self.offered.saturating_sub(taken);
+        // These name what they would take of a file or a pipe, not what is there.
+        let name = self.number.and_then(call_name);
+        match (name, self.result) {
+            (Some("sendfile" | "splice"), 0) => Some(0),
+            (Some("sendfile" | "splice"), 1..) if left > 0 => None,
+            (Some("splice"), ..0) => None,
+            // At the end of a file it returns 0, full or not (sendfile(2)).
+            (Some("sendfile"), ..0) => Some(left).filter(|left| Some(*left) <= missing),
+            _ => Some(left),
+        }
+    }
+}
+
+fn last_number(counters: &Counters) -> Option<u16> {
+    counters
+        .calls_in_order()
+        .filter(|call| call.sending == 1)
+        .last()
+        .map(|call| call.number)
 }
 
 /// The last calls, what the peer had done, and the ending.

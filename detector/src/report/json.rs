@@ -4,7 +4,8 @@
 //!
 //! One object per line; `type` tells which. A field that is not known is
 //! `null`, never a guess. Sizes are in bytes, times named `_ms` in
-//! milliseconds.
+//! milliseconds. No number is above 2^53, up to which every reader of JSON keeps
+//! numbers exactly (RFC 8259 section 6); one that would be is `null`.
 
 use std::{collections::BTreeMap, io, time::Duration};
 
@@ -13,12 +14,21 @@ use serde::Serialize;
 
 use super::{LogSummary, Reported, Summary, errno, milliseconds};
 use crate::{
-    judge::{Address, EndingKind, Finding, TimelineEntry},
+    judge::{Address, Cause, EndingKind, Finding, SendQueue, TimelineEntry},
     stack,
 };
 
 /// Version of the contract, in every object.
 pub const SCHEMA: u32 = 1;
+
+/// The largest number that a reader of JSON keeps exactly: 2^53.
+const LARGEST: u64 = 1 << 53;
+
+/// A number that may be larger than [`LARGEST`], such as a promise or what a program asks
+/// for.
+fn exact(number: Option<u64>) -> Option<u64> {
+    number.filter(|number| *number <= LARGEST)
+}
 
 /// One message that was cut short.
 #[derive(Serialize)]
@@ -138,6 +148,10 @@ struct Ending {
     signal: Option<String>,
     /// Its exit status, if it exited by itself.
     exit_status: Option<u32>,
+    /// Of a message that stalls: `empty`, `partial` or `full`, null where that is not
+    /// known; else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_queue: Option<Option<&'static str>>,
 }
 
 /// One call.
@@ -256,7 +270,7 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
             local: finding.local.as_ref().map(address),
             peer: finding.peer.as_ref().map(address),
             peer_pid: finding.peer_pid,
-            inode: finding.inode,
+            inode: exact(finding.inode),
             unread_bytes: (!reported.of_log).then_some(finding.unread),
             linger_reset: (!reported.of_log || finding.reset).then_some(finding.reset),
         },
@@ -267,13 +281,13 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
             method: finding.message.method.as_deref(),
             target: reported.target(),
             head_offset: finding.message.head_offset,
-            head_bytes: finding.message.head_bytes,
+            head_bytes: exact(finding.message.head_bytes),
         },
-        promised_bytes: finding.promised,
-        sent_bytes: finding.sent,
-        sent_with_head_bytes: finding.sent_with_head,
-        missing_bytes: finding.missing(),
-        stranded_bytes: finding.stranded,
+        promised_bytes: exact(finding.promised),
+        sent_bytes: exact(finding.sent),
+        sent_with_head_bytes: exact(finding.sent_with_head),
+        missing_bytes: exact(finding.missing()),
+        stranded_bytes: exact(finding.stranded),
         ending: ending(finding),
         timeline: finding
             .timeline
@@ -337,7 +351,7 @@ fn frame(frame: &stack::Frame) -> Frame<'_> {
         file: frame.file.as_deref(),
         line: frame.line,
         module: frame.module.as_deref(),
-        offset: frame.offset,
+        offset: exact(frame.offset),
         inlined: frame.inlined,
     }
 }
@@ -347,7 +361,7 @@ fn call(entry: &TimelineEntry, start: Option<u64>) -> Call<'_> {
     Call {
         t_ms: entry.time_ns.map(since),
         call: &entry.call,
-        offered: entry.offered,
+        offered: exact(entry.offered),
         result: entry.result,
         tid: entry.tid.filter(|tid| *tid != 0),
     }
@@ -371,6 +385,8 @@ fn ending(finding: &Finding) -> Ending {
             .map(|idle| rounded(milliseconds(idle))),
         signal,
         exit_status,
+        send_queue: (finding.cause == Cause::Stalled)
+            .then(|| finding.send_queue.map(SendQueue::name)),
     }
 }
 
@@ -424,5 +440,76 @@ pub(super) fn address(address: &Address) -> String {
     match address {
         Address::Inet(address) => address.to_string(),
         Address::Unix(path) => path.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{report::When, stack::Stack};
+
+    /// Every number in it, with where it is.
+    fn numbers(value: &Value, place: &str, found: &mut Vec<(String, f64)>) {
+        match value {
+            Value::Number(number) => {
+                found.push((place.to_owned(), number.as_f64().unwrap_or(f64::INFINITY)));
+            }
+            Value::Array(items) => items.iter().for_each(|item| numbers(item, place, found)),
+            Value::Object(fields) => {
+                for (name, item) in fields {
+                    numbers(item, &format!("{place}/{name}"), found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn no_number_is_larger_than_readers_keep() {
+        let largest = 9_007_199_254_740_992.0;
+        for huge in [LARGEST, LARGEST + 1, 1 << 63, u64::MAX] {
+            let mut finding = crate::report::snapshots::finding();
+            finding.promised = Some(huge);
+            finding.sent_with_head = Some(huge);
+            finding.stranded = Some(huge);
+            finding.inode = Some(huge);
+            finding.message.head_bytes = Some(huge);
+            for entry in &mut finding.timeline {
+                entry.offered = Some(huge);
+            }
+            let frame = stack::Frame {
+                offset: Some(huge),
+                ..stack::Frame::default()
+            };
+            let stack = Stack {
+                frames: vec![frame],
+                incomplete: None,
+            };
+            let text = super::finding(&Reported {
+                finding: &finding,
+                stack: &stack,
+                time: When::Unknown,
+                exe: None,
+                unit: None,
+                container: None,
+                show_query: false,
+                of_log: true,
+                assumes: &[],
+            })
+            .expect("written");
+            let value: Value = serde_json::from_str(&text).expect("JSON");
+            let mut found = Vec::new();
+            numbers(&value, "", &mut found);
+            for (place, number) in &found {
+                assert!(*number <= largest, "{place}: {number}");
+            }
+            let known = huge == LARGEST;
+            for place in ["promised_bytes", "stranded_bytes"] {
+                assert_eq!(value[place].is_u64(), known, "{place}");
+            }
+            assert_eq!(value["timeline"][0]["offered"].is_u64(), known);
+        }
     }
 }

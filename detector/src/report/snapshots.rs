@@ -72,6 +72,7 @@ pub(crate) fn finding() -> Finding {
         sent: Some(219_163),
         sent_with_head: None,
         stranded: Some(14_772_645),
+        send_queue: None,
         ending: Ending {
             kind: EndingKind::Shutdown { both: false },
             by_uring: false,

@@ -3,12 +3,17 @@
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
+use detector_common::CALL_RING;
+
 use super::{Reported, errno, grouped, json, milliseconds, stack};
-use crate::judge::{Cause, EndingKind, Fault, Finding, Role, TimelineEntry};
+use crate::judge::{Cause, EndingKind, Fault, Finding, Role, SendQueue, TimelineEntry};
 
 /// Columns that the names before the values take at most, with the room
 /// around both.
 const NAMES: usize = 15;
+
+/// What a send gives behind this side's own shutdown (errno(3)).
+const EPIPE: i64 = -32;
 
 /// What is left of a long path at least.
 const SHORTEST: usize = 16;
@@ -53,6 +58,12 @@ pub fn finding(reported: &Reported<'_>, color: bool, columns: Option<u16>) -> St
         facts.add_row([
             Cell::new(name).add_attribute(Attribute::Dim),
             Cell::new(printable(&value)),
+        ]);
+    }
+    if let Some(queue) = finding.send_queue {
+        facts.add_row([
+            Cell::new("send queue").add_attribute(Attribute::Dim),
+            Cell::new(turn(queue)),
         ]);
     }
     if !reported.assumes.is_empty() {
@@ -149,6 +160,15 @@ fn ended(finding: &Finding) -> &'static str {
     }
 }
 
+/// Whose turn it is.
+const fn turn(queue: SendQueue) -> &'static str {
+    match queue {
+        SendQueue::Empty => "empty: the peer has taken all, this process has to send more",
+        SendQueue::Partial => "neither empty nor full: this process may send, the peer may read",
+        SendQueue::Full => "full: the peer has to read before more can be sent",
+    }
+}
+
 /// A text with a path in it, which is cut so that the text fits the room.
 fn fit(path: &str, room: Option<usize>, text: impl Fn(&str) -> String) -> String {
     let whole = text(path);
@@ -200,7 +220,14 @@ fn missing(finding: &Finding) -> String {
     let stranded = match finding.stranded {
         None if matches!(finding.ending.kind, EndingKind::Next { .. }) => String::new(),
         None => "; how many the last call offered is not known".to_owned(),
-        Some(0) => "; the process never offered them to the kernel".to_owned(),
+        Some(0) => match earlier_offer(finding) {
+            Some(0) => "; the process never offered them to the kernel".to_owned(),
+            Some(bytes) => format!(
+                "; {} of them offered to an earlier call, none to the last",
+                grouped(bytes)
+            ),
+            None => "; the last call offered none of them".to_owned(),
+        },
         Some(bytes) => format!("; {} stranded (offered to the last call)", grouped(bytes)),
     };
     match (finding.cause, finding.missing()) {
@@ -222,6 +249,41 @@ fn missing(finding: &Finding) -> String {
             )
         }
         (_, None) => format!("the end of the body{stranded}"),
+    }
+}
+
+/// Missing bytes that a call before the last offered, and that the kernel did not take;
+/// `None` where that is not known.
+fn earlier_offer(finding: &Finding) -> Option<u64> {
+    let calls = finding
+        .timeline
+        .iter()
+        .filter(|entry| entry.result.is_some());
+    let sends = |entry: &&TimelineEntry| {
+        let call = entry.call.as_str();
+        call.contains("send") || call.contains("write") || call.contains("splice")
+    };
+    // Others may have gone before those that are kept.
+    let all = calls.clone().count() < CALL_RING;
+    // Offsets of what each offered, from the end of what was accepted on.
+    let mut accepted = 0_u64;
+    let mut most = 0_u64;
+    for entry in calls.rev().filter(sends) {
+        let result = entry.result?;
+        let taken = u64::try_from(result).unwrap_or(0);
+        let of_file = matches!(entry.call.as_str(), "sendfile" | "splice");
+        accepted = accepted.saturating_add(taken);
+        match result {
+            // The end of a file; and a send behind this side's own shutdown.
+            0 | EPIPE => continue,
+            // What the file had left no call tells.
+            _ if of_file && entry.offered? != taken => return None,
+            _ => most = most.max(entry.offered?.saturating_sub(accepted)),
+        }
+    }
+    match most {
+        0 => all.then_some(0),
+        most => finding.missing().map(|missing| most.min(missing)),
     }
 }
 
@@ -375,6 +437,58 @@ mod tests {
             };
             assert_eq!(who(&finding), told);
         }
+    }
+
+    #[test]
+    fn what_was_offered_before_the_last_call_is_told() {
+        let call = |call: &str, offered, result| TimelineEntry {
+            time_ns: None,
+            call: call.to_owned(),
+            offered,
+            result,
+            tid: None,
+        };
+        let told = |calls: &[TimelineEntry]| {
+            missing(&Finding {
+                promised: Some(1_000_000),
+                sent: Some(301_000),
+                stranded: Some(0),
+                timeline: calls.to_vec(),
+                ..crate::report::snapshots::finding()
+            })
+        };
+        let head = call("sendto", Some(44), Some(44));
+        let part = call("writev", Some(1_000_000), Some(300_000));
+        let small = call("write", Some(1000), Some(1000));
+        let never = "699,000 bytes; the process never offered them to the kernel";
+        let last = "699,000 bytes; the last call offered none of them";
+        assert_eq!(
+            told(&[head.clone(), part, small.clone()]),
+            "699,000 bytes; 699,000 of them offered to an earlier call, none to the last"
+        );
+        let full = call("send", Some(300_000), Some(300_000));
+        assert_eq!(told(&[head.clone(), full, small.clone()]), never);
+        // What was offered again, and taken.
+        let again = call("sendmsg", Some(600_000), Some(300_000));
+        assert_eq!(
+            told(&[again.clone(), call("sendto", Some(300_000), Some(300_000))]),
+            never
+        );
+        let full_socket = call("sendto", Some(700_000), Some(-11));
+        assert_eq!(
+            told(&[full_socket, small.clone()]),
+            "699,000 bytes; 699,000 of them offered to an earlier call, none to the last"
+        );
+        // Not known: of a file, of a log, and where earlier calls are not kept.
+        assert_eq!(told(&[call("sendfile", Some(1 << 40), Some(9))]), last);
+        assert_eq!(told(&[call("sendto", None, Some(9)), small.clone()]), last);
+        assert_eq!(told(&vec![small.clone(); CALL_RING]), last);
+        // At the end of a file, and behind this side's own shutdown.
+        assert_eq!(
+            told(&[small.clone(), call("sendfile", Some(1 << 40), Some(0))]),
+            never
+        );
+        assert_eq!(told(&[small, call("sendto", Some(54), Some(-32))]), never);
     }
 
     #[test]

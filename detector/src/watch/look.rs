@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::monotonic_ns;
-use crate::capture::live::sockets;
+use crate::capture::live::{queues, sockets};
 
 /// At most this part of the time is spent looking for one purpose.
 const PART: u64 = 50;
@@ -17,8 +17,15 @@ const PART: u64 = 50;
 #[derive(Debug)]
 pub(super) struct Look {
     asked: HashMap<u64, u64>,
-    /// Which exist, and when another may begin.
-    found: Receiver<(Option<HashSet<u64>>, u64)>,
+    found: Receiver<Answer>,
+}
+
+/// What a look's thread tells.
+#[derive(Debug, Default)]
+struct Answer {
+    existing: Option<HashSet<u64>>,
+    queues: HashMap<u64, u16>,
+    due_ns: u64,
 }
 
 /// What it came to.
@@ -29,41 +36,52 @@ pub(super) struct Found {
     pub(super) asked: HashMap<u64, u64>,
     /// The inode numbers of those that exist; `None` if that cannot be told.
     pub(super) existing: Option<HashSet<u64>>,
+    /// How full their send queues are, by inode number, where that was asked for and is
+    /// known (`detector_common::send_queue`).
+    pub(super) queues: HashMap<u64, u16>,
     /// When another may begin, `CLOCK_MONOTONIC` nanoseconds.
     pub(super) due_ns: u64,
 }
 
 impl Look {
     /// Begins one for these connections, by cookie, with the inode numbers of their
-    /// sockets; `None` if there is no thread for it.
-    pub(super) fn begin(asked: HashMap<u64, u64>) -> Option<Self> {
+    /// sockets; `None` if there is no thread for it. `queues`: how full their send queues
+    /// are is asked for too.
+    pub(super) fn begin(asked: HashMap<u64, u64>, queues: bool) -> Option<Self> {
         let inodes: HashSet<_> = asked.values().copied().collect();
         let (sender, found) = channel();
         let thread = thread::Builder::new().name("sockets".to_owned());
         let began = thread.spawn(move || {
             let begun = monotonic_ns();
             let existing = sockets::existing(&inodes);
+            let queues = match queues {
+                true => queues::send_queues(&inodes),
+                false => HashMap::new(),
+            };
             let took = monotonic_ns().saturating_sub(begun);
+            let answer = Answer {
+                existing,
+                queues,
+                due_ns: begun + took.saturating_mul(PART),
+            };
             // If nobody waits for it any more, the watch has ended.
-            if sender
-                .send((existing, begun + took.saturating_mul(PART)))
-                .is_err()
-            {}
+            if sender.send(answer).is_err() {}
         });
         began.ok().map(|_| Self { asked, found })
     }
 
     /// What it came to, if it is over; else itself.
     pub(super) fn end(self) -> Result<Found, Self> {
-        let (existing, due_ns) = match self.found.try_recv() {
-            Ok(found) => found,
+        let answer = match self.found.try_recv() {
+            Ok(answer) => answer,
             Err(TryRecvError::Empty) => return Err(self),
-            Err(TryRecvError::Disconnected) => (None, 0),
+            Err(TryRecvError::Disconnected) => Answer::default(),
         };
         Ok(Found {
             asked: self.asked,
-            existing,
-            due_ns,
+            existing: answer.existing,
+            queues: answer.queues,
+            due_ns: answer.due_ns,
         })
     }
 }

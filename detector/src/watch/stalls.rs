@@ -56,7 +56,7 @@ impl Engine {
             .filter(|(_, inode)| *inode != 0)
             .collect();
         if !asked.is_empty() {
-            self.stalls.look = Look::begin(asked);
+            self.stalls.look = Look::begin(asked, true);
         }
     }
 
@@ -70,9 +70,10 @@ impl Engine {
         let now = monotonic_ns();
         for (cookie, inode) in found.asked {
             if existing.contains(&inode)
-                && let Some(counters) = self.stalling(cookie, now)
+                && let Some(mut counters) = self.stalling(cookie, now)
                 && counters.inode == inode
             {
+                counters.send_queue = found.queues.get(&inode).copied().unwrap_or(0);
                 self.judge.stall(cookie, &counters, now);
             }
         }

@@ -41,6 +41,7 @@ impl Engine {
                 asked,
                 existing,
                 due_ns,
+                ..
             }) => {
                 self.sweep.due = self.sweep.due.max(due_ns);
                 if let Some(existing) = existing {
@@ -78,7 +79,7 @@ impl Engine {
         }
         sweep.held = shared;
         if !asked.is_empty() {
-            sweep.look = Look::begin(asked);
+            sweep.look = Look::begin(asked, false);
         }
     }
 

@@ -7,11 +7,13 @@
 )]
 
 mod doubts;
+mod edited;
 mod files;
 mod filters;
 mod forms;
 mod joined;
 mod mutations;
+mod numbers;
 mod pastes;
 mod peers;
 mod program;

@@ -35,6 +35,52 @@ enum Mutation {
     Removed(Index, usize),
     /// A line comes twice.
     Twice(Index),
+    /// A part of a message's first lines is masked, in all calls that show one.
+    Masked(Index, usize, usize),
+}
+
+const MASKS: [&[u8]; 8] = [
+    b"",
+    b"X",
+    b"***",
+    b"[REDACTED]",
+    b"<redacted>",
+    "\u{2588}\u{2588}\u{2588}".as_bytes(),
+    "\u{2026}".as_bytes(),
+    b"REDACTED-REDACTED-REDACTED-REDACTED-REDACTED-REDACTED-REDACTED-REDACTED",
+];
+
+/// Where the value of a field begins in a line, behind which a mask may stand: not in what
+/// tells the length.
+fn maskable(line: &[u8]) -> Vec<usize> {
+    let text = String::from_utf8_lossy(line).into_owned();
+    [
+        "date: ",
+        "connection: ",
+        "server: ",
+        "Host: ",
+        "POST /",
+        "GET /",
+        "HTTP/1.1 200 ",
+        "cookie: ",
+    ]
+    .iter()
+    .filter_map(|name| Some(text.find(name)? + name.len()))
+    .collect()
+}
+
+/// The line with something else in place of up to so many bytes of a value.
+fn mask(line: &mut Vec<u8>, at: Index, length: usize, mask: &[u8]) {
+    let places = maskable(line);
+    if places.is_empty() || !line.is_ascii() {
+        return;
+    }
+    let start = places[at.index(places.len())];
+    let value = line[start..]
+        .iter()
+        .take_while(|byte| !b"\\\" ".contains(byte))
+        .count();
+    line.splice(start..start + value.min(length), mask.iter().copied());
 }
 
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
@@ -58,6 +104,8 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Mutation::Byte(at, byte)),
         (any::<Index>(), 1..200_usize).prop_map(|(at, count)| Mutation::Removed(at, count)),
         any::<Index>().prop_map(Mutation::Twice),
+        (any::<Index>(), 1..60_usize, 0..MASKS.len())
+            .prop_map(|(at, length, mask)| Mutation::Masked(at, length, mask)),
     ]
 }
 
@@ -116,6 +164,12 @@ fn mutate(log: &[u8], mutation: &Mutation) -> (Vec<u8>, bool) {
             lines.insert(to.index(count), line);
             false
         }
+        Mutation::Masked(at, length, which) => {
+            for line in &mut lines {
+                mask(line, *at, *length, MASKS[*which]);
+            }
+            true
+        }
         Mutation::Twice(at) => {
             let at = at.index(count);
             lines.insert(at, lines[at].clone());
@@ -138,6 +192,80 @@ fn analyzed(log: Vec<u8>) -> Option<Summary> {
     analyze::judge(&line.options, "log", Cursor::new(log), out, None, |_| {})
         .ok()
         .map(|(summary, _)| summary)
+}
+
+/// Whole messages on connections of their own: heads and bodies in one call, in calls of
+/// their own and in vectors, with fields that may be masked.
+fn exchanges() -> String {
+    let mut log = String::new();
+    for (number, length) in [0_usize, 5, 20, 300].into_iter().enumerate() {
+        for way in 0..5 {
+            let name = format!(
+                "4<TCP:[10.0.0.1:80->10.0.0.2:{}]>",
+                1000 + 10 * number + way
+            );
+            let accept = format!("accept4(3, NULL, NULL, 0) = {name}\n");
+            let get = "GET /abcdef HTTP/1.1\\r\\nHost: example.org\\r\\ncookie: 0123456789abcdef\\r\\n\\r\\n";
+            let read = format!(
+                "recvfrom({name}, \"{get}\", 4096, 0, NULL, NULL) = {}\n",
+                get.replace("\\r\\n", "rn").len()
+            );
+            let head = format!(
+                "HTTP/1.1 200 OK\\r\\nserver: some\\r\\ncontent-length: {length}\\r\\nset-cookie: 0123456789abcdef0123456789abcdef\\r\\n\\r\\n"
+            );
+            let bytes = head.replace("\\r\\n", "rn").len();
+            let body = "x".repeat(length);
+            let both = bytes + length;
+            let sends = match way {
+                0 => format!("sendto({name}, \"{head}{body}\", {both}, 0, NULL, 0) = {both}\n"),
+                1 => format!(
+                    "sendto({name}, \"{head}\", {bytes}, 0, NULL, 0) = {bytes}\nsendto({name}, \"{body}\", {length}, 0, NULL, 0) = {length}\n"
+                ),
+                2 => format!(
+                    "writev({name}, [{{iov_base=\"{head}\", iov_len={bytes}}}, {{iov_base=\"{body}\", iov_len={length}}}], 2) = {both}\n"
+                ),
+                3 => format!(
+                    "sendto({name}, \"{head}\", {bytes}, MSG_MORE, NULL, 0) = {bytes}\nsendfile({name}, 5, [0] => [{length}], {length}) = {length}\n"
+                ),
+                // In one call, twice, kept alive.
+                _ => {
+                    let once =
+                        format!("sendto({name}, \"{head}{body}\", {both}, 0, NULL, 0) = {both}\n");
+                    format!("{once}{read}{once}")
+                }
+            };
+            log.push_str(&format!("{accept}{read}{sends}close({name}) = 0\n"));
+        }
+    }
+    log
+}
+
+#[test]
+fn whole_messages_of_which_something_is_masked() {
+    let log = format!("getrandom(\"\\0\", 1, GRND_NONBLOCK) = 1\n{}", exchanges());
+    let whole = analyzed(log.clone().into_bytes()).expect("a log");
+    assert_eq!((whole.exit_status(), whole.messages_judged), (0, 24));
+    let config = Config {
+        cases: 4_000,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut runner =
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let masked = (any::<Index>(), 1..60_usize, 0..MASKS.len())
+        .prop_map(|(at, length, mask)| Mutation::Masked(at, length, mask));
+    runner
+        .run(&prop::collection::vec(masked, 1..4), |mutations| {
+            let mut bytes = log.clone().into_bytes();
+            for mutation in &mutations {
+                (bytes, _) = mutate(&bytes, mutation);
+            }
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let summary = analyzed(bytes).expect("a log");
+            prop_assert!(summary.findings.is_empty(), "{:?}\n{}", summary, text);
+            Ok(())
+        })
+        .expect("no finding");
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn check_one(finding: &Value, expected: &Expected, path: &str) {
 const BOTH: [bool; 2] = [false, true];
 
 /// Those that are system calls.
-const SENDS: [&str; 14] = [
+const SENDS: [&str; 15] = [
     "write",
     "writev",
     "writev-many",
@@ -157,6 +157,7 @@ const SENDS: [&str; 14] = [
     "zerocopy",
     "sendto-one-by-one",
     "sendfile-shrunk",
+    "sendfile-all",
 ];
 
 /// Those of io_uring.
@@ -204,7 +205,6 @@ fn counted_to_the_byte(sends: &[&str], options: &[&str]) -> Result<()> {
             let expected =
                 local("premature-close", "close(", (PROMISED, SENT)).map(|expected| Expected {
                     stranded: match *send {
-                        "sendfile-shrunk" => Some(1 << 20),
                         "splice" | "uring-splice" => None,
                         _ => Some(0),
                     },
@@ -314,9 +314,10 @@ fn traced_functions_tell_every_ending_apart() -> Result<()> {
 const TRACED: [&str; 2] = ["--hide", "perf-events"];
 
 fn every_ending(options: &[&str]) -> Result<()> {
-    const ENDINGS: [(&str, &str, &str); 16] = [
+    const ENDINGS: [(&str, &str, &str); 17] = [
         ("shutdown-wr", "premature-shutdown", "shutdown("),
         ("shutdown-rdwr", "premature-shutdown", "shutdown("),
+        ("shutdown-send", "premature-shutdown", "shutdown("),
         ("close", "premature-close", "close("),
         ("close-range", "premature-close", "close_range"),
         ("dup2", "premature-close", "dup2"),
@@ -514,6 +515,46 @@ fn every_cause_is_told_apart() -> Result<()> {
     }
     let (_, report) = check(&rows, &["--stall", "0.5"])?;
     assert_eq!(report.unjudged(), 0, "{}", report.summary);
+    Ok(())
+}
+
+/// Whose turn it is: a client that has read all waits for more, one that reads nothing
+/// fills the queue.
+#[test]
+fn a_stall_says_whether_the_send_queue_is_empty_or_full() -> Result<()> {
+    const MANY: u64 = 20_000_000;
+    for tcp in BOTH {
+        for (path, reads, queue) in [
+            ("/write/stall/1000/300".to_owned(), true, "empty"),
+            (format!("/nonblocking/stall/{MANY}/{MANY}"), false, "full"),
+        ] {
+            let mut launcher = Launcher::start(&calls::build()?)?;
+            let watcher = watch(launcher.pid(), &["--follow", "--stall", "0.5"])?;
+            let request = Request::get(&path);
+            launcher.run_with(tcp, |mut client| {
+                if reads {
+                    return (client.request(&request), Some(client));
+                }
+                let sent = client
+                    .send(&request.message())
+                    .and_then(|()| client.wait_hangup(TIMEOUT));
+                let mut outcome = client.receive(&request);
+                outcome.write_error = sent.err().map(|error| error.kind());
+                (outcome, Some(client))
+            })?;
+            let report = watcher.stop()?;
+            let stalled = report
+                .findings
+                .iter()
+                .find(|finding| text(finding, "/cause") == Some("stalled"))
+                .with_context(|| report.summary.to_string())?;
+            assert_eq!(
+                text(stalled, "/ending/send_queue"),
+                Some(queue),
+                "{path} {tcp}"
+            );
+        }
+    }
     Ok(())
 }
 

@@ -19,6 +19,7 @@ pub mod probe;
 mod probes;
 pub mod process;
 mod processes;
+pub mod queues;
 mod shared;
 pub mod sockets;
 

@@ -175,6 +175,11 @@ impl Evidence {
                 | b"sendmsg"
                 | b"write"
                 | b"writev"
+                | b"sendfile"
+                | b"epoll_ctl"
+                | b"epoll_wait"
+                | b"poll"
+                | b"ppoll"
                 | b"shutdown"
                 | b"close"
         );

@@ -13,6 +13,7 @@
 //! | `arguments.rs`, `unquote.rs`, `result.rs` | the parts of a call |
 //! | `calls.rs` | the calls that matter: a row each |
 //! | `payload.rs` | the bytes that a call moved, as far as they are shown |
+//! | `edited.rs` | strings that somebody changed by hand |
 //! | `socket_name.rs` | what `-y` and `-yy` say of a descriptor |
 //! | `evidence.rs` | which calls strace was asked for |
 //! | `descriptors.rs` | which thread has which descriptors |
@@ -30,6 +31,7 @@ mod calls;
 mod clock;
 mod descriptors;
 mod doubts;
+mod edited;
 mod evidence;
 mod extent;
 mod gone;

@@ -3,7 +3,9 @@
 use super::{
     arguments::{Arguments, counted_field, elements, field, number},
     calls::Data,
-    unquote::quoted,
+    edited::{beginning, fitted, head_length, is_marked},
+    socket::begins_message,
+    unquote::{Quoted, quoted},
 };
 
 /// The bytes of a call, or of one message of a call that sends several.
@@ -16,12 +18,20 @@ pub(super) struct Payload {
     pub(super) seen: Vec<(u64, Vec<u8>)>,
     /// The line was shortened by hand.
     pub(super) by_hand: bool,
+    /// A string was changed by hand: its bytes are not where they are shown.
+    pub(super) edited: bool,
     /// strace left bytes out (`-s`).
     pub(super) cut: bool,
     /// It shows an address in place of the bytes (`-e raw`).
     pub(super) address: bool,
     /// Or something that strace does not write.
     pub(super) strange: bool,
+    /// Bytes that the longest string shows.
+    pub(super) longest: usize,
+    /// Bytes that a string shows which strace cut, of several the last.
+    pub(super) limit: Option<usize>,
+    /// Heads whose length is known by the numbers alone: where they begin and end.
+    fitted: Vec<(u64, u64)>,
 }
 
 impl Payload {
@@ -37,6 +47,92 @@ impl Payload {
         }
     }
 
+    /// Adds the string at an offset of the call, which stands for so many bytes; `None`
+    /// where no number tells how many.
+    fn string(&mut self, offset: u64, string: Quoted, length: Option<u64>) {
+        let Quoted {
+            mut bytes,
+            cut,
+            foreign,
+        } = string;
+        let shown = bytes.len() as u64;
+        self.longest = self.longest.max(bytes.len());
+        if cut {
+            self.limit = Some(bytes.len());
+        }
+        let fits = match length {
+            Some(length) if cut => shown < length,
+            Some(length) => shown == length,
+            None => cut,
+        };
+        if fits && !foreign && !(cut && has_marked_head(&bytes)) {
+            self.cut |= cut;
+            return self.add(offset, bytes);
+        }
+        // strace shows all bytes, or says that it does not. Where the counts
+        // disagree, somebody else changed the string.
+        let dots = [&b"..."[..], b"\xe2\x80\xa6"]
+            .into_iter()
+            .find(|end| !fits && !cut && bytes.ends_with(end));
+        bytes.truncate(bytes.len() - dots.map_or(0, <[u8]>::len));
+        self.cut |= cut || length.is_none_or(|length| shown < length);
+        let foreign = foreign && !(dots.is_some() && bytes.is_ascii());
+        let shortened = !cut && (dots.is_some() || length.is_none());
+        if shortened && !foreign && !has_marked_head(&bytes) {
+            // The first bytes, as they were.
+            self.by_hand = true;
+            return self.add(offset, bytes);
+        }
+        self.edited = true;
+        self.edit(
+            offset,
+            &bytes,
+            length.filter(|_| !cut && !shortened),
+            length,
+        );
+    }
+
+    /// Adds what is known of a string that was changed: the head that ended with it,
+    /// if `ended` says how many bytes it stands for, or the beginning of one.
+    fn edit(&mut self, offset: u64, bytes: &[u8], ended: Option<u64>, length: Option<u64>) {
+        if let Some(length) = ended
+            && let Some(head) = fitted(bytes, length)
+        {
+            self.fitted.push((offset, offset + length));
+            return self.add(offset, head);
+        }
+        if begins_message(bytes) {
+            let start = beginning(bytes, length.unwrap_or(u64::MAX));
+            self.add(offset, start.to_vec());
+        }
+    }
+
+    /// The strings that strace cut are not as long as all others that it cut: they were
+    /// changed. What is left is the beginning of a head.
+    pub(super) fn distrust(&mut self) {
+        self.edited = true;
+        let offered = self.offered.unwrap_or(u64::MAX);
+        self.seen.truncate(1);
+        self.seen.retain_mut(|(offset, bytes)| {
+            let length = beginning(bytes, offered.saturating_sub(*offset)).len();
+            bytes.truncate(length);
+            *offset == 0 && begins_message(bytes)
+        });
+        self.fitted.clear();
+    }
+
+    /// Whether it shows a whole head.
+    pub(super) fn has_head(&self) -> bool {
+        self.seen
+            .first()
+            .is_some_and(|(start, bytes)| *start == 0 && head_length(bytes).is_some())
+    }
+
+    /// Whether a head ended with its string, by the numbers alone.
+    pub(super) fn is_fitted(&self) -> bool {
+        !self.fitted.is_empty()
+    }
+
     /// Only what is among the first `moved` bytes.
     pub(super) fn keep(&mut self, moved: u64) {
         self.seen.retain_mut(|(offset, bytes)| {
@@ -44,7 +140,24 @@ impl Payload {
             bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             !bytes.is_empty()
         });
+        let parted = |(start, end): &(u64, u64)| (start + 1..*end).contains(&moved);
+        if self.fitted.iter().any(parted)
+            && let Some((_, bytes)) = self.seen.last_mut()
+        {
+            // Which of its bytes these are is not known: it is a beginning of which the
+            // last was not seen.
+            bytes.pop();
+            self.seen.retain(|(_, bytes)| !bytes.is_empty());
+        }
+        self.fitted.retain(|(_, end)| *end <= moved);
     }
+}
+
+/// Whether bytes begin with a whole head in which something was masked.
+fn has_marked_head(bytes: &[u8]) -> bool {
+    head_length(bytes)
+        .and_then(|end| bytes.get(..end))
+        .is_some_and(is_marked)
 }
 
 /// The bytes of a call. `moved`: what it returned, for those that received.
@@ -69,39 +182,20 @@ pub(super) fn payload(data: Data, arguments: &Arguments<'_>, moved: Option<u64>)
 
 fn buffer(arguments: &Arguments<'_>, moved: Option<u64>) -> Payload {
     let offered = number(arguments.at(2));
-    let Some(string) = quoted(arguments.at(1)) else {
-        return Payload {
-            offered,
-            address: true,
-            strange: is_strange(arguments.at(1)),
-            ..Payload::default()
-        };
-    };
-    let (mut bytes, mut cut) = (string.bytes, string.cut);
-    let mut by_hand = false;
-    // strace shows all bytes, or says that it does not. Where the counts
-    // disagree, somebody else shortened the string.
-    let whole = match moved {
-        Some(moved) => Some(moved),
-        None => offered,
-    };
-    if !cut && whole != Some(bytes.len() as u64) {
-        by_hand = true;
-        cut = true;
-        for dots in [&b"..."[..], b"\xe2\x80\xa6"] {
-            if bytes.ends_with(dots) {
-                bytes.truncate(bytes.len() - dots.len());
-                break;
-            }
-        }
-    }
     let mut payload = Payload {
         offered,
-        by_hand,
-        cut,
         ..Payload::default()
     };
-    payload.add(0, bytes);
+    let argument = arguments.at(1);
+    match quoted(argument) {
+        Some(string) => payload.string(0, string, moved.or(offered)),
+        None => {
+            // An escape that is none of strace's.
+            payload.edited = argument.starts_with(b"\"");
+            payload.address = !payload.edited;
+            payload.strange = is_strange(argument);
+        }
+    }
     payload
 }
 
@@ -141,12 +235,7 @@ fn iovec(vector: &[u8], moved: Option<u64>) -> Payload {
         // A buffer that was received is shown as far as it was filled.
         let filled = moved.map_or(length, |moved| length.min(moved.saturating_sub(offset)));
         match base.and_then(quoted) {
-            Some(string) => {
-                let short = (string.bytes.len() as u64) < filled;
-                payload.by_hand |= short && !string.cut;
-                payload.cut |= short;
-                payload.add(offset, string.bytes);
-            }
+            Some(string) => payload.string(offset, string, Some(filled)),
             None => {
                 payload.cut |= filled > 0;
                 payload.address |= filled > 0;
@@ -172,7 +261,11 @@ fn buffer_of(element: &[u8]) -> (Option<&[u8]>, Option<u64>) {
 
 /// The messages of `sendmmsg` or `recvmmsg`, of which `count` were moved: the
 /// bytes of each, and how many it moved.
-pub(super) fn messages(arguments: &Arguments<'_>, count: u64) -> Option<Vec<(Payload, u64)>> {
+pub(super) fn messages(
+    arguments: &Arguments<'_>,
+    count: u64,
+    sends: bool,
+) -> Option<Vec<(Payload, u64)>> {
     let mut messages = Vec::new();
     for element in elements(arguments.at(1)) {
         if messages.len() as u64 == count {
@@ -186,7 +279,10 @@ pub(super) fn messages(arguments: &Arguments<'_>, count: u64) -> Option<Vec<(Pay
                 (parts.next()?, parts.next()?)
             }
         };
-        messages.push((message(header, None), number(moved)?));
+        let moved = number(moved)?;
+        // A buffer that was received is shown as far as it was filled.
+        let filled = (!sends).then_some(moved);
+        messages.push((message(header, filled), moved));
     }
     (messages.len() as u64 == count).then_some(messages)
 }
@@ -271,9 +367,9 @@ mod tests {
     fn several_messages() {
         let text = r#"7, [{msg_hdr={msg_iov=[{iov_base="ab", iov_len=2}]}, msg_len=2}, {msg_hdr={msg_iov=[{iov_base="c", iov_len=1}]}}], 2, 0)"#;
         let (all, _) = arguments(text.as_bytes()).expect("arguments");
-        let one = messages(&all, 1).expect("one");
+        let one = messages(&all, 1, true).expect("one");
         assert_eq!((seen(&one[0].0), one[0].1), (vec![(0, "ab")], 2));
-        assert!(messages(&all, 2).is_none());
+        assert!(messages(&all, 2, true).is_none());
     }
 
     #[test]

@@ -272,6 +272,7 @@ impl Socket {
         moment: Moment,
         steps: &mut Vec<Step>,
     ) {
+        let fitted = if payload.is_fitted() { flag::EDITED } else { 0 };
         let mut pieces = payload.seen.into_iter().peekable();
         while let Some((start, bytes)) = pieces.next() {
             let until = pieces.peek().map_or(u64::from(moved), |(next, _)| *next);
@@ -291,7 +292,8 @@ impl Socket {
                 self.counters.send_flags | (u32::from(unread) * flag::UNTRACED_RECEIVES)
             } else {
                 self.counters.receive_flags
-            } | if start > 0 { flag::WITHIN } else { 0 };
+            } | if start > 0 { flag::WITHIN } else { 0 }
+                | fitted;
             sample.fresh = self.counters.fresh;
             sample.fd = call.fd;
             sample.number = u32::from(call.number);

@@ -8,6 +8,8 @@ pub(super) struct Quoted {
     pub(super) bytes: Vec<u8>,
     /// strace was asked for no more (`-s`): others follow that are not there.
     pub(super) cut: bool,
+    /// It has bytes that strace escapes: somebody else wrote them.
+    pub(super) foreign: bool,
 }
 
 /// Reads an argument that is a string and nothing else; `None` for any other,
@@ -24,6 +26,8 @@ pub(super) fn quoted(argument: &[u8]) -> Option<Quoted> {
     Some(Quoted {
         bytes: unescape(inside)?,
         cut,
+        // strace prints printable ASCII as it is, and escapes the rest.
+        foreign: !inside.iter().all(|byte| (b' '..=b'~').contains(byte)),
     })
 }
 
@@ -127,6 +131,14 @@ mod tests {
         ] {
             assert_eq!(closing(inside.as_bytes()), end, "{inside}");
         }
+    }
+
+    #[test]
+    fn bytes_that_strace_would_escape_are_foreign() {
+        let foreign = |text: &str| quoted(text.as_bytes()).map(|quoted| quoted.foreign);
+        assert_eq!(foreign(r#""a: \342\200\246\t\r\n""#), Some(false));
+        assert_eq!(foreign("\"a: \u{2588}\u{2588}\""), Some(true));
+        assert_eq!(foreign("\"a:\tb\""), Some(true));
     }
 
     #[test]

@@ -63,6 +63,8 @@ impl Outgoing {
             .filter(|_| method_known)
             .map(|request| (request.method, request.target))
             .unzip();
+        let edited = sent.edited && after.is_empty();
+        let has_body = (method_known && !edited) || !after.is_empty();
         let message = |framing| Message {
             role,
             framing,
@@ -87,6 +89,7 @@ impl Outgoing {
                         received: sent.received,
                         suspect: false,
                         unclear: false,
+                        edited: sent.edited,
                         stalled: false,
                     })
                 });
@@ -105,7 +108,8 @@ impl Outgoing {
                     message: message(Framed::ContentLength),
                     start: body_start,
                     end,
-                    has_body: method_known || !after.is_empty(),
+                    has_body,
+                    edited,
                     received: sent.received,
                     suspect: false,
                     unclear: false,
@@ -117,12 +121,9 @@ impl Outgoing {
                     self.lose(Unjudged::MethodUnknown, requests, tally);
                     return Turn::Done;
                 }
-                let chunked = Chunked::new(
-                    message(Framed::Chunked),
-                    body_start,
-                    method_known || !after.is_empty(),
-                    sent.received,
-                );
+                let message = message(Framed::Chunked);
+                let mut chunked = Chunked::new(message, body_start, has_body, sent.received);
+                chunked.edited = edited;
                 self.place = Place::Chunks(Box::new(chunked));
             }
             Framing::UntilClose => {

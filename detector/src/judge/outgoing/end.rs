@@ -4,6 +4,7 @@ use super::{Outgoing, Place, Trust, flawed};
 use crate::{
     http::after_empty_lines,
     judge::{
+        body::bodiless,
         chunks::Chunked,
         finding::Role,
         flaw::{Flaw, Flawed},
@@ -83,7 +84,7 @@ impl Outgoing {
             Place::Body(body) if body.has_body => {
                 return Some(body.flawed(Flaw::Short, sent, None));
             }
-            Place::Body(_) => self.miss(Unjudged::MethodUnknown, tally),
+            Place::Body(body) => self.miss(bodiless(body.edited), tally),
             Place::Cut(cut) if cut.has_body && !cut.may_be_whole(sent) => {
                 return Some(cut.flawed(sent));
             }
@@ -103,7 +104,7 @@ impl Outgoing {
             }
             Place::Head(..) => self.miss(Unjudged::HeadCut, tally),
             Place::Chunks(chunked) if !chunked.has_body => {
-                self.miss(Unjudged::MethodUnknown, tally);
+                self.miss(bodiless(chunked.edited), tally);
             }
             Place::Chunks(chunked) => match chunked.unterminated(sent) {
                 Some(true) if self.nothing_followed(&chunked, requests) => {

@@ -380,7 +380,7 @@ impl Outgoing {
     fn complete(&mut self, sent: u64, unseen: bool, tally: &mut Tally) {
         if let Place::Body(body) = &mut self.place {
             // Had they been another head, it would have been sampled.
-            body.has_body |= sent > body.start && !unseen;
+            body.has_body |= sent > body.start && (!unseen || body.edited);
             if (body.has_body && sent >= body.end) || sent == body.end {
                 let end = body.end;
                 let place = std::mem::replace(&mut self.place, Place::Boundary(end));

@@ -57,6 +57,8 @@ pub(in crate::judge) struct Sent<'a> {
     pub(in crate::judge) connected: bool,
     /// It is the call's beginning.
     pub(in crate::judge) begins_call: bool,
+    /// Its head was changed by hand, in a log: a body may have been taken out of it.
+    pub(in crate::judge) edited: bool,
     /// Which call it is.
     pub(in crate::judge) by: By,
     /// Where it is told what of it was read.

@@ -6,6 +6,7 @@ use super::{Last, Outgoing, Place, Sent, Trust, Turn, Witness, flawed};
 use crate::{
     http::{Parsed, ProxyHeader, after_empty_lines, parse, proxy_header},
     judge::{
+        body::bodiless,
         chunks::Followed,
         finding::Role,
         flaw::{Flaw, Flawed},
@@ -87,7 +88,8 @@ impl Outgoing {
                 if !body.has_body && sent.begins_response() {
                     if sent.offset == body.start {
                         // It may answer HEAD, and this is the next response.
-                        self.lose(Unjudged::MethodUnknown, requests, tally);
+                        let reason = bodiless(body.edited);
+                        self.lose(reason, requests, tally);
                         return Turn::Lost;
                     }
                     // The length is borne out.
@@ -102,7 +104,8 @@ impl Outgoing {
             Place::Chunks(chunked) => {
                 if !chunked.has_body && sent.offset == chunked.start && sent.begins_response() {
                     // It may answer HEAD, and this is the next response.
-                    self.lose(Unjudged::MethodUnknown, requests, tally);
+                    let reason = bodiless(chunked.edited);
+                    self.lose(reason, requests, tally);
                     return Turn::Lost;
                 }
                 let may_have_ended = chunked.exact.is_none() && chunked.may_end(sent.offset);

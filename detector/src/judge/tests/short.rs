@@ -1,10 +1,10 @@
 //! Messages that end too early, and those that do not.
 
-use detector_common::EndKind;
+use detector_common::{CALL_RING, CALLS, CallEntry, EndKind, send_queue};
 
 use super::{GET, judged, ok};
 use crate::judge::{
-    Cause, EndingKind, Fault, Role,
+    Cause, EndingKind, Fault, Role, SendQueue,
     wire::{COOKIE, Wire},
 };
 
@@ -67,6 +67,66 @@ fn what_the_last_call_offered_and_the_kernel_did_not_take_is_stranded() {
     assert_eq!(wire.shutdown().close().one().stranded, Some(700));
 }
 
+/// Enters a call that sent in the counters, as the kernel side does.
+fn enter(wire: &mut Wire, name: &str, offered: u64, result: i32) {
+    let number = CALLS.iter().find(|call| call.name == name);
+    let slot = wire.counters.call_count as usize % CALL_RING;
+    wire.counters.call_count += 1;
+    wire.counters.calls[slot] = CallEntry {
+        time_ns: 0,
+        offered,
+        result,
+        tid: 43,
+        number: number.expect("a call").number(),
+        sending: 1,
+        used: 1,
+        fd: 7,
+    };
+    (wire.counters.last_offered, wire.counters.last_result) = (offered, result);
+}
+
+#[test]
+fn a_send_behind_the_own_shutdown_leaves_nothing_over() {
+    // Of one that was in progress it is told what it left.
+    for (in_progress, stranded) in [(false, 0), (true, 500)] {
+        let mut wire = Wire::new();
+        wire.receive(GET).send(&ok(1000), 300);
+        enter(&mut wire, "sendto", 340, 340);
+        wire.shutdown();
+        if in_progress {
+            wire.counters.sent += 200;
+            enter(&mut wire, "write", 700, 200);
+        }
+        for name in ["sendto", "writev", "sendto"] {
+            enter(&mut wire, name, 54, -32);
+        }
+        wire.counters.send_errno = 32;
+        assert_eq!(wire.close().one().stranded, Some(stranded));
+    }
+}
+
+#[test]
+fn what_a_file_had_left_is_known_at_its_end() {
+    let all = (1 << 63) - (1 << 16);
+    for (name, offered, result, stranded) in [
+        ("sendfile", all, 0, Some(0)),
+        ("sendfile", all, 300, None),
+        ("sendfile", 300, 300, Some(0)),
+        ("sendfile", 700, -11, Some(700)),
+        ("sendfile", all, -11, None),
+        ("splice", 65_536, 300, None),
+        ("splice", 65_536, 0, Some(0)),
+        ("splice", 700, -11, None),
+        ("sendto", 1000, 300, Some(700)),
+    ] {
+        let mut wire = Wire::new();
+        wire.receive(GET).send(&ok(1000), 300);
+        enter(&mut wire, name, offered, result);
+        let finding = wire.shutdown().close().one();
+        assert_eq!(finding.stranded, stranded, "{name} {offered} {result}");
+    }
+}
+
 #[test]
 fn a_signal_that_ends_the_process_is_in_the_finding() {
     let mut wire = Wire::new();
@@ -83,7 +143,8 @@ fn a_signal_that_ends_the_process_is_in_the_finding() {
 fn no_progress_is_told_once_and_accuses_nobody() {
     let mut wire = Wire::new();
     wire.receive(GET).send(&ok(1000), 300);
-    let counters = wire.counters;
+    let mut counters = wire.counters;
+    counters.send_queue = send_queue::FULL;
     assert_eq!(wire.judge.owing().collect::<Vec<_>>(), [COOKIE]);
     for _ in 0..2 {
         wire.judge.stall(COOKIE, &counters, 5_000_000_000);
@@ -97,6 +158,7 @@ fn no_progress_is_told_once_and_accuses_nobody() {
         (Cause::Stalled, Fault::Unknown, EndingKind::Open)
     );
     assert_eq!(finding.missing(), Some(700));
+    assert_eq!(finding.send_queue, Some(SendQueue::Full));
     // It ends well.
     wire.body(700);
     assert_eq!(judged(&wire.close().none()), (1, vec![]));

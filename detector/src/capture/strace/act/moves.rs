@@ -18,6 +18,9 @@ use crate::capture::strace::{
 /// is a socket.
 const MOST_HELD: usize = 256;
 
+/// So many strings that are cut at one length show strace's own (`-s`).
+const ALIKE: u32 = 3;
+
 impl Replay {
     /// A call moved bytes, or tried to.
     pub(super) fn moves(
@@ -105,7 +108,7 @@ impl Replay {
         let mut all: Vec<(Payload, Option<i32>)> = Vec::new();
         if data == Data::Mmsghdr {
             let count = u64::try_from(moved.unwrap_or(0)).unwrap_or(0);
-            match messages(arguments, count) {
+            match messages(arguments, count, sends) {
                 Some(messages) => {
                     for (payload, moved) in messages {
                         all.push((payload, Some(i32::try_from(moved).ok()?)));
@@ -153,6 +156,17 @@ impl Replay {
                 None => return Some(()),
             },
         };
+        let truncates = !sends && has_flag(flags, "MSG_TRUNC");
+        for (payload, _) in &mut all {
+            self.cut_alike(payload);
+            self.counts.longest = self.counts.longest.max(payload.longest as u64);
+        }
+        if !truncates && all.iter().any(|(payload, _)| payload.edited) {
+            self.counts.edited += 1;
+            if self.counts.first_edited == 0 {
+                self.counts.first_edited = self.counts.lines;
+            }
+        }
         if sends {
             self.counts.by_hand += u64::from(all.iter().any(|(payload, _)| payload.by_hand));
             let shut = self.sockets.get(&cookie).is_some_and(|socket| {
@@ -193,7 +207,6 @@ impl Replay {
             self.counts.out_of_band += 1;
             self.lose(cookie);
         }
-        let truncates = !sends && has_flag(flags, "MSG_TRUNC");
         for (mut payload, moved) in all {
             if truncates {
                 payload.seen.clear();
@@ -219,12 +232,13 @@ impl Replay {
             self.counts.cut += u64::from(cut);
             let address = payload.address && moved.is_some_and(|moved| moved > 0);
             self.counts.addresses += u64::from(address);
+            self.counts.cut_by_edit += u64::from(cut && payload.edited);
             let head = payload.seen.first().is_none_or(|(start, bytes)| {
                 *start == 0
                     && begins_message(bytes)
                     && memchr::memmem::find(bytes, b"\r\n\r\n").is_none()
             });
-            if cut && head {
+            if cut && head && !payload.edited {
                 self.counts.cut_heads += 1;
                 let shown = payload.seen.first().map_or(0, |(_, bytes)| bytes.len());
                 self.counts.longest_cut_head = self.counts.longest_cut_head.max(shown as u64);
@@ -252,6 +266,22 @@ impl Replay {
             self.let_go(cookie);
         }
         Some(())
+    }
+
+    /// strace cuts strings at the same length (`-s`): one that was cut elsewhere, when
+    /// several were cut there, was changed.
+    fn cut_alike(&mut self, payload: &mut Payload) {
+        let Some(limit) = payload.limit else { return };
+        let (known, times) = self.limit;
+        if limit == known {
+            self.limit.1 = times.saturating_add(1);
+        } else if times >= ALIKE {
+            if payload.has_head() {
+                payload.distrust();
+            }
+        } else {
+            self.limit = (limit, 1);
+        }
     }
 
     /// A send begins whose end is in a later line: the socket it is on.

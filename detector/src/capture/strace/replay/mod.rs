@@ -46,8 +46,16 @@ pub struct Counts {
     pub elided: u64,
     /// Lines that somebody shortened.
     pub by_hand: u64,
+    /// Calls on sockets of which a string was changed by hand.
+    pub edited: u64,
+    /// The line of the first of those, from 1.
+    pub first_edited: u64,
+    /// Bytes that were shown of the longest string: strace was asked for so many (`-s`).
+    pub longest: u64,
     /// Calls on sockets of whose bytes strace was asked for a part only (`-s`).
     pub cut: u64,
+    /// Those of them of which a string was changed by hand.
+    pub cut_by_edit: u64,
     /// Those of them that begin a message, and show no end of its head.
     pub cut_heads: u64,
     /// Bytes that were shown of the longest of them.
@@ -121,6 +129,8 @@ pub struct Replay {
     pub(super) resuming: bool,
     /// The socket that it sends on, whatever its descriptor's number is by now.
     pub(super) sends_on: Option<u64>,
+    /// Bytes that strings show which strace cut, and how often it was so many.
+    pub(super) limit: (usize, u32),
     /// Threads that strace let go of, in the last lines.
     detached: Vec<u32>,
 }

@@ -25,6 +25,20 @@ pub(crate) const ENDS: &[(&str, End)] = &[
     ("shutdown-rdwr", |fd| {
         call(unsafe_shutdown(fd, libc::SHUT_RDWR)).and_then(|_| linger_on())
     }),
+    // Behind it every send fails (EPIPE); one raises SIGPIPE, which Rust ignores.
+    ("shutdown-send", |fd| {
+        call(unsafe_shutdown(fd, libc::SHUT_WR))?;
+        let late = [b'z'; 54];
+        for flags in [libc::MSG_NOSIGNAL, 0] {
+            if call(unsafe_send(fd, &late, flags)).is_ok() {
+                return Err(io::Error::other("it was sent"));
+            }
+        }
+        if call(unsafe_write(fd, &late)).is_ok() {
+            return Err(io::Error::other("it was written"));
+        }
+        linger_on()
+    }),
     ("close", |fd| close(fd).and_then(|()| linger_on())),
     ("close-range", |fd| {
         // SAFETY: no pointers.

@@ -84,6 +84,18 @@ pub(crate) const SENDS: &[(&str, Send)] = &[
         }
         Ok(())
     }),
+    // All that there is, as busybox asks for it.
+    ("sendfile-all", |fd, bytes, head| {
+        let (head, body) = bytes.split_at(head);
+        call(unsafe_write(fd, head))?;
+        let file = file(body)?;
+        let all = (1 << 63) - (1 << 16);
+        // SAFETY: as above.
+        while call(unsafe { libc::sendfile(fd, file.as_raw_fd(), std::ptr::null_mut(), all) })? > 0
+        {
+        }
+        Ok(())
+    }),
     ("splice", |fd, bytes, head| {
         let (head, body) = bytes.split_at(head);
         call(unsafe_write(fd, head))?;
