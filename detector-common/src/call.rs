@@ -54,6 +54,17 @@ pub struct Call {
 }
 
 impl Call {
+    /// Where its flags are, of a send that has some: [`FLAGS_THIRD`] or
+    /// [`FLAGS_FOURTH`].
+    #[must_use]
+    pub fn flags(&self) -> u8 {
+        match self.name {
+            "sendmsg" => FLAGS_THIRD,
+            "sendto" | "sendmmsg" => FLAGS_FOURTH,
+            _ => 0,
+        }
+    }
+
     /// The number on the architecture this was compiled for.
     #[must_use]
     pub const fn number(&self) -> u16 {
@@ -117,6 +128,15 @@ pub const OPERATION_LIMIT: usize = 64;
 
 /// Added in the kernel side's tables to the [`Arguments`] of what receives.
 pub const RECEIVES: u8 = 0x80;
+
+/// Added likewise to those of sends whose flags are the call's third argument,
+pub const FLAGS_THIRD: u8 = 0x20;
+
+/// and to those of sends whose flags are its fourth.
+pub const FLAGS_FOURTH: u8 = 0x40;
+
+/// `MSG_OOB` (include/linux/socket.h): the last byte is in no stream (send(2)).
+pub const OUT_OF_BAND: u32 = 1;
 
 /// What the number of a [`crate::CallEntry`] has added where it is an
 /// operation's.

@@ -91,6 +91,8 @@ pub struct Fields {
     pub sock_dport: u32,
     /// `sock_common.skc_num`, host byte order
     pub sock_num: u32,
+    /// `inet_sock.inet_sport`, network byte order, which a reset leaves as it is
+    pub inet_sport: u32,
     /// `sock_common.skc_v6_daddr`; [`NO_FIELD`] without IPv6
     pub sock_v6_daddr: u32,
     /// `sock_common.skc_v6_rcv_saddr`; [`NO_FIELD`] without IPv6
@@ -135,6 +137,8 @@ pub struct Fields {
     pub sr_length: u32,
     /// `io_sr_msg.flags`
     pub sr_flags: u32,
+    /// `io_sr_msg.msg_flags`
+    pub sr_message_flags: u32,
     /// `io_rw.addr`
     pub rw_address: u32,
     /// `io_rw.len`

@@ -50,13 +50,23 @@ pub mod flag {
     pub const READY: u32 = 1 << 13;
     /// In `send_flags`: this side connected the socket, by `connect` or a first send that
     /// does so too.
-    pub const CONNECTED: u32 = 1 << 14;
+    pub const CONNECTED: u32 = 1 << 20;
     /// In the flags of a sample of sent bytes: bytes were received that were not seen
     /// ([`UNREADABLE`], [`OPAQUE`]).
-    pub const UNSEEN_RECEIVES: u32 = 1 << 15;
+    pub const UNSEEN_RECEIVES: u32 = 1 << 21;
     /// The same, of a log: it does not show that strace was asked for all calls that
     /// receive.
-    pub const UNTRACED_RECEIVES: u32 = 1 << 16;
+    pub const UNTRACED_RECEIVES: u32 = 1 << 22;
+    /// In `send_flags`: a call behind the last head's passed.
+    pub const BODY_SEEN: u32 = 1 << 14;
+    /// In `send_flags` and `receive_flags`: a byte passed that is in no stream
+    /// (`MSG_OOB`).
+    pub const OUT_OF_BAND: u32 = 1 << 15;
+    /// In both: a descriptor of it was closed in a process with threads, while others
+    /// or calls held it.
+    pub const LET_GO: u32 = 1 << 16;
+    /// In both: its bytes are no stream but packets (`SOCK_SEQPACKET`).
+    pub const PACKETS: u32 = 1 << 17;
     /// In `receive_flags`: a read returned 0, the peer's end of stream.
     pub const EOF: u32 = 1 << 4;
     /// In `end_flags`: `shutdown(SHUT_WR or SHUT_RDWR)` was called here.
@@ -68,6 +78,9 @@ pub mod flag {
     /// In `end_flags`: the peer of a Unix socket had closed when this side shut it down;
     /// that shutdown has no [`crate::End`].
     pub const LEFT: u32 = 1 << 4;
+    /// In `end_flags`: no descriptor has it any more, only a call that is in progress,
+    /// and may go on.
+    pub const LAST_CALL: u32 = 1 << 5;
     /// In `end_flags`: an ending was asked for that will not be seen.
     pub const UNSEEN_END: u32 = 1 << 2;
 }

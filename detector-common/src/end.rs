@@ -42,6 +42,9 @@ pub enum EndKind {
     CloseRange = 5,
     /// `dup2` or `dup3` over it.
     Replace = 6,
+    /// A call returned that was in progress when the last descriptor of it went away, and
+    /// that held it since.
+    Returned = 7,
 }
 
 impl EndKind {
@@ -55,6 +58,7 @@ impl EndKind {
             Self::Exec,
             Self::CloseRange,
             Self::Replace,
+            Self::Returned,
         ]
         .into_iter()
         .find(|kind| *kind as u32 == number)

@@ -27,8 +27,8 @@ mod stats;
 
 pub use birth::{BIRTHS, Birth, KEPT};
 pub use call::{
-    Arguments, CALLS, Call, Direction, OPERATION, OPERATION_LIMIT, OPERATIONS, Operation, RECEIVES,
-    call_name,
+    Arguments, CALLS, Call, Direction, FLAGS_FOURTH, FLAGS_THIRD, OPERATION, OPERATION_LIMIT,
+    OPERATIONS, OUT_OF_BAND, Operation, RECEIVES, call_name,
 };
 pub use config::{
     CGROUP_LEVELS, COMMS, CONSTANT_MARK, CONSTANTS, Comm, Config, Fields, NO_FIELD, Registers,

@@ -40,6 +40,13 @@ pub(crate) fn set_bits(word: *mut u64, bits: u64) {
     unsafe { atomic_or::<u64, u64, { AtomicOrdering::SeqCst }>(word, bits) };
 }
 
+/// Sets bits of a `u32` of a map value.
+#[inline(always)]
+pub(crate) fn set_bits_u32(word: *mut u32, bits: u32) {
+    // SAFETY: as in fetch_add_u32.
+    unsafe { atomic_or::<u32, u32, { AtomicOrdering::SeqCst }>(word, bits) };
+}
+
 /// Clears bits of a `u64` of a map value.
 #[inline(always)]
 pub(crate) fn clear_bits(word: *mut u64, bits: u64) {

@@ -23,7 +23,7 @@ use crate::{
     connections::find,
     endings::is_one_of_several,
     filter::passes,
-    kernel::{Address, File, Socket, copy, open_file},
+    kernel::{Address, File, STREAM, Socket, copy, open_file},
     maps::{BIRTHS, RECORDS, count},
     memory::{Given, SystemCall, calls_only, is_compat},
     opening::{Named, Stream, adopt, inode_of, is_wanted},
@@ -217,7 +217,12 @@ pub(crate) fn ended(socket: Socket, references: u32, name: &mut u64) -> *mut Con
         if *name == 0 {
             *name = Birth::NAMED | inode;
         }
-        if adopt(*name, Stream { family, inode }, Some(born)).is_null() {
+        let stream = Stream {
+            family,
+            inode,
+            packets: 0,
+        };
+        if adopt(*name, stream, Some(born)).is_null() {
             return nothing;
         }
         born.name = *name;
@@ -274,7 +279,8 @@ fn keep<N: Named>(sk: N, bytes: u32) -> bool {
     let Some(born) = born(socket, inode) else {
         return false;
     };
-    if !calls_only() || is_compat() {
+    let kind: u16 = sk.read(config!(fields.sock_type));
+    if kind != STREAM || !calls_only() || is_compat() {
         return false;
     }
     // SAFETY: a live map value, eight bytes that are written at once.
@@ -303,7 +309,7 @@ fn keep<N: Named>(sk: N, bytes: u32) -> bool {
     born.room = first.length;
     born.tgid = moment.tgid;
     born.tid = moment.tid;
-    born.number = call.number;
+    born.number = call.number();
     born.fd = call.fd();
     let good = take_head(born, first.base, bytes);
     let state = if good { u64::from(bytes) } else { 0 };

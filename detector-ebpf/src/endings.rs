@@ -9,7 +9,7 @@ pub(crate) use detector_common::BY_URING;
 use detector_common::{Connection, End, EndKind, Kind, SocketInfo, StackCopy, Stat, family, flag};
 
 use crate::{
-    atomic::fetch_add_u32,
+    atomic::{fetch_add_u32, set_bits_u32},
     births::ended,
     connections::{find, remove},
     kernel::{File, Socket, copy, name_current_thread, open_file},
@@ -233,6 +233,10 @@ pub(crate) fn release_one(socket: Socket, ending: &Ending) {
     // Else the verifier follows both ways through the whole record.
     if unknown(references, zero(connection)) as u32 > 1 {
         connection.end_flags |= flag::CLOSED_SHARED;
+        if table_holders() > 1 {
+            set_bits_u32(&raw mut connection.send_flags, flag::LET_GO);
+            set_bits_u32(&raw mut connection.receive_flags, flag::LET_GO);
+        }
     } else if fetch_add_u32(&raw mut connection.released, 1) > 0 {
         // Two threads of a process that end together both walk.
         return;
@@ -258,7 +262,7 @@ pub(crate) struct Ending {
 impl Ending {
     /// Sends the record, and the stack behind it.
     #[inline(always)]
-    fn emit(&self, cookie: u64, connection: &mut Connection, socket: Socket) {
+    pub(crate) fn emit(&self, cookie: u64, connection: &mut Connection, socket: Socket) {
         let moment = Moment::now();
         let header = header(Kind::End, cookie, connection, moment);
         let Some(mut entry) = RECORDS.reserve::<End>(0) else {
@@ -297,8 +301,8 @@ impl Ending {
         }
     }
 
-    /// Whether the stack is copied. Of one of several descriptors it is not:
-    /// its close ends nothing.
+    /// Whether the stack is copied. Of one of several descriptors it is not: its close
+    /// ends nothing, unless what else holds the socket is a call of another thread's.
     #[inline(always)]
     fn stack(
         &self,
@@ -308,7 +312,8 @@ impl Ending {
         moment: Moment,
     ) -> (StackCopy, Amount) {
         let shutdown = matches!(self.kind, EndKind::Shutdown);
-        if !self.by_call || (!shutdown && self.references > 1) {
+        let several = self.references > 1 && connection.send_flags & flag::LET_GO == 0;
+        if !self.by_call || (!shutdown && several) {
             return (StackCopy::None, Amount::NOTHING);
         }
         let discards = socket.unread > 0 || socket.reset != 0;

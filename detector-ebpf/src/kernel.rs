@@ -251,8 +251,9 @@ impl File {
 #[derive(Clone, Copy)]
 pub(crate) struct Socket(pub(crate) Address);
 
-/// `SOCK_STREAM`, `IPPROTO_TCP`, `IPPROTO_MPTCP`.
+/// `SOCK_STREAM`, `SOCK_SEQPACKET`, `IPPROTO_TCP`, `IPPROTO_MPTCP`.
 pub(crate) const STREAM: u16 = 1;
+pub(crate) const SEQPACKET: u16 = 5;
 pub(crate) const TCP: u16 = 6;
 pub(crate) const MPTCP: u16 = 262;
 
@@ -277,6 +278,15 @@ impl Socket {
     #[inline(always)]
     pub(crate) fn family(self) -> u16 {
         self.0.read_or_zero(config!(fields.sock_family))
+    }
+
+    /// The file that processes have it by.
+    #[inline(always)]
+    pub(crate) fn file(self) -> Option<File> {
+        self.0
+            .follow(config!(fields.sock_socket))?
+            .follow(config!(fields.socket_file))
+            .map(File)
     }
 
     /// The family, if it is a byte stream that may carry HTTP: TCP over IPv4
@@ -373,6 +383,11 @@ impl Socket {
     pub(crate) fn ports(self) -> (u16, u16) {
         let local: u16 = self.0.read_or_zero(config!(fields.sock_num));
         let peer: u16 = self.0.read_or_zero(config!(fields.sock_dport));
+        let local = if local == 0 && has!(fields.inet_sport) {
+            u16::from_be(self.0.read_or_zero(config!(fields.inet_sport)))
+        } else {
+            local
+        };
         (local, u16::from_be(peer))
     }
 

@@ -13,6 +13,7 @@
 //! | `opening.rs` | takes up a connection when it is first used |
 //! | `sampling/`  | which bytes are shown to the judge |
 //! | `endings.rs` | shutdown and close: the end of one descriptor |
+//! | `last.rs`    | the end of a socket that only a call in progress still holds |
 //! | `table.rs`   | close_range, exec, process exit: of many at once |
 //! | `uring.rs`   | what io_uring does without a system call |
 //! | `atomic.rs`  | adds that other CPUs may make at the same time |
@@ -53,6 +54,7 @@ mod family;
 mod filter;
 mod functions;
 mod kernel;
+mod last;
 mod maps;
 mod memory;
 mod opening;

@@ -11,7 +11,7 @@ use crate::{
     connections::{find, make},
     events::unnamed,
     filter::takes_up,
-    kernel::{Address, MPTCP, Number, STREAM, Socket, TCP, field, name_current_thread},
+    kernel::{Address, MPTCP, Number, SEQPACKET, STREAM, Socket, TCP, field, name_current_thread},
     maps::{RECORDS, count},
     memory::is_compat,
     processes::watched,
@@ -151,13 +151,15 @@ impl Named for Address {
 pub(crate) struct Stream {
     pub(crate) family: u16,
     pub(crate) inode: u64,
+    /// [`flag::PACKETS`] where it is no stream, else 0.
+    pub(crate) packets: u32,
 }
 
 impl Stream {
     /// The socket, if it is a byte stream that may carry HTTP: TCP over IPv4 or
     /// IPv6 (also MPTCP), or a Unix stream socket; and if a process has it as a
     /// descriptor: the kernel's own (network file systems) have no file, and are
-    /// nobody's here.
+    /// nobody's here. A Unix socket of packets is counted, and no more.
     #[inline(always)]
     pub(crate) fn of<N: Named>(sk: N) -> Option<Self> {
         let family: u16 = sk.read(config!(fields.sock_family));
@@ -165,11 +167,17 @@ impl Stream {
         let protocol: u16 = sk.read(config!(fields.sock_protocol));
         let tcp = protocol == TCP || protocol == MPTCP;
         let internet = family == family::INET || family == family::INET6;
-        if kind != STREAM || !(family == family::UNIX || (internet && tcp)) {
+        let packets = kind == SEQPACKET && family == family::UNIX;
+        let stream = kind == STREAM && (family == family::UNIX || (internet && tcp));
+        if !packets && !stream {
             return None;
         }
         let inode = inode_of(sk)?;
-        Some(Self { family, inode })
+        Some(Self {
+            family,
+            inode,
+            packets: if packets { flag::PACKETS } else { 0 },
+        })
     }
 }
 
@@ -243,8 +251,8 @@ pub(crate) fn adopt(cookie: u64, stream: Stream, born: Option<&mut Birth>) -> *m
             (&raw mut connection.received).write_volatile(0);
             (&raw mut connection.sent).write_volatile(0);
         }
-        connection.send_flags = 0;
-        connection.receive_flags = 0;
+        connection.send_flags = stream.packets;
+        connection.receive_flags = stream.packets;
         connection.end_flags = 0;
         connection.call_count = 0;
         connection.family = stream.family;

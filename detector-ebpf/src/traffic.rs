@@ -15,13 +15,15 @@ use aya_ebpf::{
     macros::{btf_tracepoint, tracepoint},
     programs::{BtfTracePointContext, TracePointContext},
 };
-use detector_common::{CALL_RING, CallEntry, Connection, family, flag};
+use detector_common::{CALL_RING, CallEntry, Connection, OUT_OF_BAND, family, flag};
 
 use crate::{
     atomic::{fetch_add, fetch_add_u32},
     births::{is_kept, name_of},
+    config::config,
     connections::find,
-    kernel::open_file,
+    kernel::{Address, Socket, open_file},
+    last::{last_call, returned, returns},
     memory::SystemCall,
     opening::{Named, Typed, connection_of, describe},
     processes::watched,
@@ -34,7 +36,9 @@ use crate::{
 /// `MSG_PEEK`: the bytes stay in the queue and will be received again.
 /// `MSG_ERRQUEUE`: they are no bytes of the stream. `MSG_TRUNC`: they are thrown
 /// away, not copied (include/linux/socket.h, tcp(7)).
+/// `MSG_OOB`: the byte is in no stream.
 const PEEK: i32 = 2;
+const OOB: i32 = OUT_OF_BAND as i32;
 const ERRQUEUE: i32 = 0x2000;
 const TRUNC: i32 = 0x20;
 
@@ -43,6 +47,10 @@ const TRUNC: i32 = 0x20;
 const EPIPE: i32 = 32;
 const ECONNRESET: i32 = 104;
 const ETIMEDOUT: i32 = 110;
+
+/// Errors of a call that a signal interrupted (include/linux/errno.h).
+const EINTR: i32 = 4;
+const ERESTARTSYS: i32 = 512;
 
 /// `sock_send_length`: `(struct sock *sk, int ret, int flags)`, called once by
 /// `sock_sendmsg` for each send, errors included. Linux 6.3 and later;
@@ -61,6 +69,15 @@ pub(crate) fn sent<W: Way, N: Named>(sk: N, result: i32) -> i32 {
     // SAFETY: a live map value; other CPUs may write it at the same time,
     // which only counters that are added to atomically have to survive.
     let connection = unsafe { &mut *connection };
+    count_sent::<W>(cookie, sk, connection, result);
+    if connection.send_flags & flag::LET_GO != 0 {
+        returns(cookie, sk);
+    }
+    0
+}
+
+#[inline(always)]
+fn count_sent<W: Way>(cookie: u64, sk: Socket, connection: &mut Connection, result: i32) {
     if result > 0 && connection.send_flags & flag::DESCRIBED == 0 {
         // Before anything else is known, of which the verifier would follow each
         // case through all that it reads.
@@ -81,7 +98,10 @@ pub(crate) fn sent<W: Way, N: Named>(sk: N, result: i32) -> i32 {
             connection.send_errno = result.unsigned_abs();
         }
         enter_send(connection, &call, offered, result, moment);
-        return 0;
+        return;
+    }
+    if call.is_urgent() {
+        connection.send_flags |= flag::OUT_OF_BAND;
     }
     let moved = result as u32;
     let offset = fetch_add(&raw mut connection.sent, u64::from(moved));
@@ -91,7 +111,7 @@ pub(crate) fn sent<W: Way, N: Named>(sk: N, result: i32) -> i32 {
         // may hold anything, a whole response too.
         connection.send_flags |= flag::OPAQUE;
         connection.send_flags &= !flag::HEAD_OPEN;
-        return 0;
+        return;
     }
     enter_send(connection, &call, offered, result, moment);
     // More than was offered: the arguments are not those of this send.
@@ -99,7 +119,7 @@ pub(crate) fn sent<W: Way, N: Named>(sk: N, result: i32) -> i32 {
     let control = connection.family != family::UNIX && call.has_control();
     if other || control || !call.has_memory() {
         connection.send_flags |= flag::OPAQUE;
-        return 0;
+        return;
     }
     let moved = Moved {
         cookie,
@@ -107,13 +127,12 @@ pub(crate) fn sent<W: Way, N: Named>(sk: N, result: i32) -> i32 {
         bytes: moved,
     };
     if is_known(connection, moved) {
-        return 0;
+        return;
     }
     look::<W>(
         connection,
         &mut Look::at(call, moved, first, moment, zero(connection)),
     );
-    0
 }
 
 /// `sock_recv_length`: `(struct sock *sk, int ret, int flags)`. Linux 6.3 and
@@ -128,7 +147,12 @@ fn recv_length(context: BtfTracePointContext) -> i32 {
 pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 {
     // EAGAIN is how every non-blocking reader ends; not worth an entry.
     let failed = apart(result);
-    if flags & (PEEK | ERRQUEUE) != 0 || (failed < 0 && !gone(failed)) {
+    if flags & (PEEK | ERRQUEUE | OOB) != 0 || (failed < 0 && !gone(failed)) {
+        if flags & OOB != 0 && failed > 0 {
+            urgent(sk);
+        } else if failed == -EINTR || failed == -ERESTARTSYS {
+            interrupted(sk);
+        }
         return 0;
     }
     if is_kept(sk, result, flags & TRUNC != 0) {
@@ -139,24 +163,62 @@ pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 
     };
     // SAFETY: as in sent.
     let connection = unsafe { &mut *connection };
+    count_received::<W>(cookie, sk, connection, result, flags);
+    if connection.receive_flags & flag::LET_GO != 0 {
+        returns(cookie, sk);
+    }
+    0
+}
+
+/// A byte was received that is in no stream: it is not counted.
+#[inline(never)]
+fn urgent<N: Named>(sk: N) {
+    if let Some((_, _, connection)) = connection_of(sk) {
+        // SAFETY: as in sent.
+        unsafe { (*connection).receive_flags |= flag::OUT_OF_BAND };
+    }
+}
+
+/// A receive was interrupted, which may have been in progress when its descriptor was
+/// closed.
+#[inline(never)]
+fn interrupted<N: Named>(sk: N) {
+    let cookie: u64 = sk.read(config!(fields.sock_cookie));
+    if cookie != 0
+        && let Some(found) = find(cookie)
+        // SAFETY: as in sent.
+        && unsafe { (*found).receive_flags } & flag::LET_GO != 0
+    {
+        returns(cookie, sk.socket());
+    }
+}
+
+#[inline(always)]
+fn count_received<W: Way>(
+    cookie: u64,
+    sk: Socket,
+    connection: &mut Connection,
+    result: i32,
+    flags: i32,
+) {
     let (call, moment) = SystemCall::of(sk, false, zero(connection));
     let (room, first) = call.offered();
     enter(connection, &call, room, result, moment, false);
     if result < 0 {
         connection.receive_errno = result.unsigned_abs();
-        return 0;
+        return;
     }
     if result == 0 {
         if room != 0 {
             connection.receive_flags |= flag::EOF;
         }
-        return 0;
+        return;
     }
     let moved = result as u32;
     let offset = fetch_add(&raw mut connection.received, u64::from(moved));
     if !call.has_memory() || flags & TRUNC != 0 || u64::from(moved) > room {
         connection.receive_flags |= flag::OPAQUE;
-        return 0;
+        return;
     }
     let moved = Moved {
         cookie,
@@ -167,7 +229,6 @@ pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 
         connection,
         &mut Look::at(call, moved, first, moment, zero(connection)),
     );
-    0
 }
 
 /// `syscalls:sys_exit_sendfile64`: the call's own result, 0 when the file was
@@ -184,12 +245,17 @@ fn exit_sendfile(context: TracePointContext) -> u32 {
 
 #[inline(always)]
 pub(crate) fn sent_file(result: i64) {
-    let (tgid, _) = current();
+    let (tgid, tid) = current();
     if !watched(tgid) {
         return;
     }
     let call = SystemCall::ending();
-    let Some(connection) = tracked_of(&call) else {
+    let last = last_call(tid);
+    let found = match &last {
+        Some(last) => find(last.cookie),
+        None => tracked_of(&call),
+    };
+    let Some(connection) = found else {
         return;
     };
     // SAFETY: as in sent.
@@ -201,12 +267,20 @@ pub(crate) fn sent_file(result: i64) {
         result as i32,
         Moment::now(),
     );
+    if let Some(last) = last {
+        returned(last.cookie, Socket(Address(last.socket)));
+    }
 }
 
 /// `syscalls:sys_exit_sendmmsg`: the next one begins with its first message
 /// again.
 #[tracepoint]
 fn exit_sendmmsg(_context: TracePointContext) -> u32 {
+    let (_, tid) = current();
+    if let Some(last) = last_call(tid) {
+        returned(last.cookie, Socket(Address(last.socket)));
+        return 0;
+    }
     // Whoever makes it: a tracked socket is counted for all.
     if let Some(connection) = tracked_of(&SystemCall::ending()) {
         // SAFETY: as in sent.
@@ -265,7 +339,7 @@ fn enter(
         offered,
         result,
         tid: moment.tid,
-        number: call.number as u16,
+        number: call.number() as u16,
         sending: u8::from(sending),
         used: 1,
         fd,

@@ -175,6 +175,7 @@ pub(crate) fn operation(sk: Socket, tid: u32, sending: bool, worker: bool) -> Op
     arguments &= !RECEIVES;
     let flags: u64 = request.read(config!(fields.req_flags))?;
     let fd: i32 = request.read(config!(fields.req_fd))?;
+    let mut message_flags = 0;
     let (base, length): (u64, u32) = if OF_FILES.contains(&code) {
         (
             request.read(config!(fields.rw_address))?,
@@ -182,6 +183,7 @@ pub(crate) fn operation(sk: Socket, tid: u32, sending: bool, worker: bool) -> Op
         )
     } else {
         let more: u16 = request.read(config!(fields.sr_flags))?;
+        message_flags = request.read(config!(fields.sr_message_flags))?;
         if more & SEND_VECTORIZED != 0 && arguments == Arguments::Buffer.code() {
             arguments = Arguments::Iovec.code();
         }
@@ -202,5 +204,6 @@ pub(crate) fn operation(sk: Socket, tid: u32, sending: bool, worker: bool) -> Op
         base,
         length: u64::from(length),
     };
-    Some(SystemCall::operation(code, arguments, fd, bytes))
+    let flags = if sending { message_flags } else { 0 };
+    Some(SystemCall::operation(code, arguments, fd, bytes, flags))
 }

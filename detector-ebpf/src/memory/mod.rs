@@ -11,7 +11,9 @@ use aya_ebpf::{
     helpers::bpf_probe_read_user,
     programs::{FEntryContext, ProbeContext, TracePointContext},
 };
-use detector_common::{Arguments, OPERATION, RECEIVES, SYSCALL_LIMIT};
+use detector_common::{
+    Arguments, FLAGS_FOURTH, FLAGS_THIRD, OPERATION, OUT_OF_BAND, RECEIVES, SYSCALL_LIMIT,
+};
 
 pub(crate) use self::vectors::Gather;
 use self::vectors::{VectorSum, add_vectors};
@@ -29,8 +31,8 @@ use crate::{
 /// current task, or an operation of io_uring.
 #[derive(Clone, Copy)]
 pub(crate) struct SystemCall {
-    /// As in `detector_common::CallEntry`.
-    pub(crate) number: u32,
+    /// See [`Self::number`] and [`Self::is_urgent`].
+    number: u32,
     /// An [`Arguments`] code. As wide as the others: a structure with padding is
     /// copied byte by byte.
     arguments: u32,
@@ -43,6 +45,13 @@ pub(crate) struct SystemCall {
     /// Of a `sendmmsg`: the number of the message being sent.
     message: u32,
 }
+
+/// Of a table's entry, the [`Arguments`].
+const KIND: u8 = !(RECEIVES | FLAGS_THIRD | FLAGS_FOURTH);
+
+/// In [`SystemCall::number`], above what a number has: 1 where the last byte that the
+/// call sends is in no stream.
+const URGENT_SHIFT: u32 = 16;
 
 /// The same number as the structure has it.
 #[inline(always)]
@@ -137,7 +146,8 @@ impl SystemCall {
             )
         };
         let moment = Moment::at(tgid, tid);
-        let mut this = Self::in_registers(task.registers_by_address());
+        let registers = task.registers_by_address();
+        let mut this = Self::in_registers(registers);
         let number = this.number as usize;
         let kernel = flags & (PF_KTHREAD | PF_IO_WORKER) != 0;
         if !kernel && number < SYSCALL_LIMIT {
@@ -151,8 +161,12 @@ impl SystemCall {
             };
             // A thread that waits in a read may be sending for io_uring.
             if sending == (code & RECEIVES == 0) {
-                this.arguments = u32::from(code & !RECEIVES);
+                this.arguments = u32::from(code & KIND);
+                let fourth = register!(registers, arg3) as u32;
+                this.number |= this.urgent(code, fourth) << URGENT_SHIFT;
             }
+        } else {
+            this.number &= (1 << URGENT_SHIFT) - 1;
         }
         if has!(fields.task_io_uring) {
             // SAFETY: as above.
@@ -202,11 +216,57 @@ impl SystemCall {
         }
     }
 
-    /// An operation of io_uring.
+    /// 1 where the flags, which the table's entry says where to find, have `MSG_OOB`. Of
+    /// numbers, without a branch.
     #[inline(always)]
-    pub(crate) fn operation(code: u8, arguments: u8, fd: i32, bytes: Piece) -> Self {
+    fn urgent(&self, code: u8, fourth: u32) -> u32 {
+        let third = u32::from(code & FLAGS_THIRD != 0) & self.length as u32;
+        let fourth = u32::from(code & FLAGS_FOURTH != 0) & fourth;
+        (third | fourth) & OUT_OF_BAND
+    }
+
+    /// Whether the last byte that it sends is in no stream (`MSG_OOB`).
+    #[inline(always)]
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.number >> URGENT_SHIFT != 0
+    }
+
+    /// Its number, as in `detector_common::CallEntry`.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> u32 {
+        self.number & ((1 << URGENT_SHIFT) - 1)
+    }
+
+    /// The descriptor that the call that runs was given, if it moves bytes through that,
+    /// and whether it may do so in several pieces.
+    #[inline(always)]
+    pub(crate) fn mover() -> (Option<i32>, bool) {
+        let call = Self::in_registers(Task::current().registers());
+        let number = call.number as usize;
+        if number >= SYSCALL_LIMIT {
+            return (None, true);
+        }
+        // SAFETY: as in of.
+        let entry = unsafe {
+            core::ptr::read_volatile(
+                (&raw const crate::maps::CONFIG.arguments)
+                    .cast::<u8>()
+                    .add(number),
+            )
+        };
+        let kind = u32::from(entry & KIND);
+        if kind == code(Arguments::Opaque) {
+            return (None, true);
+        }
+        let several = kind == code(Arguments::File) || kind == code(Arguments::Mmsghdr);
+        (Some(call.fd), several)
+    }
+
+    /// An operation of io_uring. `flags`: a send's, as in `msghdr`.
+    #[inline(always)]
+    pub(crate) fn operation(code: u8, arguments: u8, fd: i32, bytes: Piece, flags: u32) -> Self {
         Self {
-            number: u32::from(OPERATION) | u32::from(code),
+            number: u32::from(OPERATION) | u32::from(code) | (flags & OUT_OF_BAND) << URGENT_SHIFT,
             arguments: u32::from(arguments),
             fd,
             pointer: bytes.base,
@@ -223,6 +283,7 @@ impl SystemCall {
             *self = operation;
         } else if !self.names(sk) {
             self.arguments = code(Arguments::Opaque);
+            self.number = self.number();
         }
     }
 

@@ -5,7 +5,7 @@
 //! | what may begin a message head, or go on with one | all of it up to the end of the head, at least [`SAMPLE_LEN`] bytes |
 //! | the offset that the judge asked for (`detector_common::hint`) | the same from there on, if it looks like a head, else the next row |
 //! | bytes before that offset | nothing, if they do not look like a head, or no request came that it could answer |
-//! | more than [`SAMPLE_LEN`] bytes of a body that is not chunked ([`flag::PLAIN`]) | nothing |
+//! | more than [`SAMPLE_LEN`] bytes of a body that is not chunked ([`flag::PLAIN`]) | of the first call behind the head's as much, else nothing |
 //! | anything else, sent after a head was seen | all up to [`SAMPLE_LEN`] bytes; of more, the first [`EDGE_START`] |
 //!
 //! Of a call that is longer than its sample, the last [`EDGE_END`] bytes too;
@@ -92,6 +92,9 @@ pub(crate) fn is_known(connection: &Connection, moved: Moved) -> bool {
 pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
     let Look { moved, first, .. } = *call;
     let before = *flags::<W>(connection);
+    if before & flag::PACKETS != 0 {
+        return;
+    }
     let known = forget(first.length.min(u64::from(moved.bytes))) as u32;
     let Some(start) = start_of_bytes(first, known) else {
         *flags::<W>(connection) |= flag::UNREADABLE;
@@ -116,7 +119,7 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
         if !W::SENDS || before & flag::HEAD_SEEN == 0 {
             return;
         }
-        let mut after = before;
+        let mut after = before | flag::BODY_SEEN;
         if before & flag::BODY_NEXT != 0 {
             after &= !flag::BODY_NEXT;
             if may_be_size(start) {
@@ -126,11 +129,13 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
             } else if known >= 8 {
                 after |= flag::PLAIN;
             }
-            *flags::<W>(connection) = after;
         }
+        *flags::<W>(connection) = after;
         next = boundary(moved.cookie);
         let large = moved.bytes > SAMPLE_LEN as u32;
-        let plain = after & flag::PLAIN != 0 && large && next <= moved.offset;
+        // The promised bytes may end soon behind the head, in the first call behind its own.
+        let later = before & flag::BODY_SEEN != 0;
+        let plain = after & flag::PLAIN != 0 && large && next <= moved.offset && later;
         if next >= moved.offset + u64::from(moved.bytes) || plain {
             *flags::<W>(connection) &= !flag::LINE_CUT;
             return;
@@ -266,7 +271,8 @@ impl Look {
             return;
         }
         let flags = flags::<W>(connection);
-        *flags &= !(flag::HEAD_OPEN | flag::PLAIN | CHUNK | (3 << flag::LINE_SHIFT));
+        *flags &=
+            !(flag::HEAD_OPEN | flag::PLAIN | flag::BODY_SEEN | CHUNK | (3 << flag::LINE_SHIFT));
         *flags |= flag::HEAD_SEEN | flag::BODY_NEXT;
         let flags = sample_flags::<W>(connection);
         let sample = Sample {
@@ -284,7 +290,7 @@ impl Look {
             fresh: connection.fresh,
             tail: 0,
             fd: call.fd(),
-            number: call.number,
+            number: call.number(),
         };
         // SAFETY: the entry is as large as a Short, which begins with a sample.
         unsafe { (&raw mut (*short).sample).write(sample) };

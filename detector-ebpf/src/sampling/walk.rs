@@ -162,7 +162,8 @@ impl Walk {
     #[inline(always)]
     fn head<W: Way>(&mut self, scratch: *mut Scratch, last: bool) -> bool {
         let line = 3 << flag::LINE_SHIFT;
-        let clear = flag::HEAD_OPEN | flag::BODY_NEXT | flag::PLAIN | CHUNK | line;
+        let clear =
+            flag::HEAD_OPEN | flag::BODY_NEXT | flag::PLAIN | flag::BODY_SEEN | CHUNK | line;
         change_flags::<W>(self.moved.cookie, clear, flag::HEAD_SEEN);
         if !self.gather::<W>(SAMPLE_LEN as u32) {
             return true;
@@ -220,7 +221,8 @@ impl Walk {
     /// Samples the first bytes of what is no head.
     #[inline(always)]
     fn body<W: Way>(&mut self) -> bool {
-        let most = if self.left() <= SAMPLE_LEN as u32 {
+        let plain = change_flags::<W>(self.moved.cookie, 0, 0) & flag::PLAIN != 0;
+        let most = if plain || self.left() <= SAMPLE_LEN as u32 {
             SAMPLE_LEN
         } else {
             EDGE_START
@@ -350,7 +352,7 @@ impl Walk {
         sample.flags |= within;
         sample.tail = tail;
         sample.fd = self.call.fd();
-        sample.number = self.call.number;
+        sample.number = self.call.number();
         let bytes = forget(self.length.wrapping_add(tail)) as usize;
         if bytes > SAMPLE_LEN + EDGE_END {
             return;

@@ -49,6 +49,9 @@ pub(super) struct Connection {
     walks: Vec<(u32, u32, u32)>,
     /// One of several descriptors was closed.
     shared: bool,
+    /// The last such ending of each process whose threads share their descriptors: a call
+    /// that was in progress may hold the socket, and nothing else.
+    let_go: Vec<Box<End>>,
     /// When the last record was made.
     last_ns: u64,
     concluded: bool,
@@ -156,6 +159,24 @@ impl Connection {
         false
     }
 
+    /// The socket does not exist any more, and no record tells of its end.
+    pub(super) fn release(
+        &mut self,
+        counters: Option<&Counters>,
+        tally: &mut Tally,
+        findings: &mut Vec<Finding>,
+    ) {
+        if self.ending.is_none()
+            && let Some(counters) = counters
+            && counters.end_flags & flag::LAST_CALL != 0
+            && let Some(closing) = self.let_go.pop()
+        {
+            // What held it after that was a call in progress, which has returned.
+            self.ending = Some(closing);
+        }
+        self.finish(counters, tally, findings);
+    }
+
     /// The watch ends.
     pub(super) fn finish(
         &mut self,
@@ -169,6 +190,10 @@ impl Connection {
         let Some(counters) = counters else { return };
         if self.sequence.lost() {
             self.lose(tally);
+            return;
+        }
+        if let Some(reason) = spoiled(counters) {
+            tally.miss(reason);
             return;
         }
         self.hear(counters, tally);
@@ -250,7 +275,8 @@ impl Connection {
         match record {
             Record::Open(open) => self.open = Some(open),
             Record::Sample(sample, bytes) => {
-                if !self.concluded && !self.sequence.lost() {
+                let spoiled = sample.flags & (flag::PACKETS | flag::OUT_OF_BAND) != 0;
+                if !self.concluded && !self.sequence.lost() && !spoiled {
                     let looks = Looks::new(self.traced.is_some().then_some(looks));
                     self.sample(&sample, &bytes, looks, tally);
                 }
@@ -329,7 +355,7 @@ impl Connection {
             return;
         };
         let flaws = streams.outgoing.take_flaws();
-        if self.sequence.lost() {
+        if self.sequence.lost() || spoiled(counters).is_some() {
             return;
         }
         let noted: Vec<_> = flaws
@@ -396,6 +422,7 @@ impl Connection {
     /// Whether it owes a message bytes for certain, and every record was taken.
     pub(super) fn stalls(&self, counters: &Counters) -> bool {
         self.owes()
+            && spoiled(counters).is_none()
             && self.sequence.took_all(counters.seq)
             && self
                 .streams
@@ -459,11 +486,19 @@ impl Connection {
         };
         if !last {
             self.shared = true;
+            if end.connection.send_flags & flag::LET_GO != 0 {
+                self.let_go
+                    .retain(|earlier| earlier.header.tgid != end.header.tgid);
+                self.let_go.push(end.clone());
+            }
             if !self.concluded && peer_is_gone(&end) {
                 // Whoever holds it besides can send no more.
                 self.ending.get_or_insert(end);
             }
             return false;
+        }
+        if end.kind == EndKind::Returned as u32 {
+            end = self.let_go_by(end);
         }
         let counters = end.connection;
         let ending = self.ending.take().unwrap_or_else(|| end.clone());
@@ -472,12 +507,28 @@ impl Connection {
         true
     }
 
+    /// The ending by which the last descriptor went away, as a call that was in progress
+    /// then left the socket when it returned: that process's, if it made one.
+    fn let_go_by(&mut self, returned: Box<End>) -> Box<End> {
+        let own = |end: &Box<End>| end.header.tgid == returned.header.tgid;
+        let at = self.let_go.iter().position(own);
+        let last = self.let_go.len().checked_sub(1);
+        let Some(at) = at.or(last) else {
+            return returned;
+        };
+        let mut closing = self.let_go.swap_remove(at);
+        closing.references = 1;
+        closing.connection = returned.connection;
+        closing.socket = returned.socket;
+        closing
+    }
+
     /// A response that was sent whole, and whose end takes it back.
     fn risk(&self, end: &End, tally: &mut Tally, findings: &mut Vec<Finding>) {
         let Some(streams) = &self.streams else { return };
         let answered = streams.request_was_read(end.connection.received);
         let at_risk = at_risk(end, answered);
-        if self.sequence.lost() || at_risk == Some(false) {
+        if self.sequence.lost() || spoiled(&end.connection).is_some() || at_risk == Some(false) {
             return;
         }
         if let Some(flawed) = streams.outgoing.at_risk(end.connection.sent)
@@ -510,6 +561,10 @@ impl Connection {
             return;
         }
         self.concluded = true;
+        if let Some(reason) = spoiled(counters) {
+            tally.miss(reason);
+            return;
+        }
         self.hear(counters, tally);
         let left = peer_is_gone(ending);
         let unseen = unseen(counters.send_flags);
@@ -555,7 +610,7 @@ impl Connection {
         if !silent || counters.sent == 0 {
             return;
         }
-        let unseen = unseen(counters.send_flags);
+        let unseen = unseen(counters.send_flags) && !begins_otherwise(counters);
         tally.miss(match speaks(&counters.first_sent) {
             Unjudged::NotHttp if unseen => Unjudged::NotObserved,
             Unjudged::NotHttp if counters.fresh == 0 => Unjudged::MidStream,
@@ -568,6 +623,22 @@ impl Connection {
             reason => reason,
         });
     }
+}
+
+/// Why nothing is judged of a connection, whatever its bytes are.
+fn spoiled(counters: &Counters) -> Option<Unjudged> {
+    let flags = counters.send_flags | counters.receive_flags;
+    if flags & flag::PACKETS != 0 {
+        Some(Unjudged::NotStream)
+    } else {
+        (flags & flag::OUT_OF_BAND != 0).then_some(Unjudged::OutOfBand)
+    }
+}
+
+/// Whether the first bytes sent were seen, and begin no message: what may begin one is
+/// sampled.
+fn begins_otherwise(counters: &Counters) -> bool {
+    counters.first_sent.iter().any(|byte| *byte != 0) && counters.send_flags & flag::HEAD_SEEN == 0
 }
 
 /// Whether bytes went out that nobody looked at.

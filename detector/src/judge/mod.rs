@@ -207,7 +207,7 @@ impl Judge {
     /// are the kernel's last.
     pub fn release(&mut self, cookie: u64, counters: Option<&Counters>) {
         if let Some(mut connection) = self.connections.remove(&cookie) {
-            connection.finish(counters, &mut self.tally, &mut self.findings);
+            connection.release(counters, &mut self.tally, &mut self.findings);
             self.traced.append(&mut connection.take_traced());
             self.ended.insert(cookie);
         }

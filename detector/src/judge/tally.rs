@@ -46,6 +46,12 @@ reasons! {
     /// Chunked, and bytes that tell where it ends were not seen. Counted per
     /// message.
     Chunked = "chunked",
+    /// A Unix socket of packets (`SOCK_SEQPACKET`): its bytes are no stream. Counted
+    /// per connection.
+    NotStream = "not-stream",
+    /// A byte was sent or received that is in no stream (`MSG_OOB`): which bytes are
+    /// the messages' is not known from there on. Counted per connection.
+    OutOfBand = "out-of-band",
     /// After a 101 or a 2xx to CONNECT. Counted per connection.
     Tunnel = "tunnel",
     /// Framing fields that contradict each other or are no numbers. Counted

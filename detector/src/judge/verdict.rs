@@ -209,6 +209,8 @@ fn ending_kind(end: &End) -> Option<EndingKind> {
         EndKind::Exit => EndingKind::Exit {
             wait_status: end.wait_status,
         },
+        // By which the descriptor went away is not known.
+        EndKind::Returned => return None,
     })
 }
 

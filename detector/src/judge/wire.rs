@@ -21,6 +21,8 @@ pub(super) struct Wire {
     /// As `flag::BODY_NEXT` and `flag::PLAIN`.
     body_next: bool,
     plain: bool,
+    /// As `flag::BODY_SEEN`.
+    body_seen: bool,
     announced: bool,
     /// The judge's hints arrive at once, instead of too late.
     pub(super) hints: bool,
@@ -61,6 +63,7 @@ impl Wire {
             head_seen: false,
             body_next: false,
             plain: false,
+            body_seen: false,
             announced: false,
             hints: false,
             boundary: 0,
@@ -227,7 +230,9 @@ impl Wire {
         }
         let next = if self.hints { self.boundary } else { 0 };
         let length = whole.len();
-        if next >= offset + moved || (self.plain && length > SAMPLE_LEN && next <= offset) {
+        let later = std::mem::replace(&mut self.body_seen, true);
+        if next >= offset + moved || (self.plain && length > SAMPLE_LEN && next <= offset && later)
+        {
             return;
         }
         if next > offset {
@@ -237,8 +242,13 @@ impl Wire {
         } else if length <= SAMPLE_LEN {
             self.emit(&whole, &[], offset, moved, sending, false);
         } else {
-            let start = whole.get(..EDGE_START).unwrap_or_default();
-            let tail = whole.get(length - EDGE_END..).unwrap_or_default();
+            let shown = if self.plain { SAMPLE_LEN } else { EDGE_START };
+            let start = whole.get(..shown).unwrap_or_default();
+            let tail = if length - shown >= EDGE_END {
+                whole.get(length - EDGE_END..).unwrap_or_default()
+            } else {
+                &[]
+            };
             self.emit(start, tail, offset, moved, sending, false);
         }
     }
@@ -260,7 +270,7 @@ impl Wire {
             let ended = end_of_head(&so_far).is_some();
             let more = !ended && rest.len() > window.len();
             if sending {
-                (self.body_next, self.plain) = (false, false);
+                (self.body_next, self.plain, self.body_seen) = (false, false, false);
             }
             if !ended {
                 *open = Some(so_far);

@@ -102,7 +102,7 @@ impl Summary {
             ));
         }
         self.incomplete |= self.events_lost > 0
-            || [Unjudged::LostEvents, Unjudged::HeadCut]
+            || [Unjudged::LostEvents, Unjudged::HeadCut, Unjudged::OutOfBand]
                 .iter()
                 .any(|reason| tally.missed(*reason) > 0);
     }

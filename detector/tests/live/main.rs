@@ -4,6 +4,7 @@
 //! Each test is a fact that a user may rely on. The truth that reports are
 //! compared with is always the client's own count.
 
+mod beside;
 mod calls;
 mod command;
 mod concurrency;
@@ -15,8 +16,10 @@ mod filters;
 mod frameworks;
 mod healthy;
 mod hyper_bug;
+mod let_go;
 mod lifecycle;
 mod missing;
+mod overruns;
 mod privileges;
 mod recording;
 mod same_as_strace;

@@ -13,7 +13,7 @@ use super::{
 
 /// What is read of io_uring's requests (io_uring/{net,rw,openclose}.h and
 /// include/linux/io_uring_types.h; checked: 6.18).
-const URING: [(&str, &str); 14] = [
+const URING: [(&str, &str); 15] = [
     ("io_kiocb", "file"),
     ("io_kiocb", "opcode"),
     ("io_kiocb", "flags"),
@@ -23,6 +23,7 @@ const URING: [(&str, &str); 14] = [
     ("io_sr_msg", "buf"),
     ("io_sr_msg", "len"),
     ("io_sr_msg", "flags"),
+    ("io_sr_msg", "msg_flags"),
     ("io_rw", "addr"),
     ("io_rw", "len"),
     ("io_shutdown", "how"),
@@ -161,6 +162,7 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         sock_saddr: field("sock_common", "skc_rcv_saddr")?,
         sock_dport: field("sock_common", "skc_dport")?,
         sock_num: field("sock_common", "skc_num")?,
+        inet_sport: field("inet_sock", "inet_sport").unwrap_or(NO_FIELD),
         sock_v6_daddr: v6("skc_v6_daddr"),
         sock_v6_saddr: v6("skc_v6_rcv_saddr"),
         sock_type: field("sock", "sk_type")?,
@@ -183,6 +185,7 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         sr_buffer: uring("io_sr_msg", "buf"),
         sr_length: uring("io_sr_msg", "len"),
         sr_flags: uring("io_sr_msg", "flags"),
+        sr_message_flags: uring("io_sr_msg", "msg_flags"),
         rw_address: uring("io_rw", "addr"),
         rw_length: uring("io_rw", "len"),
         shutdown_how: uring("io_shutdown", "how"),
@@ -263,7 +266,7 @@ pub(super) fn arguments() -> [u8; SYSCALL_LIMIT] {
     let mut table = [0; SYSCALL_LIMIT];
     for call in CALLS {
         if let Some(slot) = table.get_mut(usize::from(call.number())) {
-            *slot = code(call.arguments, call.direction);
+            *slot = code(call.arguments, call.direction) | call.flags();
         }
     }
     table

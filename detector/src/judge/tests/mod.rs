@@ -1,5 +1,6 @@
 //! What is and what is not reported, as a list of facts.
 
+mod beside;
 mod bodies;
 mod chunked;
 mod cut;

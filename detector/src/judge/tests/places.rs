@@ -121,6 +121,36 @@ fn a_boundary_that_was_not_seen_is_counted() {
     );
 }
 
+/// In time or too late, by a call of more than is looked at.
+#[test]
+fn an_overrun_soon_behind_its_head_is_seen_in_large_calls() {
+    for (promised, first, second) in [
+        (10, 10_000, 0),
+        (10, 4096, 0),
+        (4000, 1 << 20, 0),
+        (10, 0, 4097),
+        (10, 0, 10_000),
+        (4000, 0, 1 << 20),
+        (30, 20, 10_000),
+        (1000, 900, 65_536),
+    ] {
+        for hints in [false, true] {
+            let mut wire = Wire::new();
+            wire.hints = hints;
+            wire.receive(GET).send(&ok(promised), first);
+            if second > 0 {
+                wire.body(second);
+            }
+            let finding = wire.close().one();
+            assert_eq!(
+                (finding.cause, finding.sent),
+                (Cause::Overrun, Some(first + second)),
+                "{promised} {first} {second}"
+            );
+        }
+    }
+}
+
 #[test]
 fn pipelined_responses_across_calls_are_told_apart_where_the_boundary_is_known() {
     let mut stream = ok(9000);

@@ -102,6 +102,13 @@ impl Conn {
         self.receive_into(request, |_| {})
     }
 
+    /// Takes what comes up to the end of the stream, or to an error: how many bytes.
+    pub fn drain(&mut self) -> u64 {
+        let before = self.reader.used();
+        while self.reader.take(u64::MAX).is_ok() {}
+        self.reader.used() - before
+    }
+
     fn receive_into(&mut self, request: &Request, sink: impl FnMut(&[u8])) -> Outcome {
         let before = self.reader.used();
         let mut outcome = Outcome {

@@ -1,5 +1,7 @@
 //! Bytes that calls move.
 
+use detector_common::flag;
+
 use super::descriptor;
 use crate::capture::strace::{
     arguments::{
@@ -205,7 +207,9 @@ impl Replay {
         if has_flag(flags, "MSG_OOB") && moved.is_none_or(|moved| moved > 0) {
             // Its last byte is in no stream.
             self.counts.out_of_band += 1;
-            self.lose(cookie);
+            if let Some(socket) = self.sockets.get_mut(&cookie) {
+                socket.counters.send_flags |= flag::OUT_OF_BAND;
+            }
         }
         for (mut payload, moved) in all {
             if truncates {

@@ -140,6 +140,25 @@ pub(crate) const SENDS: &[(&str, Send)] = &[
         call(unsafe_send(fd, head, libc::MSG_MORE))?;
         all(body, |rest| call(unsafe_send(fd, rest, 0)))
     }),
+    // The head, and then the body in one call.
+    ("apart", |fd, bytes, head| {
+        let (head, body) = bytes.split_at(head);
+        call(unsafe_write(fd, head))?;
+        all(body, |rest| call(unsafe_write(fd, rest)))
+    }),
+    ("pwritev2-apart", |fd, bytes, head| {
+        let (head, body) = bytes.split_at(head);
+        call(unsafe_send(fd, head, libc::MSG_MORE))?;
+        // SAFETY: as above.
+        call(unsafe { libc::pwritev2(fd, [vector(body)].as_ptr(), 1, -1, 0) })?;
+        Ok(())
+    }),
+    // The head with the first bytes of its body, and then the rest in one call.
+    ("inside", |fd, bytes, head| {
+        let (first, rest) = bytes.split_at(head + 20);
+        call(unsafe_write(fd, first))?;
+        all(rest, |rest| call(unsafe_write(fd, rest)))
+    }),
     // What the kernel does not take at once is stranded.
     ("nonblocking", |fd, bytes, _| {
         call(unsafe_send(fd, bytes, libc::MSG_DONTWAIT)).map(drop)
