@@ -1,0 +1,221 @@
+//! Random histories of what may be no message, and of uploads: sockets on which nothing was
+//! asked, clients whose peers answer with interim and final responses, bytes beside the
+//! stream.
+
+use detector_common::{EndKind, flag};
+use proptest::{collection::vec, prelude::*, sample::Index};
+
+use super::{History, cases, cut, history};
+use crate::judge::{Cause, Fault, Role, wire::Wire};
+
+/// How a client's socket came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Connected,
+    /// Accepted, or one of a pair.
+    Other,
+}
+
+/// A request with a body, and what came back for it.
+#[derive(Clone, Debug)]
+struct Upload {
+    origin: Origin,
+    length: usize,
+    /// Bytes of the body that are sent.
+    kept: Index,
+    cuts: Vec<Index>,
+    /// Statuses of the interim responses, and how many bytes of the stream went before each.
+    interim: Vec<(u16, Index)>,
+    /// A final response, and likewise; the client may not have read it.
+    last: Option<(u16, Index)>,
+    ending: EndKind,
+    /// Something is received first that is no response.
+    greeted: bool,
+}
+
+fn upload() -> impl Strategy<Value = Upload> {
+    (
+        prop_oneof![2 => Just(Origin::Connected), 1 => Just(Origin::Other)],
+        1..20_000usize,
+        any::<Index>(),
+        vec(any::<Index>(), 0..6),
+        vec(
+            (prop_oneof![Just(100), Just(102), Just(103)], any::<Index>()),
+            0..3,
+        ),
+        prop::option::weighted(
+            0.4,
+            (prop_oneof![Just(200), Just(401), Just(413)], any::<Index>()),
+        ),
+        prop_oneof![Just(EndKind::Close), Just(EndKind::Exit)],
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(
+            |(origin, length, kept, cuts, interim, last, ending, greeted)| Upload {
+                origin,
+                length,
+                kept,
+                cuts,
+                interim,
+                last,
+                ending,
+                greeted,
+            },
+        )
+}
+
+impl Upload {
+    /// Plays it; gives the body's bytes that were sent, and whether a final response was
+    /// read.
+    fn play(&self) -> (Wire, usize, bool) {
+        let mut wire = Wire::new();
+        if self.origin == Origin::Connected {
+            wire.connected(1);
+        }
+        if self.greeted {
+            wire.receive(b"220 ready\r\n");
+        }
+        let head = format!("PUT /a HTTP/1.1\r\nContent-Length: {}\r\n\r\n", self.length);
+        let kept = self.kept.index(self.length + 1);
+        let mut bytes = head.into_bytes();
+        let head = bytes.len();
+        bytes.extend(std::iter::repeat_n(b'q', kept));
+        let calls = cut(&bytes, &self.cuts);
+        let mut answers: Vec<_> = self
+            .interim
+            .iter()
+            .map(|(status, at)| (at.index(calls.len() + 1), *status))
+            .collect();
+        // In the order in which a server sends them; none before the request.
+        answers.sort_by_key(|(at, _)| *at);
+        let last = self.last.map(|(status, at)| {
+            let least = answers.last().map_or(0, |(at, _)| *at);
+            (least.max(at.index(calls.len() + 1)), status)
+        });
+        answers.extend(last);
+        let mut answers = answers.into_iter().peekable();
+        for (number, call) in calls.iter().enumerate() {
+            wire.send(call, 0);
+            // An answer comes once the head was sent.
+            let sent: usize = calls.iter().take(number + 1).map(|call| call.len()).sum();
+            while sent >= head
+                && let Some((_, status)) = answers.next_if(|(at, _)| *at <= number + 1)
+            {
+                answer(&mut wire, status);
+            }
+        }
+        for (_, status) in answers {
+            answer(&mut wire, status);
+        }
+        wire.end(self.ending, 1, 9);
+        (wire, kept, self.last.is_some())
+    }
+}
+
+fn answer(wire: &mut Wire, status: u16) {
+    let length = if status < 200 {
+        ""
+    } else {
+        "Content-Length: 3\r\n"
+    };
+    let head = format!("HTTP/1.1 {status} X\r\n{length}\r\n");
+    wire.receive(head.as_bytes());
+    if status >= 200 {
+        wire.receive(b"abc");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    /// An upload is short where no final response came, and its client's doing for certain
+    /// where the peer spoke HTTP.
+    #[test]
+    fn uploads_are_judged_by_what_came_back(upload in upload()) {
+        let (mut wire, kept, refused) = upload.play();
+        let heard = refused || !upload.interim.is_empty();
+        let (findings, tally) = wire.finish();
+        let proven = heard || upload.origin == Origin::Connected;
+        let short = proven && !refused && kept > 0 && kept < upload.length;
+        prop_assert_eq!(findings.len(), usize::from(short), "{:?} {:?}", findings, tally);
+        for finding in &findings {
+            prop_assert_eq!(finding.message.role, Role::Request);
+            prop_assert_eq!(finding.sent, Some(kept as u64));
+            prop_assert!(matches!(finding.cause, Cause::PrematureClose | Cause::ProcessExit));
+            let fault = if heard { Fault::Local } else { Fault::Unknown };
+            prop_assert_eq!(finding.fault, fault);
+        }
+        let whole = proven && kept == upload.length;
+        prop_assert_eq!(tally.messages_judged, u64::from(short || whole), "{:?}", tally);
+        let reasons: u64 = tally.unjudged.values().sum();
+        prop_assert_eq!(reasons, u64::from(!short && !whole), "{:?}", tally);
+    }
+
+    /// The same bytes on a socket on which nothing was asked are no messages.
+    #[test]
+    fn what_nobody_asked_for_is_no_message(
+        history in history(),
+        received in prop::option::of(prop_oneof![
+            Just(&b"STOR file\r\n"[..]),
+            Just(&b"T"[..]),
+            Just(&b"\x16\x03\x01ab"[..]),
+        ]),
+    ) {
+        let mut wire = unasked(&history, received);
+        let (findings, tally) = wire.finish();
+        prop_assert_eq!(findings, vec![], "{:?}", tally);
+        prop_assert_eq!(tally.messages_judged, 0);
+        prop_assert!(tally.unjudged.values().sum::<u64>() > 0);
+    }
+
+    /// A byte beside the stream, or packets in place of one, leave the connection unjudged.
+    #[test]
+    fn bytes_that_are_in_no_stream_accuse_nobody(
+        history in history(),
+        packets: bool,
+        sent: bool,
+    ) {
+        let flags = if packets { flag::PACKETS } else { flag::OUT_OF_BAND };
+        let mut wire = Wire::new();
+        if sent {
+            wire.counters.send_flags |= flags;
+        } else {
+            wire.counters.receive_flags |= flags;
+        }
+        for exchange in &history.exchanges {
+            wire.receive(&exchange.request());
+            let (bytes, _) = exchange.response();
+            for call in cut(&bytes, &history.cuts) {
+                wire.send(call, 0);
+            }
+        }
+        wire.send(b"=", 0).end(history.ending, 1, 0);
+        if history.ending == EndKind::Shutdown {
+            wire.close();
+        }
+        let (findings, tally) = wire.finish();
+        prop_assert_eq!(findings, vec![], "{:?}", tally);
+    }
+}
+
+/// The responses of a history without its requests.
+fn unasked(history: &History, received: Option<&[u8]>) -> Wire {
+    let mut wire = Wire::new();
+    if let Some(received) = received {
+        wire.receive(received);
+    }
+    for exchange in &history.exchanges {
+        let (mut bytes, start) = exchange.response();
+        if let Some(super::Fault::Short(at)) = &history.fault {
+            bytes.truncate(start + at.index(bytes.len() - start + 1));
+        }
+        for call in cut(&bytes, &history.cuts) {
+            wire.send(call, 0);
+        }
+    }
+    wire.end(history.ending, 1, 0);
+    if history.ending == EndKind::Shutdown {
+        wire.close();
+    }
+    wire
+}
