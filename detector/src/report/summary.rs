@@ -44,6 +44,9 @@ pub struct Summary {
     pub peer_endings: u64,
     /// What was not judged, by reason.
     pub unjudged: BTreeMap<&'static str, u64>,
+    /// Connections on which responses were received, where none was sent: received messages
+    /// are judged where they are sent.
+    pub received_only: u64,
     /// Records that found the ring buffer full.
     pub events_lost: u64,
     /// What this kernel does not show; each in words.
@@ -74,6 +77,7 @@ impl Summary {
         self.connections = stat("connections");
         self.messages_judged = tally.messages_judged;
         self.peer_endings = tally.peer_endings;
+        self.received_only = if tally.responses == 0 { tally.heard } else { 0 };
         self.events_lost = stat("ring-full");
         for reason in Unjudged::ALWAYS {
             self.unjudged.insert(reason.name(), 0);
@@ -168,6 +172,13 @@ impl fmt::Display for Summary {
             )?;
         }
         writeln!(f, "  not judged    {}", or_none(named(&self.unjudged)))?;
+        if self.received_only > 0 {
+            writeln!(
+                f,
+                "  received      responses on {}: received messages are judged where they are sent (watch the sender)",
+                several(self.received_only, "connection")
+            )?;
+        }
         let lost = if self.log.is_some() {
             "lines lost "
         } else {

@@ -24,7 +24,10 @@ def head(promised):
 "#;
 
 /// The findings and the summary of a watch of this script.
-fn watched(script: &str, arguments: &[&str]) -> Result<(Vec<Value>, Value, Option<i32>)> {
+pub(crate) fn watched(
+    script: &str,
+    arguments: &[&str],
+) -> Result<(Vec<Value>, Value, Option<i32>)> {
     let output = Command::new(truncwatch())
         .args(["--json", "--", "python3", "-c", &format!("{PAIR}{script}")])
         .args(arguments)
@@ -40,7 +43,7 @@ fn watched(script: &str, arguments: &[&str]) -> Result<(Vec<Value>, Value, Optio
     Ok((lines, summary, output.status.code()))
 }
 
-fn unjudged(summary: &Value, reason: &str) -> u64 {
+pub(crate) fn unjudged(summary: &Value, reason: &str) -> u64 {
     let count = summary.pointer(&format!("/unjudged/{reason}"));
     count.and_then(Value::as_u64).unwrap_or(0)
 }
@@ -198,7 +201,9 @@ time.sleep(0.1)
             assert_eq!(named, (other, 1 - other), "{family} {first}: {summary}");
         }
         let (_, summary, _) = watched(SCRIPT, &[family, "head"])?;
-        assert_eq!(unjudged(&summary, "not-http"), 0, "{family}: {summary}");
+        // One of a pair may be anybody's output: it is a request only with an answer.
+        let other = u64::from(family == "unix");
+        assert_eq!(unjudged(&summary, "not-http"), other, "{family}: {summary}");
     }
     Ok(())
 }

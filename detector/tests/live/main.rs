@@ -19,6 +19,7 @@ mod hyper_bug;
 mod let_go;
 mod lifecycle;
 mod missing;
+mod nature;
 mod overruns;
 mod privileges;
 mod recording;
