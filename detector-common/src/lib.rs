@@ -43,7 +43,7 @@ pub use hint::{HINT_SLOTS, Hint, HintValue, hint_slot};
 pub use open::Open;
 pub use probe::Probe;
 pub use process::{PROCESS_LIMIT, PROCESS_WORDS, process_bit};
-pub use sample::{EDGE_END, EDGE_START, SAMPLE_LEN, Sample};
+pub use sample::{BODY_START, EDGE_END, EDGE_START, SAMPLE_LEN, Sample};
 pub use stack::{
     REGISTER_WORDS, STACK_BURST, STACK_BYTES, STACK_EVERY_NS, STACK_PIECE, STACK_PIECES, StackCopy,
     StackPiece,

@@ -10,6 +10,10 @@ pub const SAMPLE_LEN: usize = 4096;
 /// so many of the first bytes are sampled, which hold the size line of a chunk,
 pub const EDGE_START: usize = 64;
 
+/// (of the first call behind a head's, where the body is not chunked, so many: promised
+/// bytes that end there are followed by others, or by the next head)
+pub const BODY_START: usize = 1024;
+
 /// and so many of the last, which hold the last chunk and its empty line.
 pub const EDGE_END: usize = 16;
 

@@ -5,7 +5,7 @@
 //! | what may begin a message head, or go on with one | all of it up to the end of the head, at least [`SAMPLE_LEN`] bytes |
 //! | the offset that the judge asked for (`detector_common::hint`) | the same from there on, if it looks like a head, else the next row |
 //! | bytes before that offset | nothing, if they do not look like a head, or no request came that it could answer |
-//! | more than [`SAMPLE_LEN`] bytes of a body that is not chunked ([`flag::PLAIN`]) | of the first call behind the head's as much, else nothing |
+//! | more than [`SAMPLE_LEN`] bytes of a body that is not chunked ([`flag::PLAIN`]) | of the first call behind the head's the first [`BODY_START`](detector_common::BODY_START), else nothing |
 //! | anything else, sent after a head was seen | all up to [`SAMPLE_LEN`] bytes; of more, the first [`EDGE_START`] |
 //!
 //! Of a call that is longer than its sample, the last [`EDGE_END`] bytes too;

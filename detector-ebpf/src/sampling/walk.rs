@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{helpers::generated::bpf_for_each_map_elem, macros::map, maps::Array};
-use detector_common::{EDGE_END, EDGE_START, Kind, SAMPLE_LEN, Sample, Stat, flag};
+use detector_common::{BODY_START, EDGE_END, EDGE_START, Kind, SAMPLE_LEN, Sample, Stat, flag};
 
 use super::{
     CHUNK, Look, Moved, flags, head_offset, sample_flags,
@@ -221,9 +221,10 @@ impl Walk {
     /// Samples the first bytes of what is no head.
     #[inline(always)]
     fn body<W: Way>(&mut self) -> bool {
-        let plain = change_flags::<W>(self.moved.cookie, 0, 0) & flag::PLAIN != 0;
-        let most = if plain || self.left() <= SAMPLE_LEN as u32 {
+        let most = if self.left() <= SAMPLE_LEN as u32 {
             SAMPLE_LEN
+        } else if change_flags::<W>(self.moved.cookie, 0, 0) & flag::PLAIN != 0 {
+            BODY_START
         } else {
             EDGE_START
         };

@@ -1,8 +1,8 @@
 //! A connection as the kernel side sees it, for tests of the judge.
 
 use detector_common::{
-    Connection as Counters, EDGE_END, EDGE_START, End, EndKind, Header, Kind, Open, Plain as _,
-    SAMPLE_LEN, Sample, family, flag,
+    BODY_START, Connection as Counters, EDGE_END, EDGE_START, End, EndKind, Header, Kind, Open,
+    Plain as _, SAMPLE_LEN, Sample, family, flag,
 };
 
 use super::{Finding, Judge, Tally};
@@ -242,13 +242,9 @@ impl Wire {
         } else if length <= SAMPLE_LEN {
             self.emit(&whole, &[], offset, moved, sending, false);
         } else {
-            let shown = if self.plain { SAMPLE_LEN } else { EDGE_START };
+            let shown = if self.plain { BODY_START } else { EDGE_START };
             let start = whole.get(..shown).unwrap_or_default();
-            let tail = if length - shown >= EDGE_END {
-                whole.get(length - EDGE_END..).unwrap_or_default()
-            } else {
-                &[]
-            };
+            let tail = whole.get(length - EDGE_END..).unwrap_or_default();
             self.emit(start, tail, offset, moved, sending, false);
         }
     }

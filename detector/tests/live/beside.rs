@@ -4,8 +4,12 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use testbed::{
+    calls::{self, Launcher},
+    client::Request,
+};
 
-use crate::servers::truncwatch;
+use crate::servers::{truncwatch, watch};
 
 /// Both ends of a connection over TCP or a Unix socket; `request()` reads one.
 const PAIR: &str = r#"
@@ -110,6 +114,37 @@ fn bytes_out_of_band_leave_a_connection_unjudged() -> Result<()> {
             assert_eq!(status, Some(3), "{family} {how}: {summary}");
         }
     }
+    Ok(())
+}
+
+/// The same by calls that Python has not.
+#[test]
+fn bytes_out_of_band_by_every_call() -> Result<()> {
+    let mut launcher = Launcher::start(&calls::build()?)?;
+    let watcher = watch(launcher.pid(), &["--follow"])?;
+    let sends = [
+        "urgent-sendmmsg",
+        "urgent-uring-send",
+        "urgent-uring-sendmsg",
+    ];
+    let mut runs = 0;
+    for tcp in [false, true] {
+        for send in sends {
+            for (promised, sent) in [(1000, 1000), (1000, 400), (1000, 1001)] {
+                let path = format!("/{send}/close/{promised}/{sent}");
+                launcher.run_with(tcp, |mut connection| {
+                    let outcome = connection.request(&Request::get(&path));
+                    connection.drain();
+                    (outcome, Some(connection))
+                })?;
+                runs += 1;
+            }
+        }
+    }
+    let report = watcher.stop()?;
+    let summary = &report.summary;
+    assert_eq!(report.findings, Vec::<Value>::new(), "{summary}");
+    assert_eq!(unjudged(summary, "out-of-band"), runs, "{summary}");
     Ok(())
 }
 

@@ -338,10 +338,17 @@ impl Outgoing {
             {
                 Some(body.flawed(Flaw::Desync, sent.offset, Some(sent.by)))
             }
-            Place::Chunks(chunked) if chunked.has_body && chunked.exact.is_some() => Some(Flawed {
-                by: Some(sent.by),
-                ..flawed(chunked, Flaw::Desync)
-            }),
+            // In a call that was not looked at it may have ended.
+            Place::Chunks(chunked)
+                if chunked.has_body
+                    && chunked.exact.is_some()
+                    && chunked.unterminated(sent.offset) == Some(true) =>
+            {
+                Some(Flawed {
+                    by: Some(sent.by),
+                    ..flawed(chunked, Flaw::Desync)
+                })
+            }
             _ => None,
         };
         Some((flawed?, witness))

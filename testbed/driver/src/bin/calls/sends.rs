@@ -140,6 +140,24 @@ pub(crate) const SENDS: &[(&str, Send)] = &[
         call(unsafe_send(fd, head, libc::MSG_MORE))?;
         all(body, |rest| call(unsafe_send(fd, rest, 0)))
     }),
+    // The last byte beside the stream.
+    ("urgent-sendmmsg", |fd, bytes, head| {
+        let (head, body) = bytes.split_at(head);
+        let mut parts = [[vector(head)], [vector(body)]];
+        let mut messages = parts.each_mut().map(|part| libc::mmsghdr {
+            msg_hdr: message(part),
+            msg_len: 0,
+        });
+        // SAFETY: as above, two messages.
+        call(unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), 2, libc::MSG_OOB) })?;
+        Ok(())
+    }),
+    ("urgent-uring-send", |fd, bytes, _| {
+        uring::one_by_one(fd, bytes, uring::send_urgent)
+    }),
+    ("urgent-uring-sendmsg", |fd, bytes, head| {
+        uring::sendmsg_urgent(fd, bytes, head)
+    }),
     // The head, and then the body in one call.
     ("apart", |fd, bytes, head| {
         let (head, body) = bytes.split_at(head);

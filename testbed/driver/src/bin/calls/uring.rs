@@ -43,6 +43,23 @@ pub(crate) fn send(fd: i32, bytes: &[u8]) -> squeue::Entry {
     opcode::Send::new(Fd(fd), bytes.as_ptr(), length(bytes)).build()
 }
 
+/// The last byte beside the stream.
+pub(crate) fn send_urgent(fd: i32, bytes: &[u8]) -> squeue::Entry {
+    opcode::Send::new(Fd(fd), bytes.as_ptr(), length(bytes))
+        .flags(libc::MSG_OOB)
+        .build()
+}
+
+pub(crate) fn sendmsg_urgent(fd: i32, bytes: &[u8], head: usize) -> io::Result<()> {
+    let (head, body) = bytes.split_at(head);
+    let mut vectors = [vector(head), vector(body)];
+    let message = message(&mut vectors);
+    let entry = opcode::SendMsg::new(Fd(fd), &raw const message)
+        .flags(libc::MSG_OOB.cast_unsigned())
+        .build();
+    run(&mut IoUring::new(8)?, &[entry]).map(drop)
+}
+
 pub(crate) fn send_zc(fd: i32, bytes: &[u8]) -> squeue::Entry {
     opcode::SendZc::new(Fd(fd), bytes.as_ptr(), length(bytes)).build()
 }
