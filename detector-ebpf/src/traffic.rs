@@ -23,7 +23,7 @@ use crate::{
     connections::find,
     kernel::open_file,
     memory::SystemCall,
-    opening::{Named, Typed, connection_of, describe},
+    opening::{Moves, Named, Typed, connection_of, describe},
     processes::watched,
     ring::{Moment, current},
     sampling::{Look, Moved, is_known, look},
@@ -55,7 +55,7 @@ fn send_length(context: BtfTracePointContext) -> i32 {
 /// A socket has sent, or failed to.
 #[inline(always)]
 pub(crate) fn sent<W: Way, N: Named>(sk: N, result: i32) -> i32 {
-    let Some((cookie, sk, connection)) = connection_of(sk) else {
+    let Some((cookie, sk, connection)) = connection_of(sk, Moves::sent(result)) else {
         return 0;
     };
     // SAFETY: a live map value; other CPUs may write it at the same time,
@@ -134,7 +134,7 @@ pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 
     if is_kept(sk, result, flags & TRUNC != 0) {
         return 0;
     }
-    let Some((cookie, sk, connection)) = connection_of(sk) else {
+    let Some((cookie, sk, connection)) = connection_of(sk, Moves::received(result)) else {
         return 0;
     };
     // SAFETY: as in sent.

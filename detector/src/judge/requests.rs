@@ -57,6 +57,8 @@ pub(super) struct Requests {
     heads: u64,
     /// Heads of any kind that were parsed.
     parsed: u64,
+    /// Where the body begins of the last request, if that waits until it is asked for it.
+    waits: Option<u64>,
 }
 
 impl Requests {
@@ -69,6 +71,20 @@ impl Requests {
             excess: false,
             heads: 0,
             parsed: 0,
+            waits: None,
+        }
+    }
+
+    /// Whether bytes of a request that was begun are certainly still to come. Not of one
+    /// whose peer may wait to be asked for its body.
+    pub(super) fn is_due(&self, received: u64) -> bool {
+        if self.waits == Some(received) {
+            return false;
+        }
+        match self.place {
+            Place::At(at) => at > received,
+            Place::Chunks(..) => true,
+            Place::Head(..) | Place::Unknown => false,
         }
     }
 
@@ -263,6 +279,7 @@ impl Requests {
                 self.parsed += 1;
                 let certain = self.certain();
                 let after = start + head.len;
+                self.waits = head.waits.then_some(after);
                 self.place = match framing(&head, None) {
                     Framing::NoBody => Place::At(after),
                     Framing::ContentLength(length) => {

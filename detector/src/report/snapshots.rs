@@ -49,8 +49,8 @@ pub(crate) fn finding() -> Finding {
         comm: "images".to_owned(),
         fd: Some(7),
         family: detector_common::family::UNIX,
-        unread: 0,
-        reset: false,
+        unread: None,
+        reset: None,
         inode: Some(353_051),
         local: Some(Address::Unix(
             "/run/user/1000/some-application/instances/blue/sockets/images.sock".to_owned(),
@@ -75,6 +75,8 @@ pub(crate) fn finding() -> Finding {
             by_uring: false,
             time_ns: 1_000_047_000,
             idle_ns: Some(281_000),
+            unsent: None,
+            late: false,
             stack: StackCopy::Taken,
         },
         timeline: vec![

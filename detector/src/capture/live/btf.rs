@@ -53,7 +53,7 @@ pub struct Btf {
     /// Start of each type in `data`, by type id less one.
     types: Vec<u32>,
     structs: HashMap<Box<[u8]>, u32>,
-    /// Fields that are said to be missing, as `structure.path`.
+    /// Fields and tracepoints that are said to be missing, fields as `structure.path`.
     hidden: Vec<String>,
 }
 
@@ -201,6 +201,12 @@ impl Btf {
         named
             .map(|name| String::from_utf8_lossy(name).into_owned())
             .collect()
+    }
+
+    /// Whether this is one of them, and not said to be missing.
+    pub(super) fn has_tracepoint_of(&self, structure: &str, name: &str) -> bool {
+        self.hidden.iter().all(|hidden| hidden != name)
+            && self.tracepoints_of(structure).iter().any(|it| it == name)
     }
 
     /// What the second parameter points to, of the function that a type definition
