@@ -196,7 +196,9 @@ impl Btf {
             let info = word(&self.data, at + 4)?;
             let name = word(&self.data, at).filter(|_| kind_of(info) == KIND_TYPEDEF)?;
             let name = string(&self.data, self.strings, name).strip_prefix(b"btf_trace_")?;
-            (self.second_parameter(at) == Some(*wanted)).then_some(name)
+            // It may be const.
+            let found = self.resolve(self.second_parameter(at)?)?;
+            (Some(found) == self.resolve(*wanted)).then_some(name)
         });
         named
             .map(|name| String::from_utf8_lossy(name).into_owned())
