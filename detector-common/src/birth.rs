@@ -32,7 +32,7 @@ pub struct Birth {
     pub time_ns: u64,
     /// Bytes that the receive had room for.
     pub room: u64,
-    /// The process that accepted or received.
+    /// The process that accepted or received; 0 if one accepted that is not watched.
     pub tgid: u32,
     /// The thread that received.
     pub tid: u32,

@@ -119,6 +119,26 @@ pub struct Fields {
     pub tcp_snd_una: u32,
     /// `tcp_sock.write_seq`
     pub tcp_write_seq: u32,
+    /// `tcp_sock.snd_nxt`
+    pub tcp_snd_nxt: u32,
+    /// `tcp_sock.bytes_sent`; [`NO_FIELD`] if one of the next two is
+    pub tcp_bytes_sent: u32,
+    /// `tcp_sock.bytes_retrans`
+    pub tcp_bytes_retrans: u32,
+    /// `tcp_sock.bytes_received`
+    pub tcp_bytes_received: u32,
+    /// `tcp_sock.is_mptcp`; [`NO_FIELD`] without MPTCP, as all that follow it
+    pub tcp_is_mptcp: u32,
+    /// `inet_connection_sock.icsk_ulp_data`
+    pub tcp_ulp_data: u32,
+    /// `mptcp_subflow_context.conn`
+    pub subflow_conn: u32,
+    /// `mptcp_sock.write_seq`
+    pub mptcp_write_seq: u32,
+    /// `mptcp_sock.snd_nxt`
+    pub mptcp_snd_nxt: u32,
+    /// `mptcp_sock.snd_una`
+    pub mptcp_snd_una: u32,
     /// `io_kiocb.file`; [`NO_FIELD`] without io_uring, as all that follow it
     pub req_file: u32,
     /// `io_kiocb.opcode`
@@ -170,6 +190,11 @@ pub struct Fields {
     pub message_result: u32,
     /// `trace_event_raw_sock_msg_length.flags`
     pub message_flags: u32,
+    /// `trace_event_raw_tcp_send_reset.skaddr`; [`NO_FIELD`] where the tracepoint shares
+    /// its record with others, as the next
+    pub reset_sk: u32,
+    /// `trace_event_raw_tcp_send_reset.skbaddr`
+    pub reset_cause: u32,
     // Read at every send and receive: next to each other and to what follows.
     /// `task_struct.tgid`
     pub task_tgid: u32,
@@ -277,6 +302,8 @@ pub struct Config {
     /// 6.2); [`NO_FIELD`] without it. User space makes the call of a helper with the mark
     /// of this field one of that function.
     pub rdonly_cast: u32,
+    /// 1: resets that the kernel sends are told.
+    pub sees_resets: u32,
     // Tables, read from memory: all above are constants to the kernel side.
     /// The names that the filter by name passes.
     pub comms: [Comm; COMMS],

@@ -105,9 +105,24 @@ pub struct SocketInfo {
     pub unread: u32,
     /// TCP: bytes that were sent and not yet acknowledged by the peer.
     pub unacknowledged: u32,
+    /// Those of them that the kernel had not sent yet: a reset throws them away.
+    pub unsent: u32,
+    /// Which of these were read, of [`seen`].
+    pub seen: u32,
 }
 
-// SAFETY: repr(C), integers and arrays of them; 8+4*2+32+108+4+4+4*3 = 176
+/// Bits of [`SocketInfo::seen`].
+pub mod seen {
+    /// `unread`, `unacknowledged` and `unsent`.
+    pub const QUEUES: u32 = 1;
+    /// `reset`.
+    pub const LINGER: u32 = 1 << 1;
+    /// Not of the socket, but of the kernel: a reset that it sends later is told by a
+    /// [`crate::Reset`].
+    pub const RESETS: u32 = 1 << 2;
+}
+
+// SAFETY: repr(C), integers and arrays of them; 8+4*2+32+108+4+4+4*5 = 184
 // bytes without padding.
 unsafe impl Plain for SocketInfo {}
 
@@ -129,6 +144,8 @@ impl SocketInfo {
                 error: self.error,
                 unread: self.unread,
                 unacknowledged: self.unacknowledged,
+                unsent: self.unsent,
+                seen: self.seen,
                 ..*earlier
             };
         }

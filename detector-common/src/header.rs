@@ -12,6 +12,8 @@ pub enum Kind {
     End = 2,
     /// [`crate::Open`]: a connection sends its first bytes.
     Open = 3,
+    /// [`crate::Reset`]: the kernel sent a reset.
+    Reset = 4,
 }
 
 /// The first bytes of every record.
@@ -41,7 +43,7 @@ impl Header {
     /// The kind, if it is one this version knows.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
-        [Kind::Sample, Kind::End, Kind::Open]
+        [Kind::Sample, Kind::End, Kind::Open, Kind::Reset]
             .into_iter()
             .find(|kind| *kind as u32 == self.kind)
     }

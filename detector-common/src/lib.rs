@@ -21,6 +21,7 @@ mod hint;
 mod open;
 mod probe;
 mod process;
+mod reset;
 mod sample;
 mod stack;
 mod stats;
@@ -37,12 +38,13 @@ pub use config::{
 pub use connection::{
     CALL_RING, CallEntry, Connection, FIRST_BYTES, SLOTS, Slot, flag, send_queue,
 };
-pub use end::{BY_URING, End, EndKind, SocketInfo, UNIX_PATH_LEN, family, tcp_state};
+pub use end::{BY_URING, End, EndKind, SocketInfo, UNIX_PATH_LEN, family, seen, tcp_state};
 pub use header::{Header, Kind};
 pub use hint::{HINT_SLOTS, Hint, HintValue, hint_slot};
 pub use open::Open;
 pub use probe::Probe;
 pub use process::{PROCESS_LIMIT, PROCESS_WORDS, process_bit};
+pub use reset::Reset;
 pub use sample::{BODY_START, EDGE_END, EDGE_START, SAMPLE_LEN, Sample};
 pub use stack::{
     REGISTER_WORDS, STACK_BURST, STACK_BYTES, STACK_EVERY_NS, STACK_PIECE, STACK_PIECES, StackCopy,

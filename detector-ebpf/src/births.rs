@@ -13,7 +13,7 @@ use aya_ebpf::{
     programs::TracePointContext,
 };
 use detector_common::{
-    BIRTHS as BIRTHS_LEN, Birth, CallEntry, Connection, KEPT, Kind, Sample, Stat, flag,
+    BIRTHS as BIRTHS_LEN, Birth, CallEntry, Connection, KEPT, Kind, Sample, Stat, family, flag,
 };
 
 use crate::{
@@ -48,6 +48,17 @@ fn exit_accept4(context: TracePointContext) -> u32 {
     accepted(&context)
 }
 
+/// The process of a birth that one which is not watched made: no process has it.
+const NOBODY: u32 = 0;
+
+/// Whether it is remembered whoever accepts it: it may be handed on to one that is
+/// watched, by SCM_RIGHTS or to a child, before it has moved a byte. A TCP socket itself
+/// tells that it has not (`Socket::moved_only`).
+#[inline(always)]
+fn is_remembered_for_all(socket: Socket) -> bool {
+    socket.stream_family() == Some(family::UNIX)
+}
+
 #[inline(always)]
 fn accepted(context: &TracePointContext) -> u32 {
     // SAFETY: the field is within the tracepoint's record (see its format).
@@ -59,14 +70,14 @@ fn accepted(context: &TracePointContext) -> u32 {
         return 0;
     }
     let (tgid, _) = current();
-    if !passes(tgid) {
-        return 0;
-    }
+    let owner = if passes(tgid) { tgid } else { NOBODY };
     // What accept returned is a socket, if no other thread closed it yet: then
     // the inode number is that of nothing that will be used.
     let found = open_file(fd as i32).and_then(File::accepted);
-    if let Some((socket, inode)) = found {
-        remember(socket, inode, false);
+    if let Some((socket, inode)) = found
+        && (owner != NOBODY || is_remembered_for_all(socket))
+    {
+        remember(socket, inode, false, owner);
     }
     0
 }
@@ -86,7 +97,7 @@ pub(crate) fn connects(call: &impl Given) -> u32 {
     }
     if let Ok(fd) = call.first() {
         // An int: the upper half of a register is anything.
-        is_born(fd as i32, true, Socket::is_unconnected);
+        is_born(fd as i32, true, Socket::is_unconnected, tgid);
     }
     0
 }
@@ -103,26 +114,37 @@ fn exit_socketpair(context: TracePointContext) -> u32 {
     let pair = SystemCall::fourth();
     // SAFETY: the helper checks the address.
     if let Ok([one, other]) = unsafe { bpf_probe_read_user(pair as *const [i32; 2]) } {
-        is_born(one, false, |_| true);
-        is_born(other, false, |_| true);
+        is_born(one, false, |_| true, tgid);
+        is_born(other, false, |_| true, tgid);
     }
     0
 }
 
 #[inline(always)]
-fn is_born(fd: i32, connected: bool, new: impl Fn(Socket) -> bool) {
+fn is_born(fd: i32, connected: bool, new: impl Fn(Socket) -> bool, owner: u32) {
     if let Some(file) = open_file(fd) {
-        is_born_as(file, connected, new);
+        is_born_as(file, connected, new, owner);
+    }
+}
+
+/// A file that was accepted in this call, by whichever process.
+#[inline(always)]
+pub(crate) fn is_accepted_as(file: File) {
+    let (tgid, _) = current();
+    if passes(tgid) {
+        is_born_as(file, false, |_| true, tgid);
+    } else {
+        is_born_as(file, false, is_remembered_for_all, NOBODY);
     }
 }
 
 #[inline(always)]
-pub(crate) fn is_born_as(file: File, connected: bool, new: impl Fn(Socket) -> bool) {
+pub(crate) fn is_born_as(file: File, connected: bool, new: impl Fn(Socket) -> bool, owner: u32) {
     let Some(socket) = file.socket() else {
         return;
     };
     if new(socket) && socket.stream_family().is_some() {
-        remember(socket, socket.inode(), connected);
+        remember(socket, socket.inode(), connected, owner);
     }
 }
 
@@ -154,7 +176,7 @@ fn is_of(born: &Birth, socket: Socket, inode: u64) -> bool {
 }
 
 #[inline(always)]
-fn remember(socket: Socket, inode: u64, connected: bool) {
+fn remember(socket: Socket, inode: u64, connected: bool, owner: u32) {
     let Some(born) = place(inode) else { return };
     // SAFETY: a live map value; each is written at once.
     let (before, name) = unsafe {
@@ -167,14 +189,13 @@ fn remember(socket: Socket, inode: u64, connected: bool) {
         // That connection is found by nothing else; this one is joined midway.
         return;
     }
-    let (tgid, _) = current();
     // SAFETY: a live map value. Should another CPU write a birth here at the same
     // time, what is left may be neither's, and is then taken for none.
     unsafe {
         (&raw mut (*born).socket).write_volatile(0);
         (&raw mut (*born).inode).write_volatile(inode);
         (&raw mut (*born).kept).write_volatile(0);
-        (&raw mut (*born).tgid).write_volatile(tgid);
+        (&raw mut (*born).tgid).write_volatile(owner);
         (&raw mut (*born).name).write_volatile(0);
         (&raw mut (*born).connected).write_volatile(u64::from(connected));
         (&raw mut (*born).socket).write_volatile(socket.0.0);
@@ -222,7 +243,7 @@ pub(crate) fn ended(socket: Socket, references: u32, name: &mut u64) -> *mut Con
             inode,
             packets: 0,
         };
-        if adopt(*name, stream, Some(born)).is_null() {
+        if adopt(*name, stream, Some(born), false).is_null() {
             return nothing;
         }
         born.name = *name;

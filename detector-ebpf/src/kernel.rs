@@ -11,7 +11,7 @@ use aya_ebpf::helpers::{
     bpf_probe_read_kernel_buf,
     generated::{bpf_get_current_comm, bpf_probe_read_kernel as probe_read_kernel},
 };
-use detector_common::{CONSTANT_MARK, SocketInfo, Stat, UNIX_PATH_LEN, family};
+use detector_common::{CONSTANT_MARK, SocketInfo, Stat, UNIX_PATH_LEN, family, seen};
 
 use crate::{
     config::{config, has},
@@ -308,11 +308,16 @@ impl Socket {
         }
     }
 
+    #[inline(always)]
+    pub(crate) fn state(self) -> u8 {
+        self.0.read_or_zero(config!(fields.sock_state))
+    }
+
     /// Not connected yet: `TCP_CLOSE`, which unconnected Unix sockets are in
     /// too, or `TCP_SYN_SENT` (include/net/tcp_states.h).
     #[inline(always)]
     pub(crate) fn is_unconnected(self) -> bool {
-        let state: u8 = self.0.read_or_zero(config!(fields.sock_state));
+        let state = self.state();
         state == 7 || state == 2
     }
 
@@ -391,13 +396,27 @@ impl Socket {
         (local, u16::from_be(peer))
     }
 
-    /// What a close would do to bytes that are on their way, of a TCP socket.
+    /// What a close would do to bytes that are on their way, of a TCP socket. Those of
+    /// an MPTCP socket are in the sockets below it: [`seen`] says that they were not read.
     #[inline(always)]
     fn describe_queues(self, info: &mut SocketInfo) {
-        let protocol: u16 = self.0.read_or_zero(config!(fields.sock_protocol));
-        if protocol != TCP || !has!(fields.tcp_rcv_nxt) {
+        if !has!(fields.tcp_rcv_nxt) {
             return;
         }
+        if config!(sees_resets) != 0 {
+            info.seen |= seen::RESETS;
+        }
+        let flags: u64 = self.0.read_or_zero(config!(fields.sock_flags));
+        let time: u64 = self
+            .0
+            .read(config!(fields.sock_linger_time))
+            .unwrap_or(u64::MAX);
+        info.reset = u8::from(flags & SOCK_LINGER != 0 && time == 0);
+        info.seen |= seen::LINGER;
+        if self.protocol() != TCP {
+            return;
+        }
+        info.seen |= seen::QUEUES;
         let number = |field| self.0.read_or_zero::<u32>(field);
         let received = number(config!(fields.tcp_rcv_nxt));
         let read = number(config!(fields.tcp_copied_seq));
@@ -410,17 +429,88 @@ impl Socket {
         let unread = queued.wrapping_sub(u32::from(ended));
         // Numbers wrap (RFC 9293 section 3.4).
         info.unread = if unread as i32 > 0 { unread } else { 0 };
-        let written = number(config!(fields.tcp_write_seq));
-        let pending = written.wrapping_sub(number(config!(fields.tcp_snd_una)));
         // Our own FIN is no byte of a response.
-        let pending = pending.wrapping_sub(u32::from(info.shutdown & SEND_SHUTDOWN != 0));
-        info.unacknowledged = if pending as i32 > 0 { pending } else { 0 };
-        let flags: u64 = self.0.read_or_zero(config!(fields.sock_flags));
-        let time: u64 = self
+        let fin = u32::from(info.shutdown & SEND_SHUTDOWN != 0);
+        (info.unacknowledged, info.unsent) = self.pending(fin);
+    }
+
+    #[inline(always)]
+    pub(crate) fn protocol(self) -> u16 {
+        self.0.read_or_zero(config!(fields.sock_protocol))
+    }
+
+    /// Bytes of a TCP socket that the peer has not acknowledged, and those of them that
+    /// were not sent; less so many that are none.
+    #[inline(always)]
+    pub(crate) fn pending(self, less: u32) -> (u32, u32) {
+        let number = |field| self.0.read_or_zero::<u32>(field);
+        let written = number(config!(fields.tcp_write_seq)).wrapping_sub(less);
+        let left = |from: u32| {
+            let bytes = written.wrapping_sub(from);
+            if bytes as i32 > 0 { bytes } else { 0 }
+        };
+        (
+            left(number(config!(fields.tcp_snd_una))),
+            left(number(config!(fields.tcp_snd_nxt))),
+        )
+    }
+
+    /// Whether a TCP socket has moved nothing but so many bytes, by the kernel's own
+    /// counts: then they are the first. (A socket that was restored with `TCP_REPAIR`
+    /// counts from there.)
+    #[inline(always)]
+    pub(crate) fn moved_only(self, sent: u32, received: u32) -> bool {
+        if !has!(fields.tcp_bytes_sent) || !has!(fields.tcp_rcv_nxt) || self.protocol() != TCP {
+            return false;
+        }
+        let number = |field| self.0.read_or_zero::<u32>(field);
+        // The lower halves: more than 4 GiB are a multiple of that with next to no chance.
+        let total = |field| self.0.read_or_zero::<u64>(field) as u32;
+        let unread = number(config!(fields.tcp_rcv_nxt))
+            .wrapping_sub(number(config!(fields.tcp_copied_seq)));
+        let read = total(config!(fields.tcp_bytes_received)).wrapping_sub(unread);
+        let unsent =
+            number(config!(fields.tcp_write_seq)).wrapping_sub(number(config!(fields.tcp_snd_nxt)));
+        let written = total(config!(fields.tcp_bytes_sent))
+            .wrapping_sub(total(config!(fields.tcp_bytes_retrans)))
+            .wrapping_add(unsent);
+        read == received && written == sent
+    }
+
+    /// The MPTCP socket that this TCP socket is a part of.
+    #[inline(always)]
+    pub(crate) fn whole(self) -> Option<Self> {
+        if !has!(fields.tcp_is_mptcp)
+            || self.0.read_or_zero::<u8>(config!(fields.tcp_is_mptcp)) == 0
+        {
+            return None;
+        }
+        let whole = self
             .0
-            .read(config!(fields.sock_linger_time))
-            .unwrap_or(u64::MAX);
-        info.reset = u8::from(flags & SOCK_LINGER != 0 && time == 0);
+            .follow(config!(fields.tcp_ulp_data))?
+            .follow(config!(fields.subflow_conn))
+            .map(Self)?;
+        (whole.protocol() == MPTCP).then_some(whole)
+    }
+
+    /// Bytes of an MPTCP socket that were not acknowledged, and those of them that were
+    /// not given to a TCP socket, less what may be the end's own number.
+    #[inline(always)]
+    pub(crate) fn mptcp_pending(self) -> (u32, u32) {
+        let number = |field| self.0.read_or_zero::<u64>(field);
+        let written = number(config!(fields.mptcp_write_seq)).wrapping_sub(1);
+        let left = |from: u64| {
+            let bytes = written.wrapping_sub(from);
+            if (1..=i32::MAX as u64).contains(&bytes) {
+                bytes as u32
+            } else {
+                0
+            }
+        };
+        (
+            left(number(config!(fields.mptcp_snd_una))),
+            left(number(config!(fields.mptcp_snd_nxt))),
+        )
     }
 
     #[inline(always)]

@@ -31,6 +31,7 @@
 //! | `processes.rs` | which processes are watched by their number |
 //! | `probes.rs`  | calls of the same kernels, by the functions behind them |
 //! | `calls.rs`   | calls where perf's events are refused, by the same functions |
+//! | `resets.rs`  | resets that the kernel sends |
 //! | `ring.rs`    | writes records |
 //! | `scratch.rs` | room for what does not fit on the stack |
 //! | `maps.rs`    | the maps, and what happens when one is full |
@@ -60,6 +61,7 @@ mod memory;
 mod opening;
 mod probes;
 mod processes;
+mod resets;
 mod ring;
 mod sampling;
 mod scratch;

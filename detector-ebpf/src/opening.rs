@@ -18,11 +18,35 @@ use crate::{
     ring::{Moment, current, header, wake},
 };
 
+/// Bytes that the call has moved, which is in progress.
+#[derive(Clone, Copy)]
+pub(crate) struct Moves {
+    pub(crate) sent: u32,
+    pub(crate) received: u32,
+}
+
+impl Moves {
+    #[inline(always)]
+    pub(crate) fn sent(result: i32) -> Self {
+        let sent = if result > 0 { result as u32 } else { 0 };
+        Self { sent, received: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn received(result: i32) -> Self {
+        let received = if result > 0 { result as u32 } else { 0 };
+        Self { sent: 0, received }
+    }
+}
+
 /// The entry of the socket that the hook names, made if the process is watched
 /// and the socket may carry HTTP. A socket that is tracked is counted whoever
 /// uses it: bytes that an unwatched process sends on it are its too.
 #[inline(always)]
-pub(crate) fn connection_of<N: Named>(sk: N) -> Option<(u64, Socket, *mut Connection)> {
+pub(crate) fn connection_of<N: Named>(
+    sk: N,
+    moved: Moves,
+) -> Option<(u64, Socket, *mut Connection)> {
     let socket = sk.socket();
     // Read, which costs a tenth of asking the helper.
     let mut cookie: u64 = sk.read(config!(fields.sock_cookie));
@@ -35,7 +59,7 @@ pub(crate) fn connection_of<N: Named>(sk: N) -> Option<(u64, Socket, *mut Connec
     if !is_wanted(socket) && !(N::MAKES && is_handed_on(sk)) {
         return None;
     }
-    let found = take_up(sk, &mut cookie);
+    let found = take_up(sk, &mut cookie, moved.sent, moved.received);
     if found.is_null() {
         return None;
     }
@@ -195,7 +219,7 @@ pub(crate) fn inode_of<N: Named>(sk: N) -> Option<u64> {
 /// of ours. A function of its own, as whatever is rare: the way that every call
 /// goes through is then short, and more often in the CPU's caches.
 #[inline(never)]
-fn take_up<N: Named>(sk: N, found_cookie: &mut u64) -> *mut Connection {
+fn take_up<N: Named>(sk: N, found_cookie: &mut u64, sent: u32, received: u32) -> *mut Connection {
     let nothing = core::ptr::null_mut();
     let Some(stream) = Stream::of(sk) else {
         return nothing;
@@ -221,16 +245,24 @@ fn take_up<N: Named>(sk: N, found_cookie: &mut u64) -> *mut Connection {
         return nothing;
     }
     let Some(born) = born else {
-        return adopt(cookie, stream, None);
+        // It came by a way that no hook shows: from a process that is not watched, by
+        // io_uring, or connected as it sends (tcp(7), MSG_FASTOPEN).
+        let fresh = stream.family != family::UNIX && sk.socket().moved_only(sent, received);
+        return adopt(cookie, stream, None, fresh);
     };
-    let found = adopt(cookie, stream, Some(&mut *born));
+    let found = adopt(cookie, stream, Some(&mut *born), false);
     forget(born);
     found
 }
 
-/// Makes the entry; null if there is no room.
+/// Makes the entry; null if there is no room. `fresh`: although its birth was not seen.
 #[inline(always)]
-pub(crate) fn adopt(cookie: u64, stream: Stream, born: Option<&mut Birth>) -> *mut Connection {
+pub(crate) fn adopt(
+    cookie: u64,
+    stream: Stream,
+    born: Option<&mut Birth>,
+    fresh: bool,
+) -> *mut Connection {
     let Some((found, made)) = make(cookie) else {
         return core::ptr::null_mut();
     };
@@ -244,7 +276,7 @@ pub(crate) fn adopt(cookie: u64, stream: Stream, born: Option<&mut Birth>) -> *m
         count(Stat::Connections);
         // A call that began before the last owner of this slot was closed may have
         // written to it since.
-        connection.fresh = 0;
+        connection.fresh = u32::from(fresh);
         // By themselves: what the compiler puts together becomes a loop over bytes.
         // SAFETY: fields of it.
         unsafe {

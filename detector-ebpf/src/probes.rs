@@ -18,7 +18,7 @@ use detector_common::Probe;
 
 use crate::{
     atomic::set_bits,
-    births::{connects, is_born_as},
+    births::{connects, is_accepted_as},
     config::config,
     endings::{closes, replaced, replaced_with_flags, shuts},
     family::forked,
@@ -129,14 +129,13 @@ pub(crate) fn installed(file: impl Fn() -> Option<Address>) {
     if call != config!(accept4) && call != config!(accept) && call != config!(socketpair) {
         return;
     }
-    let (tgid, _) = current();
-    if !passes(tgid) {
+    if call == config!(socketpair) && !passes(current().0) {
         return;
     }
     if let Some(file) = file().map(File)
         && file.references() == 1
     {
-        is_born_as(file, false, |_| true);
+        is_accepted_as(file);
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     kernel::{Address, Socket, open_file},
     last::{last_call, returned, returns},
     memory::SystemCall,
-    opening::{Named, Typed, connection_of, describe},
+    opening::{Moves, Named, Typed, connection_of, describe},
     processes::watched,
     ring::{Moment, current},
     sampling::{Look, Moved, is_known, look},
@@ -63,7 +63,7 @@ fn send_length(context: BtfTracePointContext) -> i32 {
 /// A socket has sent, or failed to.
 #[inline(always)]
 pub(crate) fn sent<W: Way, N: Named>(sk: N, result: i32) -> i32 {
-    let Some((cookie, sk, connection)) = connection_of(sk) else {
+    let Some((cookie, sk, connection)) = connection_of(sk, Moves::sent(result)) else {
         return 0;
     };
     // SAFETY: a live map value; other CPUs may write it at the same time,
@@ -158,7 +158,7 @@ pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 
     if is_kept(sk, result, flags & TRUNC != 0) {
         return 0;
     }
-    let Some((cookie, sk, connection)) = connection_of(sk) else {
+    let Some((cookie, sk, connection)) = connection_of(sk, Moves::received(result)) else {
         return 0;
     };
     // SAFETY: as in sent.
@@ -173,7 +173,7 @@ pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 
 /// A byte was received that is in no stream: it is not counted.
 #[inline(never)]
 fn urgent<N: Named>(sk: N) {
-    if let Some((_, _, connection)) = connection_of(sk) {
+    if let Some((_, _, connection)) = connection_of(sk, Moves::received(0)) {
         // SAFETY: as in sent.
         unsafe { (*connection).receive_flags |= flag::OUT_OF_BAND };
     }

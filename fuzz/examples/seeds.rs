@@ -56,5 +56,6 @@ fn bytes(record: &Record) -> Vec<u8> {
         Record::Sample(sample, data) => [sample.bytes(), &data.start, &data.tail].concat(),
         Record::Open(open) => open.bytes().to_vec(),
         Record::End(end) => end.bytes().to_vec(),
+        Record::Reset(reset) => reset.bytes().to_vec(),
     }
 }

@@ -56,6 +56,16 @@ fn process_exit(_: BtfTracePointContext) -> i32 {
     0
 }
 
+#[btf_tracepoint(function = "tcp_send_reset")]
+fn send_reset(_: BtfTracePointContext) -> i32 {
+    0
+}
+
+#[tracepoint]
+fn reset_event(_: TracePointContext) -> u32 {
+    0
+}
+
 #[btf_tracepoint(function = "sched_process_fork")]
 fn fork(_: BtfTracePointContext) -> i32 {
     0

@@ -1,6 +1,6 @@
 //! Records as the judge takes them.
 
-use detector_common::{End, Header, Kind, Open, Plain as _, Sample};
+use detector_common::{End, Header, Kind, Open, Plain as _, Reset, Sample};
 
 /// One record.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub enum Record {
     Open(Box<Open>),
     /// This side ended a connection, or one descriptor of it.
     End(Box<End>),
+    /// The kernel sent a reset on a connection. It is not among those that are numbered.
+    Reset(Reset),
 }
 
 /// The bytes of a sample.
@@ -52,7 +54,7 @@ impl Record {
         let record = Self::read(bytes, header.and_then(|header| header.kind()), error)?;
         let most = match &record {
             Self::Sample(sample, _) => sample.offset.max(sample.opposite),
-            Self::Open(_) => 0,
+            Self::Open(_) | Self::Reset(_) => 0,
             Self::End(end) => end.connection.sent.max(end.connection.received),
         };
         if most.max(record.header().time_ns) > MOST {
@@ -80,6 +82,7 @@ impl Record {
             Kind::End => End::read(bytes)
                 .map(|end| Self::End(Box::new(end)))
                 .ok_or(error),
+            Kind::Reset => Reset::read(bytes).map(Self::Reset).ok_or(error),
         }
     }
 
@@ -90,6 +93,7 @@ impl Record {
             Self::Sample(sample, bytes) => [sample.bytes(), &bytes.start, &bytes.tail].concat(),
             Self::Open(open) => open.bytes().to_vec(),
             Self::End(end) => end.bytes().to_vec(),
+            Self::Reset(reset) => reset.bytes().to_vec(),
         }
     }
 
@@ -100,6 +104,7 @@ impl Record {
             Self::Sample(sample, _) => &sample.header,
             Self::End(end) => &end.header,
             Self::Open(open) => &open.header,
+            Self::Reset(reset) => &reset.header,
         }
     }
 }

@@ -26,6 +26,9 @@ pub struct Head {
     /// The last coding in `Transfer-Encoding`, if there is the field: `true`
     /// if it is `chunked`.
     pub transfer_encoding: Option<bool>,
+    /// `Expect: 100-continue`: the body comes when it is asked for, or is missed long
+    /// enough (RFC 9110 section 10.1.1).
+    pub waits: bool,
 }
 
 /// The first line of a message.
@@ -216,6 +219,12 @@ fn complete(len: usize, start: StartLine, headers: &[httparse::Header<'_>]) -> P
         .iter()
         .rfind(named("transfer-encoding"))
         .map(|header| ends_in_chunked(header.value));
+    let waits = headers.iter().filter(named("expect")).any(|header| {
+        header
+            .value
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"100-continue")
+    });
     let Ok(len) = u64::try_from(len) else {
         return Parsed::Invalid;
     };
@@ -224,6 +233,7 @@ fn complete(len: usize, start: StartLine, headers: &[httparse::Header<'_>]) -> P
         start,
         content_length,
         transfer_encoding,
+        waits,
     })
 }
 

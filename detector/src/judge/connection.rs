@@ -2,9 +2,12 @@
 
 use std::cell::RefCell;
 
-use detector_common::{Connection as Counters, End, EndKind, Hint, Open, Sample, flag};
+use detector_common::{
+    Connection as Counters, End, EndKind, Hint, Open, Reset, Sample, flag, seen,
+};
 
 use super::{
+    closing::Closed,
     finding::{Address, Finding, Role},
     flaw::{By, Flaw, Flawed},
     looks::{Look, Looks, Traced},
@@ -13,7 +16,10 @@ use super::{
     sequence::Sequence,
     streams::Streams,
     tally::{Tally, Unjudged},
-    verdict::{Verdict, at_risk, cut_by_peer, failed, left, noted, peer_is_gone, place, verdict},
+    verdict::{
+        Verdict, at_risk, cut_by_peer, failed, is_read, left, may_be_taken_back, noted,
+        peer_is_gone, peer_is_there, place, verdict,
+    },
 };
 use crate::capture::{Bytes, Record};
 
@@ -59,6 +65,10 @@ pub(super) struct Connection {
     reads: Reads,
     /// The peer was told to speak HTTP.
     introduced: bool,
+    /// It was shut down, or closed, and a reset that comes then takes back its response.
+    closed: Option<Box<Closed>>,
+    /// One that came before its ending was judged.
+    reset: Option<Box<Reset>>,
     /// The records whose turn came, where that is wanted.
     traced: Option<Vec<Traced>>,
 }
@@ -155,6 +165,7 @@ impl Connection {
         self.sequence.expect(counters.seq);
         if let Some(ending) = self.ending.take() {
             self.conclude(&ending, counters, tally, findings);
+            self.await_reset(&ending, findings);
         }
         false
     }
@@ -175,6 +186,41 @@ impl Connection {
             self.ending = Some(closing);
         }
         self.finish(counters, tally, findings);
+    }
+
+    /// The kernel sent a reset.
+    pub(super) fn reset(&mut self, reset: Reset, findings: &mut Vec<Finding>) {
+        match self.closed.take() {
+            Some(closed) => findings.extend(closed.taken_back(&reset)),
+            None => self.reset = Some(Box::new(reset)),
+        }
+    }
+
+    /// What a reset that comes later takes back.
+    pub(super) fn take_closed(&mut self) -> Option<Closed> {
+        self.closed.take().map(|closed| *closed)
+    }
+
+    /// Keeps the response that was sent whole, if this ending may take it back yet;
+    /// `true` if there is one.
+    fn await_reset(&mut self, end: &End, findings: &mut Vec<Finding>) -> bool {
+        let may_be = !self.sequence.lost() && may_be_taken_back(end);
+        let Some(streams) = self.streams.as_ref().filter(|_| may_be) else {
+            return false;
+        };
+        let Some(finding) = response_at_risk(streams, end) else {
+            return false;
+        };
+        let closed = Closed {
+            finding: *finding,
+            answered: streams.request_was_read(end.connection.received),
+            peer_is_there: peer_is_there(end),
+        };
+        match self.reset.take() {
+            Some(reset) => findings.extend(closed.taken_back(&reset)),
+            None => self.closed = Some(Box::new(closed)),
+        }
+        true
     }
 
     /// The watch ends.
@@ -282,6 +328,8 @@ impl Connection {
                 }
             }
             Record::End(end) => return self.end(end, tally, findings),
+            // Not numbered: it comes by another way.
+            Record::Reset(_) => {}
         }
         false
     }
@@ -503,6 +551,11 @@ impl Connection {
         let counters = end.connection;
         let ending = self.ending.take().unwrap_or_else(|| end.clone());
         self.conclude(&ending, &counters, tally, findings);
+        self.closed = None;
+        if self.reset.is_some() && EndKind::from_number(ending.kind) == Some(EndKind::Shutdown) {
+            // Between the shutdown and the close.
+            self.await_reset(&ending, findings);
+        }
         self.risk(&end, tally, findings);
         true
     }
@@ -523,26 +576,39 @@ impl Connection {
         closing
     }
 
-    /// A response that was sent whole, and whose end takes it back.
-    fn risk(&self, end: &End, tally: &mut Tally, findings: &mut Vec<Finding>) {
+    /// A response that was sent whole, and whose end takes it back, or may.
+    fn risk(&mut self, end: &End, tally: &mut Tally, findings: &mut Vec<Finding>) {
         let Some(streams) = &self.streams else { return };
-        let answered = streams.request_was_read(end.connection.received);
-        let at_risk = at_risk(end, answered);
-        if self.sequence.lost() || spoiled(&end.connection).is_some() || at_risk == Some(false) {
+        let received = end.connection.received;
+        let at_risk = at_risk(end, streams.request_was_read(received));
+        if self.sequence.lost() || spoiled(&end.connection).is_some() {
             return;
         }
-        if let Some(flawed) = streams.outgoing.at_risk(end.connection.sent)
-            && flawed.message.role == Role::Response
-            && let Verdict::Short(finding) = verdict(&flawed, end, &end.connection, false)
-        {
+        if at_risk == Some(false) {
+            // Of MPTCP what is unread is not known.
+            let due = streams.request_is_due(received) || !is_read(end, seen::QUEUES);
+            let told = is_read(end, seen::RESETS);
+            if self.await_reset(end, findings) && !told {
+                self.closed = None;
+                if due {
+                    self.unjudge(Unjudged::ResetNotSeen, tally);
+                }
+            }
+            return;
+        }
+        if let Some(finding) = response_at_risk(streams, end) {
             if at_risk.is_none() {
-                // Counted when it was whole.
-                tally.messages_judged = tally.messages_judged.saturating_sub(1);
-                tally.miss(Unjudged::NoTimes);
+                self.unjudge(Unjudged::NoTimes, tally);
             } else {
                 findings.push(self.qualified(*finding));
             }
         }
+    }
+
+    /// A message that was counted when it was whole is not judged.
+    fn unjudge(&self, reason: Unjudged, tally: &mut Tally) {
+        tally.messages_judged = tally.messages_judged.saturating_sub(1);
+        tally.miss(reason);
     }
 
     /// Judges what was being sent when it ended.
@@ -639,6 +705,15 @@ fn spoiled(counters: &Counters) -> Option<Unjudged> {
 /// sampled.
 fn begins_otherwise(counters: &Counters) -> bool {
     counters.first_sent.iter().any(|byte| *byte != 0) && counters.send_flags & flag::HEAD_SEEN == 0
+}
+
+/// The last response, if it was sent whole, as one that this ending puts at risk.
+fn response_at_risk(streams: &Streams, end: &End) -> Option<Box<Finding>> {
+    let flawed = streams.outgoing.at_risk(end.connection.sent)?;
+    match verdict(&flawed, end, &end.connection, false) {
+        Verdict::Short(finding) if flawed.message.role == Role::Response => Some(finding),
+        _ => None,
+    }
 }
 
 /// Whether bytes went out that nobody looked at.

@@ -23,7 +23,8 @@ pub enum Cause {
     /// More bytes than promised.
     Overrun,
     /// All bytes were accepted, and then the connection was ended so that the
-    /// kernel sends a reset, which takes from the peer what it has not read.
+    /// kernel sends a reset, which takes from the peer what it has not read, and what was
+    /// not sent yet.
     DeliveryAtRisk,
     /// The peer was gone before this side ended.
     PeerClosed,
@@ -39,7 +40,7 @@ impl Cause {
         (Self::UnterminatedChunked, Fault::Local),
         (Self::Stalled, Fault::Unknown),
         (Self::Overrun, Fault::Local),
-        (Self::DeliveryAtRisk, Fault::Local),
+        (Self::DeliveryAtRisk, Fault::Unknown),
         (Self::PeerClosed, Fault::Peer),
     ];
 
@@ -68,7 +69,7 @@ pub enum Fault {
     /// The other side's.
     Peer,
     /// It cannot be told: the peer had half-closed, which may or may not mean
-    /// that it no longer wanted the rest.
+    /// that it no longer wanted the rest; or it may have got all.
     Unknown,
 }
 
@@ -244,6 +245,11 @@ pub struct Ending {
     /// Nanoseconds since the kernel last accepted bytes; `None` if it never
     /// did.
     pub idle_ns: Option<u64>,
+    /// Of a message that is at risk: bytes that were not sent when the reset was due, and
+    /// that nobody will receive; `None` where that was not read.
+    pub unsent: Option<u32>,
+    /// The reset came after the ending, when the peer sent more.
+    pub late: bool,
     /// Whether the stack of the thread that made it was copied.
     pub stack: StackCopy,
 }
@@ -282,10 +288,11 @@ pub struct Finding {
     pub fd: Option<u32>,
     /// `AF_UNIX`, `AF_INET` or `AF_INET6`.
     pub family: u16,
-    /// TCP: bytes that were received and not read when it was closed.
-    pub unread: u32,
-    /// `SO_LINGER` with time 0 was set when it was closed.
-    pub reset: bool,
+    /// TCP: bytes that were received and not read when it was closed; `None` where that
+    /// was not read.
+    pub unread: Option<u32>,
+    /// `SO_LINGER` with time 0 was set when it was closed; likewise.
+    pub reset: Option<bool>,
     /// Inode number of the socket, as in `/proc/PID/fd`.
     pub inode: Option<u64>,
     /// This side's address.

@@ -12,6 +12,7 @@
 //! | `outgoing/`     | where in the stream of sent bytes each message begins and ends |
 //! | `looks.rs`      | which bytes were read, for a recording |
 //! | `protocol.rs`   | what a connection speaks that is not HTTP/1 |
+//! | `closing.rs`    | which responses a later reset took back |
 //! | `connection.rs` | one connection's life, from its first record to its end |
 //! | `verdict.rs`    | who ended it, with what cause and fault |
 //! | `finding.rs`    | what a finding says |
@@ -20,6 +21,7 @@
 mod answers;
 mod body;
 mod chunks;
+mod closing;
 mod connection;
 mod finding;
 mod flaw;
@@ -44,9 +46,9 @@ use std::{
     hash::Hash,
 };
 
-use detector_common::{Connection as Counters, Hint};
+use detector_common::{Connection as Counters, Hint, Reset};
 
-use self::connection::Connection;
+use self::{closing::Closing, connection::Connection};
 pub use self::{
     connection::Held,
     finding::{
@@ -71,6 +73,7 @@ pub struct Judge {
     ended: Recent<u64>,
     /// Peers that answered with HTTP.
     servers: Recent<Address>,
+    closing: Closing,
     /// Records whose turn came are kept, with what was read of them.
     trace: bool,
     traced: Vec<Traced>,
@@ -102,6 +105,9 @@ impl Judge {
     /// of order (several CPUs write them); their numbers put them right.
     pub fn take(&mut self, record: Record) {
         let cookie = record.header().cookie;
+        if let Record::Reset(reset) = record {
+            return self.reset(cookie, reset);
+        }
         if self.ended.contains(&cookie) {
             return;
         }
@@ -124,7 +130,24 @@ impl Judge {
             if connection.held_by_several() {
                 self.released.push(cookie);
             }
+            if let Some(closed) = connection.take_closed() {
+                self.closing.insert(cookie, closed);
+            }
             self.remove(cookie);
+        }
+    }
+
+    /// The kernel sent a reset, on a connection that ended or on one that is shut down.
+    fn reset(&mut self, cookie: u64, reset: Reset) {
+        if let Some(connection) = self.connections.get_mut(&cookie) {
+            connection.reset(reset, &mut self.findings);
+        } else if let Some(closed) = self.closing.take(cookie) {
+            self.findings.extend(closed.taken_back(&reset));
+        } else {
+            return;
+        }
+        if self.trace {
+            self.traced.push((Record::Reset(reset), Vec::new()));
         }
     }
 

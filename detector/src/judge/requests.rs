@@ -62,6 +62,8 @@ pub(super) struct Requests {
     parsed: u64,
     /// What may be a request was received, or bytes that were not seen.
     asked: bool,
+    /// Where the body begins of the last request, if that waits until it is asked for it.
+    waits: Option<u64>,
 }
 
 impl Requests {
@@ -75,6 +77,20 @@ impl Requests {
             heads: 0,
             parsed: 0,
             asked: !fresh,
+            waits: None,
+        }
+    }
+
+    /// Whether bytes of a request that was begun are certainly still to come. Not of one
+    /// whose peer may wait to be asked for its body.
+    pub(super) fn is_due(&self, received: u64) -> bool {
+        if self.waits == Some(received) {
+            return false;
+        }
+        match self.place {
+            Place::At(at) => at > received,
+            Place::Chunks(..) => true,
+            Place::Head(..) | Place::Unknown => false,
         }
     }
 
@@ -295,6 +311,7 @@ impl Requests {
                 self.parsed += 1;
                 let certain = self.certain();
                 let after = start + head.len;
+                self.waits = head.waits.then_some(after);
                 self.place = match framing(&head, None) {
                     Framing::NoBody => Place::At(after),
                     Framing::ContentLength(length) => {

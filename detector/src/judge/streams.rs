@@ -278,6 +278,11 @@ impl Streams {
         self.requests.rest_at(received)
     }
 
+    /// Whether bytes of a request are still to come.
+    pub(super) fn request_is_due(&self, received: u64) -> bool {
+        self.requests.is_due(received)
+    }
+
     /// The next bytes that matter ([`Outgoing::next_boundary`]).
     pub(super) fn hint(&self) -> Hint {
         let next = self.outgoing.next_boundary();

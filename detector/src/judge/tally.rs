@@ -78,6 +78,10 @@ reasons! {
     /// whether the peer may have had the time to read it (a log). Counted per
     /// message.
     NoTimes = "no-times",
+    /// Sent whole and then closed while the peer was still to send the rest of its
+    /// request, and a reset that the kernel sends for that is not told. Counted per
+    /// message.
+    ResetNotSeen = "reset-not-seen",
     /// Still being sent when the watch ended. Counted per message.
     InProgress = "in-progress",
     /// A record of the connection was lost. Counted per connection.

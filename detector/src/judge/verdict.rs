@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use detector_common::{
     BY_URING, CallEntry, Connection as Counters, End, EndKind, Open, SocketInfo, StackCopy,
-    call_name, family, flag, tcp_state,
+    call_name, family, flag, seen, tcp_state,
 };
 
 use super::{
@@ -64,25 +64,31 @@ pub(super) fn verdict(flawed: &Flawed, end: &End, counters: &Counters, may_stop:
         return Verdict::Unjudged(Unjudged::EarlyResponse);
     }
     let peer = peer(end);
+    let idle_ns = idle(end.header.time_ns, end.connection.sent_ns);
+    let unsent = is_read(end, seen::QUEUES).then_some(end.socket.unsent);
     let owes = matches!(flawed.flaw, Flaw::Short | Flaw::Unterminated);
     let (cause, fault) = match peer {
         Peer::Gone if owes => (Cause::PeerClosed, Fault::Peer),
         Peer::HalfClosed if owes || flawed.flaw == Flaw::AtRisk => {
             (cause(flawed.flaw, kind), Fault::Unknown)
         }
+        _ if flawed.flaw == Flaw::AtRisk => (cause(flawed.flaw, kind), loss(unsent, idle_ns)),
         _ => (cause(flawed.flaw, kind), Fault::Local),
     };
     let ending = Ending {
         kind,
         by_uring: end.how & BY_URING != 0,
         time_ns: end.header.time_ns,
-        idle_ns: idle(end.header.time_ns, end.connection.sent_ns),
+        idle_ns,
+        unsent: unsent.filter(|_| flawed.flaw == Flaw::AtRisk),
+        late: false,
         stack: StackCopy::from_number(end.stack),
     };
     let mut finding = Finding {
         fd: u32::try_from(end.fd).ok(),
-        unread: end.socket.unread,
-        reset: end.socket.reset != 0,
+        unread: is_read(end, seen::QUEUES).then_some(end.socket.unread),
+        reset: (is_read(end, seen::LINGER) || end.socket.reset != 0)
+            .then_some(end.socket.reset != 0),
         timeline: timeline(counters, end.header.tid, &ending, peer),
         ..unplaced(flawed, &end.socket, counters, cause, fault, ending)
     };
@@ -97,6 +103,48 @@ pub(super) fn verdict(flawed: &Flawed, end: &End, counters: &Counters, may_stop:
     }
 }
 
+/// Whose doing it is that a reset took back a response that was accepted whole. What was
+/// not sent is lost for certain; what was, the peer may have. Where no byte had been
+/// accepted for long it may not have wanted more.
+pub(super) fn loss(unsent: Option<u32>, idle_ns: Option<u64>) -> Fault {
+    match (unsent, idle_ns) {
+        (Some(1..), Some(idle)) if idle < UNREAD_NS => Fault::Local,
+        _ => Fault::Unknown,
+    }
+}
+
+/// Whether the kernel side read that of the socket, one of [`seen`].
+pub(super) fn is_read(end: &End, what: u32) -> bool {
+    end.socket.seen & what != 0
+}
+
+/// Whether only the reset itself tells: what is below an MPTCP socket was not read.
+fn tells_later(end: &End) -> bool {
+    is_read(end, seen::RESETS) && !is_read(end, seen::QUEUES)
+}
+
+/// Whether a reset may yet take back a response that was sent whole, though the ending
+/// itself makes none: the peer had not acknowledged all of it, or that is not known.
+pub(super) fn may_be_taken_back(end: &End) -> bool {
+    let pending = end.socket.unacknowledged > 0 || !is_read(end, seen::QUEUES);
+    is_inet(end) && is_read(end, seen::LINGER) && pending && peer(end) != Peer::Gone
+}
+
+/// Whether it ended with nothing of the peer's side to be said: no FIN.
+pub(super) fn peer_is_there(end: &End) -> bool {
+    peer(end) == Peer::There
+}
+
+/// Whether a response whose last byte was accepted so long ago may still lie unread at
+/// the peer.
+pub(super) fn may_lie_unread(idle_ns: Option<u64>) -> bool {
+    idle_ns.is_some_and(|idle| idle < UNREAD_NS)
+}
+
+fn is_inet(end: &End) -> bool {
+    [family::INET, family::INET6].contains(&end.socket.family)
+}
+
 /// Whether the ending of a connection, whose last response was sent whole,
 /// makes the kernel send a reset while the peer may not have read all of it
 /// (`tcp_close`; RFC 9112 section 9.6).
@@ -109,8 +157,7 @@ pub(super) fn at_risk(end: &End, answered: bool) -> Option<bool> {
     let socket = &end.socket;
     let asked_again = answered && socket.unread > 0 && socket.unacknowledged == 0;
     let resets = (socket.unread > 0 || socket.reset != 0) && !asked_again;
-    let may_be =
-        [family::INET, family::INET6].contains(&socket.family) && resets && peer(end) != Peer::Gone;
+    let may_be = is_inet(end) && resets && !tells_later(end) && peer(end) != Peer::Gone;
     if !may_be || socket.unacknowledged > 0 {
         return Some(may_be);
     }
@@ -133,6 +180,8 @@ pub(super) fn noted(flawed: &Flawed, open: &Open, counters: &Counters, now_ns: u
             .is_none()
             .then(|| idle(now_ns, counters.sent_ns))
             .flatten(),
+        unsent: None,
+        late: false,
         stack: StackCopy::None,
     };
     let fault = match flawed.flaw {
@@ -285,8 +334,8 @@ fn unplaced(
         comm: String::new(),
         fd: None,
         family: socket.family,
-        unread: 0,
-        reset: false,
+        unread: None,
+        reset: None,
         inode: (socket.inode != 0).then_some(socket.inode),
         local,
         peer,

@@ -2,7 +2,7 @@
 
 use detector_common::{
     BODY_START, Connection as Counters, EDGE_END, EDGE_START, End, EndKind, Header, Kind, Open,
-    Plain as _, SAMPLE_LEN, Sample, family, flag,
+    Plain as _, Reset, SAMPLE_LEN, Sample, family, flag, seen,
 };
 
 use super::{Finding, Judge, Tally};
@@ -32,6 +32,12 @@ pub(super) struct Wire {
     pub(super) unread: u32,
     peer: u8,
     cookie: u64,
+    /// `SO_LINGER` 0.
+    pub(super) linger: bool,
+    pub(super) unacknowledged: u32,
+    pub(super) unsent: u32,
+    /// What was read of the socket (`detector_common::seen`).
+    pub(super) seen: u32,
     /// The walk over descriptors that makes the endings.
     pub(super) walk: u32,
     /// Added to the time of what comes.
@@ -71,6 +77,10 @@ impl Wire {
             unread: 0,
             peer: 1,
             cookie: COOKIE,
+            linger: false,
+            unacknowledged: 0,
+            unsent: 0,
+            seen: seen::QUEUES | seen::LINGER | seen::RESETS,
             walk: 0,
             later_ns: 0,
             lose: Vec::new(),
@@ -368,6 +378,10 @@ impl Wire {
         end.socket.state = self.socket_state;
         end.socket.shutdown = self.socket_shutdown;
         end.socket.unread = self.unread;
+        end.socket.reset = u8::from(self.linger);
+        end.socket.unacknowledged = self.unacknowledged;
+        end.socket.unsent = self.unsent;
+        end.socket.seen = self.seen;
         end.walk = self.walk;
         self.deliver(Record::End(Box::new(end)));
         self
@@ -379,6 +393,20 @@ impl Wire {
 
     pub(super) fn close(&mut self) -> &mut Self {
         self.end(EndKind::Close, 1, 0)
+    }
+
+    /// The kernel sends a reset so many nanoseconds after the last record, in answer to
+    /// what the peer sent or not, with so much unacknowledged and unsent.
+    pub(super) fn reset(&mut self, after: u64, answers: bool, pending: (u32, u32)) -> &mut Self {
+        let mut reset = Reset::zeroed();
+        reset.header = self.header(Kind::Reset);
+        self.counters.seq -= 1;
+        reset.header.seq = 0;
+        reset.header.time_ns += after;
+        (reset.unacknowledged, reset.unsent) = pending;
+        reset.answers = u32::from(answers);
+        self.judge.take(Record::Reset(reset));
+        self
     }
 
     /// The end of the watch with the socket still open.

@@ -55,4 +55,4 @@ pub use self::{
 pub const MAGIC: [u8; 12] = *b"\x93truncwatch\n";
 
 /// The form of what follows.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

@@ -108,10 +108,10 @@ struct Socket {
     /// N of `socket:[N]` in `/proc/PID/fd`.
     inode: Option<u64>,
     /// TCP: bytes received and not read at the ending: a close then sends a
-    /// reset. Null where a log does not tell.
+    /// reset. Null where that was not read: from a log, of MPTCP, or where nothing ended.
     unread_bytes: Option<u32>,
-    /// `SO_LINGER` with time 0 was set: a close then sends a reset. Null where a
-    /// log does not show that it was.
+    /// `SO_LINGER` with time 0 was set: a close then sends a reset. Null where that was
+    /// not read, or a log does not show that it was.
     linger_reset: Option<bool>,
 }
 
@@ -144,6 +144,9 @@ struct Ending {
     errno: Option<&'static str>,
     /// Since the kernel last accepted bytes.
     idle_ms: Option<f64>,
+    /// Of `delivery-at-risk`: bytes that were not sent when the reset was due, and that
+    /// nobody will receive; else, and where it was not read, null.
+    unsent_bytes: Option<u32>,
     /// The signal that ended the process.
     signal: Option<String>,
     /// Its exit status, if it exited by itself.
@@ -249,6 +252,8 @@ struct SummaryObject<'a> {
 pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
     let finding = reported.finding;
     let start = finding.timeline.iter().find_map(|entry| entry.time_ns);
+    // Of a Unix socket neither takes anything back.
+    let unix = !reported.of_log && finding.family == detector_common::family::UNIX;
     let object = FindingObject {
         r#type: "finding",
         schema: SCHEMA,
@@ -271,8 +276,8 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
             peer: finding.peer.as_ref().map(address),
             peer_pid: finding.peer_pid,
             inode: exact(finding.inode),
-            unread_bytes: (!reported.of_log).then_some(finding.unread),
-            linger_reset: (!reported.of_log || finding.reset).then_some(finding.reset),
+            unread_bytes: finding.unread.or(unix.then_some(0)),
+            linger_reset: finding.reset.or(unix.then_some(false)),
         },
         message: Message {
             role: finding.message.role.name(),
@@ -383,6 +388,7 @@ fn ending(finding: &Finding) -> Ending {
             .ending
             .idle_ns
             .map(|idle| rounded(milliseconds(idle))),
+        unsent_bytes: finding.ending.unsent,
         signal,
         exit_status,
         send_queue: (finding.cause == Cause::Stalled)

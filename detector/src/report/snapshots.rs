@@ -49,8 +49,8 @@ pub(crate) fn finding() -> Finding {
         comm: "images".to_owned(),
         fd: Some(7),
         family: detector_common::family::UNIX,
-        unread: 0,
-        reset: false,
+        unread: None,
+        reset: None,
         inode: Some(353_051),
         local: Some(Address::Unix(
             "/run/user/1000/some-application/instances/blue/sockets/images.sock".to_owned(),
@@ -78,6 +78,8 @@ pub(crate) fn finding() -> Finding {
             by_uring: false,
             time_ns: 1_000_047_000,
             idle_ns: Some(281_000),
+            unsent: None,
+            late: false,
             stack: StackCopy::Taken,
         },
         timeline: vec![
@@ -177,6 +179,7 @@ fn summary() -> Summary {
         findings: BTreeMap::from([("premature-shutdown", 1)]),
         local: 1,
         peer_endings: 4,
+        received_only: 0,
         unjudged: BTreeMap::from([("encrypted", 5), ("lost-events", 0), ("not-http", 90)]),
         events_lost: 0,
         command_status: Some(143),

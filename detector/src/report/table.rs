@@ -130,6 +130,9 @@ fn fault(finding: &Finding) -> String {
         (_, Fault::Local) => "fault: local".to_owned(),
         (_, Fault::Peer) => "fault: peer".to_owned(),
         (Cause::Stalled, Fault::Unknown) => "fault: unknown".to_owned(),
+        (Cause::DeliveryAtRisk, Fault::Unknown) if !half_closed(finding) => {
+            "fault: unknown (the peer may have received all)".to_owned()
+        }
         (_, Fault::Unknown) => "fault: unknown (the peer had half-closed)".to_owned(),
     }
 }
@@ -231,7 +234,7 @@ fn missing(finding: &Finding) -> String {
         Some(bytes) => format!("; {} stranded (offered to the last call)", grouped(bytes)),
     };
     match (finding.cause, finding.missing()) {
-        (Cause::DeliveryAtRisk, _) => format!("what the peer has not read: {}", reset(finding)),
+        (Cause::DeliveryAtRisk, _) => at_risk(finding),
         (Cause::Overrun, _) => {
             let extra = finding
                 .sent
@@ -287,14 +290,36 @@ fn earlier_offer(finding: &Finding) -> Option<u64> {
     }
 }
 
+/// Whether the kernel said at the ending that the peer would send no more.
+fn half_closed(finding: &Finding) -> bool {
+    let mut calls = finding.timeline.iter();
+    calls.any(|entry| entry.call == "peer half-closed")
+}
+
+/// What a reset takes from the peer.
+fn at_risk(finding: &Finding) -> String {
+    let why = reset(finding);
+    match finding.ending.unsent {
+        Some(bytes @ 1..) => format!(
+            "{} bytes that were not sent yet, and what the peer has not read: {why}",
+            grouped(bytes.into())
+        ),
+        _ => format!("what the peer has not read, which may be nothing: {why}"),
+    }
+}
+
 /// Why the kernel sends a reset.
 fn reset(finding: &Finding) -> String {
     match (finding.unread, finding.reset) {
-        (0, _) => "SO_LINGER 0 makes the kernel send a reset".to_owned(),
-        (bytes, _) => format!(
+        _ if finding.ending.late => {
+            "the peer sent more after that, so that the kernel sent a reset".to_owned()
+        }
+        (Some(bytes @ 1..), _) => format!(
             "{} received bytes were left unread, so that the kernel sends a reset",
             grouped(bytes.into())
         ),
+        (_, Some(true)) => "SO_LINGER 0 makes the kernel send a reset".to_owned(),
+        _ => "received bytes were left unread, so that the kernel sent a reset".to_owned(),
     }
 }
 

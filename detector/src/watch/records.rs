@@ -1,6 +1,7 @@
 //! Takes what the kernel side wrote.
 
 use super::{engine::Engine, monotonic_ns};
+use crate::capture::Record;
 
 impl Engine {
     pub(super) fn drain(&mut self) {
@@ -16,7 +17,8 @@ impl Engine {
         live.drain(|record| match record {
             Ok(record) => {
                 let pid = record.header().tgid;
-                if programs.see(pid, now) {
+                // A reset is no deed of the process that runs.
+                if !matches!(record, Record::Reset(_)) && programs.see(pid, now) {
                     stacks.meet(pid);
                 }
                 judge.take(record);

@@ -81,9 +81,25 @@ impl Watch<'_> {
         let joined = self.engine.judge.tally().missed(Unjudged::MidStream);
         if joined > 0 && self.summary.messages_judged == 0 {
             note(format_args!(
-                "no message was judged: connections were open when the watch began, or their beginning was not seen (mid-stream); watch for longer, until clients connect anew, with --follow if children serve, or start the server with truncwatch -- COMMAND"
+                "no message was judged: connections were open when the watch began, or a process that is not watched had used them before (mid-stream); watch for longer, until clients connect anew, with --follow if children serve{}, or start the server with truncwatch -- COMMAND",
+                self.masters()
             ));
         }
+    }
+
+    /// Those that may have handed connections on to what is watched, in words.
+    fn masters(&self) -> String {
+        let masters: BTreeSet<_> = self
+            .cli
+            .pid
+            .iter()
+            .filter_map(|pid| process::master(*pid))
+            .filter(|master| !self.cli.pid.contains(master))
+            .collect();
+        let named = masters
+            .into_iter()
+            .map(|pid| format!(" (such as those of process {pid}: --follow --pid {pid})"));
+        named.collect()
     }
 
     /// Says that the filters may be wrong.

@@ -53,7 +53,7 @@ pub struct Btf {
     /// Start of each type in `data`, by type id less one.
     types: Vec<u32>,
     structs: HashMap<Box<[u8]>, u32>,
-    /// Fields that are said to be missing, as `structure.path`.
+    /// Fields and tracepoints that are said to be missing, fields as `structure.path`.
     hidden: Vec<String>,
 }
 
@@ -196,11 +196,19 @@ impl Btf {
             let info = word(&self.data, at + 4)?;
             let name = word(&self.data, at).filter(|_| kind_of(info) == KIND_TYPEDEF)?;
             let name = string(&self.data, self.strings, name).strip_prefix(b"btf_trace_")?;
-            (self.second_parameter(at) == Some(*wanted)).then_some(name)
+            // It may be const.
+            let found = self.resolve(self.second_parameter(at)?)?;
+            (Some(found) == self.resolve(*wanted)).then_some(name)
         });
         named
             .map(|name| String::from_utf8_lossy(name).into_owned())
             .collect()
+    }
+
+    /// Whether this is one of them, and not said to be missing.
+    pub(super) fn has_tracepoint_of(&self, structure: &str, name: &str) -> bool {
+        self.hidden.iter().all(|hidden| hidden != name)
+            && self.tracepoints_of(structure).iter().any(|it| it == name)
     }
 
     /// What the second parameter points to, of the function that a type definition

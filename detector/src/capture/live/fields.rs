@@ -31,6 +31,25 @@ const URING: [(&str, &str); 15] = [
     ("io_close", "file_slot"),
 ];
 
+/// The kernel's own counts of a TCP socket's bytes (include/linux/tcp.h; Linux 4.19):
+/// whether it has moved any before it was first seen.
+const COUNTED: [(&str, &str); 3] = [
+    ("tcp_sock", "bytes_sent"),
+    ("tcp_sock", "bytes_retrans"),
+    ("tcp_sock", "bytes_received"),
+];
+
+/// What is read of MPTCP sockets and of the TCP sockets that they consist of
+/// (net/mptcp/protocol.h; checked: 6.18).
+const MULTIPATH: [(&str, &str); 6] = [
+    ("tcp_sock", "is_mptcp"),
+    ("inet_connection_sock", "icsk_ulp_data"),
+    ("mptcp_subflow_context", "conn"),
+    ("mptcp_sock", "write_seq"),
+    ("mptcp_sock", "snd_nxt"),
+    ("mptcp_sock", "snd_una"),
+];
+
 /// What can be done without, as the beginning of a sentence, and the fields that
 /// it takes: where one is missing none of them is read.
 const FEATURES: [(&str, &[(&str, &str)]); 5] = [
@@ -43,6 +62,7 @@ const FEATURES: [(&str, &[(&str, &str)]); 5] = [
             ("tcp_sock", "copied_seq"),
             ("tcp_sock", "snd_una"),
             ("tcp_sock", "write_seq"),
+            ("tcp_sock", "snd_nxt"),
         ],
     ),
     (
@@ -110,9 +130,22 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
             .filter(|_| whole)
             .unwrap_or(NO_FIELD)
     };
+    // Without being named as missing: what they serve is seen another way, or is not there.
+    let all_or_none = |names: &[(&str, &str)], structure: &str, path: &str| {
+        let whole = names
+            .iter()
+            .all(|(structure, path)| btf.field(structure, path).is_ok());
+        btf.field(structure, path)
+            .ok()
+            .filter(|_| whole)
+            .unwrap_or(NO_FIELD)
+    };
+    let counted = |structure, path| all_or_none(&COUNTED, structure, path);
+    let multipath = |structure, path| all_or_none(&MULTIPATH, structure, path);
     let v6 = |path| optional("sock_common", path);
     let uring = optional;
     let message = |path| field(hooks::MESSAGE, path).unwrap_or(NO_FIELD);
+    let reset = |path| field(hooks::RESET, path).unwrap_or(NO_FIELD);
     let pid_numbers = optional("pid", "numbers");
     // Where stacks end: without these more is copied than is of use.
     let thread_pointer = if cfg!(target_arch = "aarch64") {
@@ -176,6 +209,16 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         tcp_copied_seq: optional("tcp_sock", "copied_seq"),
         tcp_snd_una: optional("tcp_sock", "snd_una"),
         tcp_write_seq: optional("tcp_sock", "write_seq"),
+        tcp_snd_nxt: optional("tcp_sock", "snd_nxt"),
+        tcp_bytes_sent: counted("tcp_sock", "bytes_sent"),
+        tcp_bytes_retrans: counted("tcp_sock", "bytes_retrans"),
+        tcp_bytes_received: counted("tcp_sock", "bytes_received"),
+        tcp_is_mptcp: multipath("tcp_sock", "is_mptcp"),
+        tcp_ulp_data: multipath("inet_connection_sock", "icsk_ulp_data"),
+        subflow_conn: multipath("mptcp_subflow_context", "conn"),
+        mptcp_write_seq: multipath("mptcp_sock", "write_seq"),
+        mptcp_snd_nxt: multipath("mptcp_sock", "snd_nxt"),
+        mptcp_snd_una: multipath("mptcp_sock", "snd_una"),
         req_file: uring("io_kiocb", "file"),
         req_opcode: uring("io_kiocb", "opcode"),
         req_flags: uring("io_kiocb", "flags"),
@@ -205,6 +248,8 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         message_sk: message("sk"),
         message_result: message("ret"),
         message_flags: message("flags"),
+        reset_sk: reset("skaddr"),
+        reset_cause: reset("skbaddr"),
     })
 }
 
@@ -335,6 +380,7 @@ pub(super) fn config(btf: &Btf, scope: Scope) -> Result<Config, BtfError> {
             .function("bpf_rdonly_cast")
             .filter(|_| fields.task_stack != NO_FIELD)
             .unwrap_or(NO_FIELD),
+        sees_resets: u32::from(hooks::sees_resets(btf)),
         arguments: arguments(),
         operations: operations(),
     })

@@ -11,7 +11,7 @@ use aya::{Btf, Ebpf};
 use aya_obj::btf::BtfKind;
 use detector_common::Probe;
 
-pub(super) use self::rows::MESSAGE;
+pub(super) use self::rows::{MESSAGE, RESET};
 use self::{
     at_once::at_once,
     rows::{BIRTHS, COOKIES, COUNTING, FRAMING},
@@ -194,9 +194,15 @@ impl Row {
 pub(super) const COOKIE_MAKERS: &str = "recv_cookie or send_cookie";
 
 /// Whether calls may go uncounted where this program was left out. What the makers of
-/// cookies miss, those behind them count.
+/// cookies miss, those behind them count; a reset that is missed, because the kernel was
+/// just sending another on that CPU, counts nothing, and refutes nothing.
 pub(super) fn loses(program: &str) -> bool {
-    !COOKIES.iter().any(|row| row.program == program)
+    !COOKIES.iter().any(|row| row.program == program) && !rows::is_of_resets(program)
+}
+
+/// Whether it is told where the kernel sends a reset.
+pub(super) fn sees_resets(btf: &super::btf::Btf) -> bool {
+    btf.has_tracepoint_of("sock", rows::SEND_RESET)
 }
 
 /// For tests: with this hidden, counting is done as where they may be.

@@ -96,6 +96,15 @@ pub fn descendants(roots: &[u32]) -> Vec<u32> {
     found
 }
 
+/// The process that started this one, if both run the same program: a master, whose
+/// worker this is.
+#[must_use]
+pub fn master(pid: u32) -> Option<u32> {
+    let program = exe(pid)?;
+    let master = parent(&Path::new("/proc").join(pid.to_string()))?;
+    (exe(master)? == program).then_some(master)
+}
+
 /// Every process and its parent.
 fn processes() -> Vec<(u32, u32)> {
     let Ok(entries) = fs::read_dir("/proc") else {

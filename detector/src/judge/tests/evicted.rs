@@ -17,6 +17,7 @@ fn as_of(records: &[Record], cookie: u64, time_ns: u64) -> Vec<Record> {
             Record::Sample(sample, _) => &mut sample.header,
             Record::Open(open) => &mut open.header,
             Record::End(end) => &mut end.header,
+            Record::Reset(reset) => &mut reset.header,
         };
         (header.cookie, header.time_ns) = (cookie, time_ns);
     }

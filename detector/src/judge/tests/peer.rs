@@ -1,22 +1,33 @@
 //! What the peer had done.
 
-use detector_common::{EndKind, family, flag, tcp_state};
+use detector_common::{EndKind, family, flag, seen, tcp_state};
 
 use super::{GET, judged, ok};
 use crate::judge::{Cause, Fault, wire::Wire};
 
+const POST: &[u8] = b"POST /a HTTP/1.1\r\nContent-Length: 7\r\n\r\n";
+
 #[test]
 fn a_close_that_sends_a_reset_puts_the_response_at_risk() {
-    let post = b"POST /a HTTP/1.1\r\nContent-Length: 7\r\n\r\n";
-    let mut wire = Wire::new();
-    wire.receive(post).send(&ok(1000), 1000);
-    wire.unread = 7;
-    let finding = wire.shutdown().close().one();
-    assert_eq!(
-        (finding.cause, finding.fault, finding.unread),
-        (Cause::DeliveryAtRisk, Fault::Local, 7)
-    );
-    assert_eq!(finding.missing(), Some(0));
+    // What was sent the peer may have, acknowledged or not; what was not it has not.
+    for (unacknowledged, unsent, fault) in [
+        (0, 0, Fault::Unknown),
+        (300, 0, Fault::Unknown),
+        (300, 200, Fault::Local),
+    ] {
+        let mut wire = Wire::new();
+        wire.receive(POST).send(&ok(1000), 1000);
+        wire.unread = 7;
+        (wire.unacknowledged, wire.unsent) = (unacknowledged, unsent);
+        let finding = wire.shutdown().close().one();
+        assert_eq!(
+            (finding.cause, finding.fault, finding.unread),
+            (Cause::DeliveryAtRisk, fault, Some(7))
+        );
+        assert_eq!(finding.ending.unsent, Some(unsent));
+        assert_eq!(finding.missing(), Some(0));
+    }
+    let post = POST;
     // Long after, what was acknowledged is taken to have been read.
     let mut wire = Wire::new();
     wire.receive(post).send(&ok(1000), 1000);
@@ -186,4 +197,154 @@ fn an_unread_next_request_puts_nothing_at_risk() {
     wire.receive(GET).send(&ok(1000), 1000);
     wire.unread = 28;
     assert_eq!(judged(&wire.close().none()), (1, vec![]));
+}
+
+/// A response that was sent whole, with so much of it on its way when it is closed.
+fn refused(pending: (u32, u32)) -> Wire {
+    let mut wire = Wire::new();
+    wire.receive(POST).send(&ok(1000), 1000);
+    (wire.unacknowledged, wire.unsent) = pending;
+    wire
+}
+
+#[test]
+fn a_reset_behind_the_close_takes_back_what_was_not_received() {
+    for (answers, pending, fault) in [
+        (true, (900, 500), Some(Fault::Local)),
+        (true, (900, 0), Some(Fault::Unknown)),
+        // All had come.
+        (true, (0, 0), None),
+    ] {
+        let mut wire = refused((1000, 800));
+        let (findings, tally) = wire.shutdown().close().reset(5, answers, pending).finish();
+        let found: Vec<_> = findings
+            .iter()
+            .map(|finding| (finding.cause, finding.fault, finding.ending.unsent))
+            .collect();
+        let wanted = fault.map(|fault| (Cause::DeliveryAtRisk, fault, Some(pending.1)));
+        assert_eq!(found, Vec::from_iter(wanted));
+        assert_eq!(judged(&tally), (1, vec![]));
+    }
+    // No reset: nothing. One that comes long after is another's affair.
+    assert_eq!(judged(&refused((1000, 800)).close().none()), (1, vec![]));
+    let mut late = refused((1000, 800));
+    assert_eq!(
+        judged(&late.close().reset(60_000_000_000, true, (9, 9)).none()),
+        (1, vec![])
+    );
+    // It is told once.
+    let mut twice = refused((1000, 800));
+    twice
+        .close()
+        .reset(5, true, (9, 9))
+        .reset(6, true, (9, 9))
+        .one();
+}
+
+#[test]
+fn whose_doing_a_later_reset_is_may_not_be_known() {
+    let fault = |change: fn(&mut Wire), answers| {
+        let mut wire = refused((1000, 800));
+        change(&mut wire);
+        wire.close();
+        // Not the thread that closed.
+        wire.tid = 99;
+        wire.reset(5, answers, (900, 500)).one().fault
+    };
+    assert_eq!(fault(|_| (), true), Fault::Local);
+    // The kernel gave it up by itself.
+    assert_eq!(fault(|_| (), false), Fault::Unknown);
+    // The peer had ended its side; or it took nothing for long.
+    assert_eq!(
+        fault(|wire| wire.socket_state = tcp_state::CLOSE_WAIT, true),
+        Fault::Unknown
+    );
+    let waited = |wire: &mut Wire| {
+        wire.counters.sent_ns = 1;
+        wire.later_ns = 2_000_000_000;
+    };
+    assert_eq!(fault(waited, true), Fault::Unknown);
+    // A peer that was gone already lost nothing by it.
+    let mut gone = refused((1000, 800));
+    gone.socket_state = tcp_state::CLOSE;
+    assert_eq!(
+        judged(&gone.close().reset(5, true, (900, 500)).none()),
+        (1, vec![])
+    );
+}
+
+/// What is received behind a shutdown in both directions is answered by a reset, with the
+/// socket still open.
+#[test]
+fn a_reset_behind_a_shutdown_is_told_before_the_close() {
+    let mut wire = refused((1000, 800));
+    wire.shutdown().reset(5, true, (900, 500));
+    wire.socket_state = tcp_state::CLOSE;
+    let finding = wire.close().one();
+    assert_eq!(
+        (finding.cause, finding.fault),
+        (Cause::DeliveryAtRisk, Fault::Local)
+    );
+    // The shutdown was judged already.
+    let mut wire = refused((1000, 800));
+    wire.shutdown();
+    let counters = wire.counters;
+    wire.judge
+        .settle(crate::judge::wire::COOKIE, Some(&counters));
+    wire.reset(5, true, (900, 500));
+    assert_eq!(wire.judge.take_findings().len(), 1);
+    wire.socket_state = tcp_state::CLOSE;
+    assert_eq!(judged(&wire.close().none()), (1, vec![]));
+}
+
+/// Of MPTCP the ending's own reset tells what it took back.
+#[test]
+fn what_was_not_read_of_a_socket_the_reset_tells() {
+    let closed = |linger: bool| {
+        let mut wire = refused((0, 0));
+        wire.seen = seen::LINGER | seen::RESETS;
+        wire.linger = linger;
+        wire.close();
+        wire
+    };
+    for (linger, pending, fault) in [
+        (false, (900, 500), Fault::Local),
+        (false, (0, 0), Fault::Unknown),
+        (true, (0, 0), Fault::Unknown),
+    ] {
+        let finding = closed(linger).reset(5, false, pending).one();
+        assert_eq!(
+            (finding.cause, finding.fault),
+            (Cause::DeliveryAtRisk, fault)
+        );
+        assert_eq!((finding.unread, finding.reset), (None, Some(linger)));
+    }
+    assert_eq!(judged(&closed(true).none()), (1, vec![]));
+}
+
+#[test]
+fn resets_that_are_not_told_are_counted() {
+    let counted = |request: &[u8], pending, seen| {
+        let mut wire = Wire::new();
+        wire.receive(request).send(&ok(1000), 1000);
+        (wire.unacknowledged, wire.unsent) = pending;
+        wire.seen = seen;
+        judged(&wire.close().none())
+    };
+    let tcp = seen::QUEUES | seen::LINGER;
+    let not_seen = (0, vec![("reset-not-seen", 1)]);
+    let chunked = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab";
+    assert_eq!(counted(POST, (900, 0), tcp), not_seen);
+    assert_eq!(counted(chunked, (900, 0), tcp), not_seen);
+    assert_eq!(counted(GET, (0, 0), seen::LINGER), not_seen, "MPTCP");
+    // Nothing is due, or nothing can be lost.
+    let waits = b"POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 7\r\n\r\n";
+    let read = [POST, b"1234567"].concat();
+    let whole = (1, vec![]);
+    assert_eq!(counted(POST, (0, 0), tcp), whole);
+    assert_eq!(counted(waits, (900, 0), tcp), whole);
+    assert_eq!(counted(&read, (900, 0), tcp), whole);
+    assert_eq!(counted(GET, (900, 0), tcp), whole);
+    // A log.
+    assert_eq!(counted(POST, (0, 0), 0), whole);
 }

@@ -2,7 +2,12 @@
 //! or as invalid as it was.
 
 /// Fields whose values are kept.
-const KEPT: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"connection"];
+const KEPT: [&[u8]; 4] = [
+    b"content-length",
+    b"transfer-encoding",
+    b"connection",
+    b"expect",
+];
 
 /// Where in the head the next byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Takes out of records what is not to be kept: every byte that the judge did
 //! not read; of heads all but the start line without its query and reason, and
-//! the fields Content-Length, Transfer-Encoding and Connection; of chunked
+//! the fields Content-Length, Transfer-Encoding, Connection and Expect; of chunked
 //! bodies all but sizes and line ends.
 //!
 //! | file | what it does |
@@ -60,7 +60,7 @@ impl Blank {
                 };
             }
             Record::End(end) => end.connection = counters(&end.connection),
-            Record::Open(_) => {}
+            Record::Open(_) | Record::Reset(_) => {}
         }
         record
     }

@@ -25,6 +25,7 @@ const EXEC: &str = "shows sockets that an exec closes";
 const EXIT: &str = "shows the end of a process";
 const RECEIVED: &str = "counts received bytes";
 const SENDFILE: &str = "shows what sendfile returned";
+const RESETS: &str = "shows resets that take a response back";
 const SENDMMSG: &str = "tells one sendmmsg from the next";
 const SENT: &str = "counts sent bytes";
 const SHUTDOWN: &str = "shows shutdown()";
@@ -118,6 +119,9 @@ pub(super) const FRAMING: &[Row] = &[
         "6.0",
     )
     .optional(),
+    row("send_reset", Hook::Typed(SEND_RESET), RESETS, "4.16")
+        .optional()
+        .steadily(&RESET_EVENT),
     row(
         "exit_sendmmsg",
         Hook::Syscall("sys_exit_sendmmsg"),
@@ -152,6 +156,16 @@ pub(super) const COUNTING: &[Row] = &[
 /// The record of `sock:sock_send_length` and `sock:sock_recv_length`.
 pub(in crate::capture::live) const MESSAGE: &str = "trace_event_raw_sock_msg_length";
 
+/// The tracepoint where the kernel sends a reset.
+pub(super) const SEND_RESET: &str = "tcp_send_reset";
+
+/// Its record; older kernels share one with other tracepoints.
+pub(in crate::capture::live) const RESET: &str = "trace_event_raw_tcp_send_reset";
+
+pub(super) fn is_of_resets(program: &str) -> bool {
+    ["send_reset", "reset_event"].contains(&program)
+}
+
 // What is attached where typed tracepoints may be preempted
 // (`detector-ebpf/src/events.rs`).
 const RECV_EVENT: Row = row(
@@ -166,6 +180,13 @@ const SEND_EVENT: Row = row(
     SENT,
     "6.5",
 );
+const RESET_EVENT: Row = row(
+    "reset_event",
+    Hook::Event("tcp", SEND_RESET, RESET),
+    RESETS,
+    "4.16",
+)
+.optional();
 const EXEC_EVENT: Row = row(
     "exec_event",
     Hook::Event(
