@@ -57,7 +57,7 @@ pub(super) struct Connection {
     shared: bool,
     /// The last such ending of each process whose threads share their descriptors: a call
     /// that was in progress may hold the socket, and nothing else.
-    let_go: Vec<Box<End>>,
+    let_go: Vec<End>,
     /// When the last record was made.
     last_ns: u64,
     concluded: bool,
@@ -183,7 +183,7 @@ impl Connection {
             && let Some(closing) = self.let_go.pop()
         {
             // What held it after that was a call in progress, which has returned.
-            self.ending = Some(closing);
+            self.ending = Some(Box::new(closing));
         }
         self.finish(counters, tally, findings);
     }
@@ -537,7 +537,7 @@ impl Connection {
             if end.connection.send_flags & flag::LET_GO != 0 {
                 self.let_go
                     .retain(|earlier| earlier.header.tgid != end.header.tgid);
-                self.let_go.push(end.clone());
+                self.let_go.push(*end);
             }
             if !self.concluded && peer_is_gone(&end) {
                 // Whoever holds it besides can send no more.
@@ -563,7 +563,7 @@ impl Connection {
     /// The ending by which the last descriptor went away, as a call that was in progress
     /// then left the socket when it returned: that process's, if it made one.
     fn let_go_by(&mut self, returned: Box<End>) -> Box<End> {
-        let own = |end: &Box<End>| end.header.tgid == returned.header.tgid;
+        let own = |end: &End| end.header.tgid == returned.header.tgid;
         let at = self.let_go.iter().position(own);
         let last = self.let_go.len().checked_sub(1);
         let Some(at) = at.or(last) else {
@@ -573,7 +573,7 @@ impl Connection {
         closing.references = 1;
         closing.connection = returned.connection;
         closing.socket = returned.socket;
-        closing
+        Box::new(closing)
     }
 
     /// A response that was sent whole, and whose end takes it back, or may.
