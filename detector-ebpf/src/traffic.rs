@@ -147,20 +147,26 @@ fn recv_length(context: BtfTracePointContext) -> i32 {
 pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 {
     // EAGAIN is how every non-blocking reader ends; not worth an entry.
     let failed = apart(result);
-    if flags & (PEEK | ERRQUEUE | OOB) != 0 || (failed < 0 && !gone(failed)) {
-        if flags & OOB != 0 && failed > 0 {
-            urgent(sk);
-        } else if failed == -EINTR || failed == -ERESTARTSYS {
+    let urgent = flags & OOB != 0;
+    if flags & (PEEK | ERRQUEUE) != 0 || (failed < 0 && !gone(failed)) {
+        if failed == -EINTR || failed == -ERESTARTSYS {
             interrupted(sk);
         }
         return 0;
     }
-    if is_kept(sk, result, flags & TRUNC != 0) {
+    let moved = if urgent { 0 } else { result };
+    if !urgent && is_kept(sk, result, flags & TRUNC != 0) {
         return 0;
     }
-    let Some((cookie, sk, connection)) = connection_of(sk, Moves::received(result)) else {
+    let Some((cookie, sk, connection)) = connection_of(sk, Moves::received(moved)) else {
         return 0;
     };
+    if urgent && failed > 0 {
+        // A byte that is in no stream: it is not counted.
+        // SAFETY: as in sent.
+        unsafe { (*connection).receive_flags |= flag::OUT_OF_BAND };
+        return 0;
+    }
     // SAFETY: as in sent.
     let connection = unsafe { &mut *connection };
     count_received::<W>(cookie, sk, connection, result, flags);
@@ -168,15 +174,6 @@ pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 
         returns(cookie, sk);
     }
     0
-}
-
-/// A byte was received that is in no stream: it is not counted.
-#[inline(never)]
-fn urgent<N: Named>(sk: N) {
-    if let Some((_, _, connection)) = connection_of(sk, Moves::received(0)) {
-        // SAFETY: as in sent.
-        unsafe { (*connection).receive_flags |= flag::OUT_OF_BAND };
-    }
 }
 
 /// A receive was interrupted, which may have been in progress when its descriptor was

@@ -109,7 +109,7 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
     }
     let begins = may_begin_message::<W>(start, known)
         || (moved.offset == 0 && may_be_proxy_header(start, known))
-        || (!W::SENDS && is_answer(start, known, moved.offset, first));
+        || (!W::SENDS && known >= 4 && is_answer(start, moved.offset, first.base, first.length));
     let open = before & flag::HEAD_OPEN != 0
         && moved.offset.wrapping_sub(*head_offset::<W>(connection)) < HEAD_LIMIT;
     let (begins, open) = (forget(begins) != 0, forget(open) != 0);
@@ -159,19 +159,20 @@ pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
 
 /// Whether bytes that were received begin a response that tells the judge something: the
 /// first one, or an interim one, behind which a final one is still to come. By any other
-/// byte it is known that the request was answered.
-#[inline(always)]
-fn is_answer(start: u64, known: u32, offset: u64, first: Piece) -> bool {
-    if known < 4 || start as u32 != u32::from_le_bytes(*b"HTTP") {
+/// byte it is known that the request was answered. A function of its own: the stack of its
+/// caller is nearly all that there is (Linux before 6.13).
+#[inline(never)]
+fn is_answer(start: u64, offset: u64, base: u64, length: u64) -> bool {
+    if start as u32 != u32::from_le_bytes(*b"HTTP") {
         return false;
     }
     // "HTTP/1.1 1"
     const STATUS: u64 = 9;
-    if offset == 0 || first.length <= STATUS {
+    if offset == 0 || length <= STATUS {
         return offset == 0;
     }
     // SAFETY: the helper checks the address.
-    let digit = unsafe { bpf_probe_read_user((first.base + STATUS) as *const u8) };
+    let digit = unsafe { bpf_probe_read_user((base + STATUS) as *const u8) };
     digit == Ok(b'1')
 }
 
