@@ -19,7 +19,7 @@ mod recorded;
 
 use std::{
     collections::BTreeMap,
-    io::{self, IsTerminal as _, Read, Write},
+    io::{self, Read, Write},
     time::Duration,
 };
 
@@ -41,7 +41,8 @@ use crate::{
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
     report::{
-        Format, LogSummary, Printer, Reported, Summary, When, columns, create_file, written_to,
+        Format, LogSummary, Place, Printer, Reported, Seen, Summary, When, columns, create_file,
+        written_to,
     },
     stack::Stack,
 };
@@ -75,6 +76,7 @@ pub fn run(options: &Options) -> Result<Summary> {
     // A file is as wide as it likes.
     let columns = columns(io::stdout()).filter(|_| options.output.is_none());
     let (summary, advice) = judge(options, &name, input, out, columns, advance)?;
+    Place::of(options.output.as_deref()).note_end(&summary);
     advice.say();
     Ok(summary)
 }
@@ -148,16 +150,11 @@ pub fn judge<'a>(
     analysis.finish()
 }
 
+/// A file takes colours only if it is told to.
 fn color(options: &Options) -> bool {
-    match options.color {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        ColorChoice::Auto => {
-            options.output.is_none()
-                && options.format() == Format::Table
-                && io::stdout().is_terminal()
-                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
+    match (options.format(), &options.output, options.color) {
+        (Format::Json, ..) | (_, Some(_), ColorChoice::Auto) => false,
+        (Format::Table, _, choice) => choice.wanted(),
     }
 }
 
@@ -393,8 +390,11 @@ impl Analysis<'_> {
             joined: self.joined_untold(),
             resembles: self.replay.evidence().resembles_recommended(),
             assumed: self.assumed,
+            log: &self.options.log.to_string_lossy(),
         };
-        let advice = advice::advice(counts, self.judge.tally(), how);
+        let mut advice = advice::advice(counts, self.judge.tally(), how);
+        let nothing = self.summary.unjudged_traffic(Seen::Log);
+        advice.reasons.splice(0..0, nothing);
         // Whoever is told to trace again has no answer yet.
         self.summary.incomplete |= !advice.commands.is_empty();
         Ok((self.summary, advice))

@@ -22,4 +22,5 @@ mod recording;
 mod same_as_strace;
 mod servers;
 mod stacks;
+mod terminal;
 mod uploads;
