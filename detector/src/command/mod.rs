@@ -123,7 +123,7 @@ impl Prepared {
             tell.write_all(&std::process::id().to_ne_bytes())?;
             gate.read_exact(&mut [0])?;
             inherited.restore()?;
-            setrlimit(Resource::Nofile, files.clone())?;
+            setrlimit(Resource::Nofile, files)?;
             // What truncwatch was given instead of root is not the command's.
             for capability in OURS {
                 configure_capability_in_ambient_set(capability, false)?;

@@ -11,7 +11,10 @@ use detector_common::Stat;
 use super::{Waiting, Watch};
 use crate::{
     judge::Finding,
-    report::{Counts, Format, Outcome, Place, Seen, Summary, note, several, written_to},
+    report::{
+        Counts, Format, Outcome, Place, Seen, Summary, aside, note, note_wrapped, several,
+        written_to,
+    },
     stack::Stack,
 };
 
@@ -83,6 +86,10 @@ impl Watch<'_> {
             self.closed = false;
             self.place = Place::none();
             self.printer.redirect_to_stderr();
+            if self.interrupted {
+                // Behind the ^C that a terminal shows.
+                aside(format_args!(""));
+            }
             note(format_args!("nobody reads the report any more; its end:"));
         }
     }
@@ -169,11 +176,11 @@ impl Watch<'_> {
         self.note_lost(kernel.get(Stat::RingFull.name()).copied().unwrap_or(0));
         self.note_nothing_passed();
         if let Some(said) = self.summary.unjudged_traffic(Seen::Watch) {
-            note(format_args!("{said}"));
+            note_wrapped(&said);
         }
         let outcome = Outcome::of(&self.summary, self.asked);
         if let Some(whose) = &outcome.whose {
-            note(format_args!("{whose}"));
+            note_wrapped(whose);
         }
         Ok((self.summary, outcome))
     }

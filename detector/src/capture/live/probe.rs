@@ -162,6 +162,10 @@ pub fn probe() -> Vec<Check> {
         State::Missing,
         environment::descriptors(),
     ));
+    if environment::descriptors().is_err() {
+        // All that follows opens files, and would seem to lack something else.
+        return checks;
+    }
     checks.push(Check::of(
         "tracefs",
         "names the system calls' tracepoints",
