@@ -22,7 +22,7 @@ mod recorded;
 
 use std::{
     collections::BTreeMap,
-    io::{self, IsTerminal as _, Read, Write},
+    io::{self, Read, Write},
     time::Duration,
 };
 
@@ -46,7 +46,8 @@ use crate::{
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
     report::{
-        Format, LogSummary, Printer, Reported, Summary, When, columns, create_file, written_to,
+        Format, LogSummary, Place, Printer, Reported, Seen, Summary, When, columns, create_file,
+        written_to,
     },
     stack::Stack,
 };
@@ -83,6 +84,7 @@ pub fn run(options: &Options) -> Result<Summary> {
     // A file is as wide as it likes.
     let columns = columns(io::stdout()).filter(|_| options.output.is_none());
     let (summary, advice) = judge(options, &name, input, out, columns, advance)?;
+    Place::of(options.output.as_deref()).note_end(&summary);
     advice.say();
     Ok(summary)
 }
@@ -182,16 +184,11 @@ fn sampled<'a>(mut input: impl Read + 'a) -> (Vec<u8>, Box<dyn Read + 'a>) {
     (sample, Box::new(Utf16::new(whole, encoding)))
 }
 
+/// A file takes colours only if it is told to.
 fn color(options: &Options) -> bool {
-    match options.color {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        ColorChoice::Auto => {
-            options.output.is_none()
-                && options.format() == Format::Table
-                && io::stdout().is_terminal()
-                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
+    match (options.format(), &options.output, options.color) {
+        (Format::Json, ..) | (_, Some(_), ColorChoice::Auto) => false,
+        (Format::Table, _, choice) => choice.wanted(),
     }
 }
 
@@ -461,8 +458,11 @@ impl Analysis<'_> {
             assumed: self.assumed,
             typographic: self.paste.typographic,
             mixed: self.paste.mixed.as_deref(),
+            log: &self.options.log.to_string_lossy(),
         };
-        let advice = advice::advice(counts, self.judge.tally(), how);
+        let mut advice = advice::advice(counts, self.judge.tally(), how);
+        let nothing = self.summary.unjudged_traffic(Seen::Log);
+        advice.reasons.splice(0..0, nothing);
         // Whoever is told to trace again has no answer yet.
         self.summary.incomplete |= !advice.commands.is_empty();
         Ok((self.summary, advice))

@@ -14,7 +14,7 @@ use super::{Advice, Options};
 use crate::{
     judge::{Cause, Finding, Judge},
     recording::{About, Frame, Input, Program, Reader, Told, ToldKey, Totals},
-    report::{Printer, Reported, Summary, When, written_to},
+    report::{Printer, Reported, Seen, Summary, When, written_to},
     stack::Stack,
 };
 
@@ -107,6 +107,9 @@ impl<'a> Recorded<'a> {
             self.print(&finding, told.as_ref())?;
         }
         self.summarize();
+        advice
+            .reasons
+            .extend(self.summary.unjudged_traffic(Seen::Watch));
         if !self.closed {
             let written = self.printer.summary(&self.summary);
             self.written(written)?;

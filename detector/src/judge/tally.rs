@@ -101,6 +101,14 @@ impl Unjudged {
         Self::UntilClose,
         Self::LostEvents,
     ];
+
+    /// Those of traffic that may have been HTTP; what is `not-http` is known to be none.
+    pub const MAYBE_HTTP: [Self; 4] = [
+        Self::Encrypted,
+        Self::Http2,
+        Self::MidStream,
+        Self::NotObserved,
+    ];
 }
 
 /// Counts over the whole watch.

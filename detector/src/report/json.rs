@@ -203,10 +203,17 @@ struct HeldBackObject<'a> {
     seconds: u64,
 }
 
-#[derive(Serialize)]
-struct HeldBackProcess<'a> {
-    pid: u32,
-    comm: &'a str,
+/// Who made findings that were held back.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct HeldBackProcess<'a> {
+    /// The process; null where they are of several of one program.
+    pub pid: Option<u32>,
+    /// The name of the thread that ended the first.
+    pub comm: &'a str,
+    /// The program; null where it is not known.
+    pub exe: Option<&'a str>,
+    /// The unit of systemd of the first; null where it was in none.
+    pub unit: Option<&'a str>,
 }
 
 /// The end of a watch, or of a log.
@@ -314,7 +321,7 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
 /// Never for these types; the serializer's interface asks for it.
 pub fn held_back(
     cause: &'static str,
-    process: Option<(u32, &str)>,
+    process: Option<HeldBackProcess<'_>>,
     count: u64,
     period: Duration,
 ) -> io::Result<String> {
@@ -322,7 +329,7 @@ pub fn held_back(
         r#type: "held-back",
         schema: SCHEMA,
         cause,
-        process: process.map(|(pid, comm)| HeldBackProcess { pid, comm }),
+        process,
         count,
         seconds: period.as_secs(),
     })?)

@@ -5,12 +5,15 @@ pub mod doctor;
 mod errno;
 mod file;
 mod json;
+mod outcome;
+mod place;
 #[cfg(test)]
 pub(crate) mod snapshots;
 mod stack;
 mod status;
 mod summary;
 mod table;
+pub mod terminal;
 mod when;
 mod words;
 
@@ -26,7 +29,12 @@ pub(crate) use self::{
     summary::{KERNEL_REASONS, several},
 };
 pub use self::{
-    json::{SCHEMA, finding as finding_json, held_back as held_back_json, summary as summary_json},
+    json::{
+        HeldBackProcess, SCHEMA, finding as finding_json, held_back as held_back_json,
+        summary as summary_json,
+    },
+    outcome::{Outcome, Seen},
+    place::Place,
     status::{Counts, Status},
     summary::{LogSummary, Summary},
     table::finding as finding_table,
@@ -122,6 +130,26 @@ impl<'a> Printer<'a> {
             }
         }
         self.out.flush()
+    }
+
+    /// Ends a line that somebody else may have begun.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn newline(&mut self) -> io::Result<()> {
+        writeln!(self.out)
+    }
+
+    /// Prints to standard error from now on: nobody reads the other any more.
+    pub fn redirect_to_stderr(&mut self) {
+        self.out = Box::new(io::stderr());
+    }
+
+    /// How it prints.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// Prints the summary.

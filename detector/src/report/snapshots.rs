@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    KERNEL_REASONS, LogSummary, Reported, Summary, When,
+    HeldBackProcess, KERNEL_REASONS, LogSummary, Reported, Summary, When,
     doctor::{self, Diagnosis},
     finding_json, finding_table, held_back_json, summary_json,
 };
@@ -256,11 +256,17 @@ fn what_scripts_read_is_documented() -> std::io::Result<()> {
         checks: &checks,
     };
     let period = std::time::Duration::from_secs(60);
+    let of = HeldBackProcess {
+        pid: Some(1),
+        comm: "a",
+        exe: None,
+        unit: None,
+    };
     let mut names = BTreeSet::new();
     for line in [
         finding_json(&of_log)?,
         summary_json(&log_summary)?,
-        held_back_json("desync", Some((1, "a")), 7, period)?,
+        held_back_json("desync", Some(of), 7, period)?,
         doctor::json(&diagnosis)?,
     ] {
         keys(&serde_json::from_str(&line)?, &mut names);
@@ -321,6 +327,11 @@ fn bad_usage() {
         &["--pid", "x"][..],
         &["--pid", "0"],
         &["--pid", "-5"],
+        &["--pid", "12,x"],
+        &["--pid", "12,,34"],
+        &["--pid", "12", "doctor"],
+        &["--pid"],
+        &["--pid", ""],
         &["--follow"],
         &["--pid", "1", "--", "true"],
         &["--duration", "soon"],

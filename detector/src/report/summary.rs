@@ -111,15 +111,28 @@ impl Summary {
                 .any(|reason| tally.missed(*reason) > 0);
     }
 
-    /// The exit status: 1 for a finding whose fault is local, else 3 if
-    /// something was missed, else 0.
+    /// The exit status of what was judged: 1 for a finding whose fault is local, else 3
+    /// if something was missed, else 0.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
-        match (self.local, self.incomplete) {
+        match (self.local, self.incomplete || self.nothing_judged()) {
             (1.., _) => 1,
             (0, true) => 3,
             (0, false) => 0,
         }
+    }
+
+    /// There was traffic that may have been HTTP, and no message was judged.
+    #[must_use]
+    pub fn nothing_judged(&self) -> bool {
+        self.messages_judged == 0 && !self.maybe_http().is_empty()
+    }
+
+    /// What was not judged and may have been HTTP, by reason.
+    pub(super) fn maybe_http(&self) -> Vec<(Unjudged, u64)> {
+        let of = |reason: Unjudged| Some((reason, *self.unjudged.get(reason.name())?));
+        let all = Unjudged::MAYBE_HTTP.into_iter().filter_map(of);
+        all.filter(|(_, count)| *count > 0).collect()
     }
 }
 

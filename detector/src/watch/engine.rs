@@ -6,11 +6,15 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::Result;
 use detector_common::Hint;
 
-use super::{Stacks, monotonic_ns, programs::Programs, stalls::Stalls, sweep::Sweep};
+use super::{
+    Stacks, monotonic_ns,
+    programs::{Program, Programs},
+    stalls::Stalls,
+    sweep::Sweep,
+};
 use crate::{
     capture::live::{self, Live, cgroup::Cgroup, process},
     judge::{Finding, Tally},
-    origin::Origin,
     recording::Feed,
     stack::Room,
 };
@@ -37,8 +41,8 @@ pub(crate) struct Monitor {
     pub(crate) memory: u64,
 }
 
-/// Decides whether a finding is told; it knows where its process belongs.
-pub(crate) type Tell<'a> = dyn FnMut(&Finding, &Origin) -> bool + 'a;
+/// Decides whether a finding is told; it knows what its process is and where it belongs.
+pub(crate) type Tell<'a> = dyn FnMut(&Finding, &Program) -> bool + 'a;
 
 /// A watch: capture and judge, joined.
 pub(crate) struct Engine {

@@ -43,7 +43,7 @@ impl Engine {
                 .entry(finding.pid)
                 .or_insert_with(|| Program::of(finding.pid));
             let program = self.programs.now(&finding, now);
-            if !tell(&finding, &program.origin) {
+            if !tell(&finding, &program) {
                 continue;
             }
             let waiting = Waiting {

@@ -42,14 +42,14 @@ use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 
 pub use self::record::record;
-pub(crate) use self::stacks::Waiting;
 use self::{engine::Engine, events::watch, filter::filter, stacks::Stacks};
+pub(crate) use self::{programs::Program, stacks::Waiting};
 use crate::{
     capture::live::process,
     cli::{ColorChoice, Watching},
     command::{Prepared, Running},
     recording::Feed,
-    report::{Format, Printer, Status, Summary, columns, create_file},
+    report::{Format, Outcome, Place, Printer, Status, Summary, columns, create_file},
 };
 
 /// Watches until a signal, the end of the processes, or a limit.
@@ -58,7 +58,7 @@ use crate::{
 ///
 /// If the watch cannot begin, or the report cannot be written. Each error's
 /// text says what to do next.
-pub fn run(cli: &Watching) -> Result<Summary> {
+pub fn run(cli: &Watching) -> Result<Outcome> {
     for pid in &cli.pid {
         process::check(*pid)?;
     }
@@ -71,7 +71,9 @@ pub fn run(cli: &Watching) -> Result<Summary> {
     // A file is as wide as it likes.
     let columns = columns(io::stdout()).filter(|_| cli.output.is_none());
     let printer = Printer::new(out, cli.format(), color(cli), columns);
-    watch(cli, command, filter, printer, Feed::default())
+    let place = Place::of(cli.output.as_deref());
+    let (_, outcome) = watch(cli, command, filter, (printer, place), Feed::default())?;
+    Ok(outcome)
 }
 
 /// A file takes colours only if it is told to.
@@ -90,12 +92,17 @@ struct Watch<'a> {
     command: Option<Running>,
     /// It was asked to end, since a limit was reached, or was not run at all.
     dismissed: bool,
+    /// It was sent SIGTERM for that.
+    asked: bool,
     printer: Printer<'a>,
+    place: Place,
     status: Status,
     summary: Summary,
     started: Instant,
     /// Nobody reads the report any more.
     closed: bool,
+    /// The terminal interrupts it, and with it whoever reads the report there.
+    interrupted: bool,
 }
 
 pub(crate) fn monotonic_ns() -> u64 {

@@ -13,9 +13,11 @@ const MOST_THREADS: usize = 64;
 
 /// What is known of one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Program {
-    pub(super) exe: Option<String>,
-    pub(super) origin: Origin,
+pub(crate) struct Program {
+    /// Its file, where that is known.
+    pub(crate) exe: Option<String>,
+    /// Where it belongs.
+    pub(crate) origin: Origin,
     /// The first thread's name when that was read.
     comm: Option<String>,
     /// When that was, nanoseconds as the records'.

@@ -28,4 +28,5 @@ mod resets;
 mod same_as_strace;
 mod servers;
 mod stacks;
+mod terminal;
 mod uploads;

@@ -165,7 +165,7 @@ fn a_command_is_recorded_and_nothing_is_printed() -> Result<()> {
         .args(["--", "sh", "-c", "exit 7"])
         .output()?;
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(output.status.code(), Some(7), "{said}");
     assert_eq!(output.stdout, b"");
     assert!(said.contains("truncwatch analyze"), "{said}");
     let again = analyze(&path, &["--json"])?;

@@ -49,12 +49,16 @@ pub fn comm(pid: u32) -> Option<String> {
 /// the kernel keeps.
 #[must_use]
 pub fn any_named(name: &str) -> bool {
+    processes().into_iter().any(|(pid, _)| is_named(pid, name))
+}
+
+/// The same of one process and its threads.
+#[must_use]
+pub fn is_named(pid: u32, name: &str) -> bool {
     let kept = name.as_bytes().get(..COMM_BYTES).unwrap_or(name.as_bytes());
-    processes().into_iter().any(|(pid, _)| {
-        let tasks = fs::read_dir(format!("/proc/{pid}/task"));
-        tasks.into_iter().flatten().flatten().any(|task| {
-            fs::read(task.path().join("comm")).is_ok_and(|comm| comm.trim_ascii_end() == kept)
-        })
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    tasks.into_iter().flatten().flatten().any(|task| {
+        fs::read(task.path().join("comm")).is_ok_and(|comm| comm.trim_ascii_end() == kept)
     })
 }
 
