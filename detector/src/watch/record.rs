@@ -107,9 +107,10 @@ impl Watch<'_> {
             command_status: self.summary.command_status,
             not_seen: self.summary.not_seen.clone(),
         };
-        if let Some(writer) = self.engine.judge.writer() {
-            writer.frame(&Frame::Totals(totals));
-        }
-        self.engine.flush_recording()
+        let Some(writer) = self.engine.judge.writer() else {
+            return Ok(());
+        };
+        writer.frame(&Frame::Totals(totals));
+        writer.finish().context("cannot write the recording")
     }
 }
