@@ -193,7 +193,10 @@ struct Analysis<'a> {
 
 /// A finding that is not yet known to be one, and the program of its process then.
 struct Held {
+    /// Its process is the one that the log's is counted by.
     finding: Finding,
+    /// The number of that process, where the log tells it.
+    number: Option<u32>,
     exe: Option<String>,
 }
 
@@ -288,7 +291,12 @@ impl Analysis<'_> {
         }
         for finding in self.judge.take_findings() {
             let exe = self.replay.program(finding.pid).map(str::to_owned);
-            self.tell_or_hold(Held { finding, exe })?;
+            let number = self.replay.process_number(finding.pid, Some(finding.tid));
+            self.tell_or_hold(Held {
+                finding,
+                number,
+                exe,
+            })?;
         }
         Ok(())
     }
@@ -346,8 +354,13 @@ impl Analysis<'_> {
         }
         self.assumed |= !assumes.is_empty();
         self.summary.count(finding);
+        let number = self.replay.process_number(finding.pid, Some(finding.tid));
+        let told = Finding {
+            pid: held.number.or(number).unwrap_or(0),
+            ..finding.clone()
+        };
         let reported = Reported {
-            finding,
+            finding: &told,
             time: when(finding, self.replay.meaning()),
             exe: held.exe.as_deref(),
             unit: None,
