@@ -18,7 +18,7 @@ mod proof;
 mod recorded;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io::{self, IsTerminal as _, Read, Write},
     time::Duration,
 };
@@ -41,7 +41,8 @@ use crate::{
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
     report::{
-        Format, LogSummary, Printer, Reported, Summary, When, columns, create_file, written_to,
+        Format, Identity, LogSummary, Printer, Reported, Summary, When, columns, create_file,
+        written_to,
     },
     stack::Stack,
 };
@@ -126,6 +127,7 @@ pub fn judge<'a>(
         untraced: 0,
         not_judged: 0,
         not_by_peers: 0,
+        not_judged_by: HashMap::new(),
         assumed: false,
         stem: None,
         closed: false,
@@ -183,6 +185,8 @@ struct Analysis<'a> {
     untraced: u64,
     not_judged: u64,
     not_by_peers: u64,
+    /// By process, those that count as judged.
+    not_judged_by: HashMap<u32, u64>,
     /// A finding rests on calls that are in no line.
     assumed: bool,
     /// How the names of the files of strace -ff begin, if it is one of those.
@@ -311,6 +315,7 @@ impl Analysis<'_> {
             self.held.push(held);
         } else {
             self.let_go += 1;
+            self.not_judged_of(held.finding.pid);
             if let Proof::No(lacks) = proof {
                 self.lacks = self.lacks.and(lacks);
             }
@@ -336,6 +341,9 @@ impl Analysis<'_> {
     /// It is no finding, and was counted as one.
     fn take_back(&mut self, finding: &Finding) {
         self.untraced += 1;
+        if !matches!(finding.cause, Cause::Overrun | Cause::DeliveryAtRisk) {
+            self.not_judged_of(finding.pid);
+        }
         match finding.cause {
             // Counted when they were whole, and they are.
             Cause::Overrun | Cause::DeliveryAtRisk => {}
@@ -347,18 +355,32 @@ impl Analysis<'_> {
         }
     }
 
+    fn not_judged_of(&mut self, process: u32) {
+        *self.not_judged_by.entry(process).or_default() += 1;
+    }
+
     fn tell(&mut self, held: &Held, assumes: &[&'static str]) -> Result<()> {
         let finding = &held.finding;
         if finding.cause == Cause::PeerClosed && !self.options.reporting.show_peer {
             return Ok(());
         }
         self.assumed |= !assumes.is_empty();
-        self.summary.count(finding);
         let number = self.replay.process_number(finding.pid, Some(finding.tid));
         let told = Finding {
             pid: held.number.or(number).unwrap_or(0),
             ..finding.clone()
         };
+        // A thread that is not known to be that process's counts by itself.
+        let known = self.replay.process_number(finding.pid, None).is_some();
+        let counted = if told.pid == 0 && known {
+            finding.tid
+        } else {
+            finding.pid
+        };
+        self.summary.count(&Finding {
+            pid: counted,
+            ..finding.clone()
+        });
         let reported = Reported {
             finding: &told,
             time: when(finding, self.replay.meaning()),
@@ -455,6 +477,20 @@ impl Analysis<'_> {
         let headless = self.headless();
         let summary = &mut self.summary;
         summary.take(tally, &kernel);
+        let mut counted = tally.by_process.clone();
+        for (process, count) in &self.not_judged_by {
+            counted.take_back(*process, *count);
+        }
+        let replay = &self.replay;
+        summary.processes.list(&counted, |process| {
+            let pid = replay.process_number(process, None);
+            Identity {
+                pid,
+                tid: (pid.is_none() && process != 0).then_some(process),
+                comm: None,
+                exe: replay.program(process).map(str::to_owned),
+            }
+        });
         let untraced = self.untraced + self.let_go + unanswered;
         let not_judged = self.not_judged + self.let_go;
         summary.messages_judged = summary.messages_judged.saturating_sub(not_judged);

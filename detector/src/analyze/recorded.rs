@@ -14,7 +14,7 @@ use super::{Advice, Options};
 use crate::{
     judge::{Cause, Finding, Judge},
     recording::{About, Frame, Input, Program, Reader, Told, ToldKey, Totals},
-    report::{Printer, Reported, Summary, When, written_to},
+    report::{Identity, Printer, Reported, Summary, When, written_to},
     stack::Stack,
 };
 
@@ -160,7 +160,7 @@ impl<'a> Recorded<'a> {
     fn report(&mut self) -> Result<()> {
         for finding in self.judge.take_findings() {
             if self.missed > 0 {
-                self.judge.doubt();
+                self.judge.doubt(&finding);
                 continue;
             }
             if finding.cause == Cause::PeerClosed && !self.options.show_peer {
@@ -247,7 +247,20 @@ impl<'a> Recorded<'a> {
             .filter_map(|stat| Some((stat.name(), *totals.kernel.get(stat.name())?)))
             .collect();
         let summary = &mut self.summary;
-        summary.take(self.judge.tally(), &kernel);
+        let tally = self.judge.tally();
+        summary.take(tally, &kernel);
+        let known: HashMap<_, _> = totals.processes.iter().map(|it| (it.pid, it)).collect();
+        let programs = &self.programs;
+        summary.processes.list(&tally.by_process, |pid| {
+            let known = known.get(&pid);
+            let exe = known.and_then(|it| it.exe.clone());
+            Identity {
+                pid: Some(pid),
+                tid: None,
+                comm: known.and_then(|it| it.comm.clone()),
+                exe: exe.or_else(|| programs.get(&pid).cloned().flatten()),
+            }
+        });
         summary.seconds = totals.seconds;
         summary.not_seen = totals.not_seen;
         summary.events_lost += totals.missed;

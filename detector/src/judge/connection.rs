@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use detector_common::{Connection as Counters, End, EndKind, Hint, Open, Sample, flag};
 
 use super::{
+    by_process::{First, Use, service},
     finding::{Finding, Role},
     flaw::{By, Flaw},
     looks::{Look, Looks, Traced},
@@ -52,6 +53,9 @@ pub(super) struct Connection {
     /// When the last record was made.
     last_ns: u64,
     concluded: bool,
+    /// The process that sent on it last.
+    user: u32,
+    first: First,
     /// The records whose turn came, where that is wanted.
     traced: Option<Vec<Traced>>,
 }
@@ -62,6 +66,25 @@ impl Connection {
         Self {
             traced: trace.then(Vec::new),
             ..Self::default()
+        }
+    }
+
+    /// Who uses it for what, for counts by process.
+    pub(super) fn used(&self) -> Use {
+        let open = self.open.as_deref();
+        let role = self.streams.as_ref().and_then(Streams::role);
+        Use {
+            pid: self.user,
+            comm: open.map_or([0; 16], |open| open.comm),
+            service: service(open, role, &self.first),
+        }
+    }
+
+    /// What the counters tell of its use.
+    fn met(&mut self, counters: &Counters) {
+        self.first = First::of(counters);
+        if self.user == 0 {
+            self.user = counters.tgid;
         }
     }
 
@@ -149,6 +172,9 @@ impl Connection {
         tally: &mut Tally,
         findings: &mut Vec<Finding>,
     ) {
+        if let Some(counters) = counters {
+            self.met(counters);
+        }
         if self.settle(counters, tally, findings) || self.concluded {
             return;
         }
@@ -231,8 +257,14 @@ impl Connection {
         findings: &mut Vec<Finding>,
     ) -> bool {
         match record {
-            Record::Open(open) => self.open = Some(open),
+            Record::Open(open) => {
+                self.user = open.header.tgid;
+                self.open = Some(open);
+            }
             Record::Sample(sample, bytes) => {
+                if sample.sending != 0 || self.user == 0 {
+                    self.user = sample.header.tgid;
+                }
                 if !self.concluded && !self.sequence.lost() {
                     let looks = Looks::new(self.traced.is_some().then_some(looks));
                     self.sample(&sample, &bytes, looks, tally);
@@ -441,6 +473,7 @@ impl Connection {
         if self.concluded {
             return;
         }
+        self.met(counters);
         if self.sequence.lost() {
             self.lose(tally);
             return;

@@ -15,8 +15,10 @@
 //! | `verdict.rs`    | who ended it, with what cause and fault |
 //! | `finding.rs`    | what a finding says |
 //! | `tally.rs`      | what was judged, and what was not, by reason |
+//! | `by_process.rs` | the same by process and service, of a bounded number |
 
 mod body;
+mod by_process;
 mod chunks;
 mod connection;
 mod finding;
@@ -41,8 +43,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use detector_common::{Connection as Counters, Hint};
 
-use self::connection::Connection;
+use self::{by_process::Use, connection::Connection};
 pub use self::{
+    by_process::{ByProcess, Judged, Service},
     connection::Held,
     finding::{
         Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, TimelineEntry,
@@ -101,7 +104,10 @@ impl Judge {
             .connections
             .entry(cookie)
             .or_insert_with(|| Box::new(Connection::new(self.trace)));
+        let before = self.findings.len();
         let over = connection.take(record, &mut self.tally, &mut self.findings);
+        self.tally
+            .credit(|| connection.used(), since(&self.findings, before));
         self.traced.append(&mut connection.take_traced());
         if let Some(hint) = connection.take_hint() {
             self.hints.push((cookie, hint));
@@ -146,7 +152,10 @@ impl Judge {
     /// (`CLOCK_MONOTONIC` nanoseconds).
     pub fn note(&mut self, cookie: u64, counters: &Counters, now_ns: u64) {
         if let Some(connection) = self.connections.get_mut(&cookie) {
+            let before = self.findings.len();
             connection.note(counters, now_ns, &mut self.tally, &mut self.findings);
+            self.tally
+                .credit(|| connection.used(), since(&self.findings, before));
         }
     }
 
@@ -170,7 +179,10 @@ impl Judge {
     /// own for it, `now_ns` is the time.
     pub fn stall(&mut self, cookie: u64, counters: &Counters, now_ns: u64) {
         if let Some(connection) = self.connections.get_mut(&cookie) {
+            let before = self.findings.len();
             connection.stall(counters, now_ns, &mut self.tally, &mut self.findings);
+            self.tally
+                .credit(|| connection.used(), since(&self.findings, before));
         }
     }
 
@@ -196,8 +208,7 @@ impl Judge {
     /// are the kernel's last.
     pub fn release(&mut self, cookie: u64, counters: Option<&Counters>) {
         if let Some(mut connection) = self.connections.remove(&cookie) {
-            connection.finish(counters, &mut self.tally, &mut self.findings);
-            self.traced.append(&mut connection.take_traced());
+            self.finish_one(&mut connection, counters);
             self.ended.insert(cookie);
         }
     }
@@ -220,7 +231,10 @@ impl Judge {
         let Some(connection) = self.connections.get_mut(&cookie) else {
             return;
         };
+        let before = self.findings.len();
         let over = connection.settle(counters, &mut self.tally, &mut self.findings);
+        self.tally
+            .credit(|| connection.used(), since(&self.findings, before));
         self.traced.append(&mut connection.take_traced());
         if over {
             self.remove(cookie);
@@ -235,17 +249,24 @@ impl Judge {
                 continue;
             }
             let mut connection = self.connections.remove(&cookie).unwrap_or_default();
-            connection.finish(Some(&counters), &mut self.tally, &mut self.findings);
-            self.traced.append(&mut connection.take_traced());
+            self.finish_one(&mut connection, Some(&counters));
             self.ended.insert(cookie);
         }
         let mut left: Vec<_> = self.connections.drain().collect();
         // In the same order each time.
         left.sort_unstable_by_key(|(cookie, _)| *cookie);
         for (_, mut connection) in left {
-            connection.finish(None, &mut self.tally, &mut self.findings);
-            self.traced.append(&mut connection.take_traced());
+            self.finish_one(&mut connection, None);
         }
+    }
+
+    /// Judges what is left of a connection.
+    fn finish_one(&mut self, connection: &mut Connection, counters: Option<&Counters>) {
+        let before = self.findings.len();
+        connection.finish(counters, &mut self.tally, &mut self.findings);
+        self.tally
+            .credit(|| connection.used(), since(&self.findings, before));
+        self.traced.append(&mut connection.take_traced());
     }
 
     /// Takes the findings made since the last call.
@@ -255,9 +276,15 @@ impl Judge {
 
     /// A finding that cannot be relied on, because something that the kernel
     /// did was not seen: it is counted as not judged.
-    pub fn doubt(&mut self) {
+    pub fn doubt(&mut self, finding: &Finding) {
         self.tally.messages_judged = self.tally.messages_judged.saturating_sub(1);
         self.tally.miss(Unjudged::LostEvents);
+        let used = || Use {
+            pid: finding.pid,
+            comm: [0; 16],
+            service: Service::Unknown,
+        };
+        self.tally.credit(used, &[]);
     }
 
     /// Something that the kernel did just now was not seen, on which connection is
@@ -285,8 +312,10 @@ impl Judge {
         all.truncate(self.connections.len() - (most - most / 16));
         let cookies: Vec<_> = all.into_iter().map(|(.., cookie)| cookie).collect();
         for cookie in &cookies {
-            self.connections.remove(cookie);
             self.tally.miss(Unjudged::Evicted);
+            if let Some(connection) = self.connections.remove(cookie) {
+                self.tally.credit(|| connection.used(), &[]);
+            }
         }
         cookies
     }
@@ -302,6 +331,11 @@ impl Judge {
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
+}
+
+/// Findings from this number on.
+fn since(findings: &[Finding], before: usize) -> &[Finding] {
+    findings.get(before..).unwrap_or_default()
 }
 
 /// Connections that ended lately: a record or a snapshot of one that comes late

@@ -22,6 +22,7 @@
 use detector_common::Hint;
 
 use super::{
+    finding::Role,
     flaw::Flawed,
     looks::Looks,
     outgoing::{Outgoing, Sent, Witness},
@@ -72,6 +73,11 @@ impl Streams {
             requests: Requests::new(fresh),
             rival: None,
         }
+    }
+
+    /// What the messages that it sends are, once one was seen.
+    pub(super) fn role(&self) -> Option<Role> {
+        self.outgoing.role()
     }
 
     /// Takes a call that sent bytes.

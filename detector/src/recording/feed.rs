@@ -103,8 +103,8 @@ impl Feed {
     }
 
     /// See [`Judge::doubt`]; what leads to it is recorded, not it.
-    pub fn doubt(&mut self) {
-        self.judge.doubt();
+    pub fn doubt(&mut self, finding: &Finding) {
+        self.judge.doubt(finding);
     }
 
     /// See [`Judge::doubt_open`]. Not recorded, as the next: a watch that is

@@ -174,6 +174,20 @@ pub struct Totals {
     /// [`crate::report::Summary::not_seen`].
     #[serde(default)]
     pub not_seen: Vec<String>,
+    /// Of [`crate::report::Summary::processes`], who they are.
+    #[serde(default)]
+    pub processes: Vec<Process>,
+}
+
+/// What was known of a process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its name.
+    pub comm: Option<String>,
+    /// Its program's path.
+    pub exe: Option<String>,
 }
 
 /// Bytes that are no frame of this version.

@@ -50,7 +50,7 @@ mod writer;
 pub use self::{
     feed::Feed,
     file::{FileError, RecordingFile, is_recording},
-    frame::{About, Frame, FrameError, Program, Told, ToldFrame, ToldKey, Totals},
+    frame::{About, Frame, FrameError, Process, Program, Told, ToldFrame, ToldKey, Totals},
     input::Input,
     reader::{ReadError, Reader},
     writer::Writer,

@@ -5,6 +5,7 @@ pub mod doctor;
 mod errno;
 mod file;
 mod json;
+mod processes;
 #[cfg(test)]
 pub(crate) mod snapshots;
 mod stack;
@@ -27,6 +28,7 @@ pub(crate) use self::{
 };
 pub use self::{
     json::{SCHEMA, finding as finding_json, held_back as held_back_json, summary as summary_json},
+    processes::{Identity, ProcessSummary, Processes, UnjudgedBy},
     status::{Counts, Status},
     summary::{LogSummary, Summary},
     table::finding as finding_table,

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    KERNEL_REASONS, LogSummary, Reported, Summary, When,
+    Identity, KERNEL_REASONS, LogSummary, ProcessSummary, Processes, Reported, Summary, UnjudgedBy,
+    When,
     doctor::{self, Diagnosis},
     finding_json, finding_table, held_back_json, summary_json,
 };
@@ -117,7 +118,7 @@ fn stack() -> Stack {
     }
 }
 
-fn reported<'a>(finding: &'a Finding, stack: &'a Stack) -> Reported<'a> {
+pub(super) fn reported<'a>(finding: &'a Finding, stack: &'a Stack) -> Reported<'a> {
     Reported {
         finding,
         stack,
@@ -165,6 +166,15 @@ fn a_finding_for_scripts() -> std::io::Result<()> {
     Ok(())
 }
 
+fn process() -> Identity {
+    Identity {
+        pid: Some(7599),
+        tid: None,
+        comm: Some("images".to_owned()),
+        exe: Some("/usr/bin/images".to_owned()),
+    }
+}
+
 fn summary() -> Summary {
     Summary {
         seconds: 12.4,
@@ -175,6 +185,24 @@ fn summary() -> Summary {
         local: 1,
         peer_endings: 4,
         unjudged: BTreeMap::from([("encrypted", 5), ("lost-events", 0), ("not-http", 90)]),
+        processes: Processes {
+            listed: vec![ProcessSummary {
+                process: process(),
+                judged: 40,
+                cut: 1,
+                local: 1,
+                causes: BTreeMap::from([("premature-shutdown", 1)]),
+                targets: vec!["/images/by-year/2026/november/21/full-size".to_owned()],
+            }],
+            unjudged: vec![UnjudgedBy {
+                process: process(),
+                port: Some(443),
+                path: None,
+                reasons: BTreeMap::from([("encrypted", 5), ("not-http", 90)]),
+            }],
+            ..Processes::default()
+        },
+        verbose: false,
         events_lost: 0,
         command_status: Some(143),
         not_seen: Vec::new(),
@@ -214,7 +242,7 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
         Value::Object(fields) => {
             for (key, value) in fields {
                 found.insert(key.clone());
-                if !["unjudged", "findings"].contains(&key.as_str()) {
+                if !["unjudged", "findings", "causes", "reasons"].contains(&key.as_str()) {
                     keys(value, found);
                 }
             }

@@ -253,7 +253,7 @@ fn ended_by(finding: &Finding) -> String {
 }
 
 /// The process and its thread; a log may tell of the one, the other, or neither.
-fn who(finding: &Finding) -> String {
+pub(super) fn who(finding: &Finding) -> String {
     let comm = finding.comm.as_str();
     let process = match (comm, finding.pid, finding.tid) {
         ("", 0, 0) => return "a process that the log does not name".to_owned(),
@@ -347,7 +347,7 @@ fn outcome(result: i64) -> String {
 }
 
 /// The text without control characters.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
