@@ -96,7 +96,7 @@ pub fn judge<'a>(
     columns: Option<u16>,
     advance: impl Fn(bool),
 ) -> Result<(Summary, Advice)> {
-    let printer = Printer::new(out, options.format(), color(options), columns);
+    let printer = Printer::new(out, options.format(), color(options), columns).brief(options.brief);
     let mut start = Vec::new();
     let begun = input
         .by_ref()

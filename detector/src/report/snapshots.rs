@@ -364,6 +364,8 @@ fn bad_usage() {
         &["analyze", "a b.17", "a b.18"],
         &["analyze", "a.log", "b.log"],
         &["analyze", "--nonsense", "a.log"],
+        &["--brief", "--json"],
+        &["analyze", "--brief", "--format", "json", "a.log"],
         &["record", "--pid", "1"],
         &["record", "-o", "x", "4242"],
         &["record", "-o", "x", "nginx"],

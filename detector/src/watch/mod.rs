@@ -70,7 +70,7 @@ pub fn run(cli: &Watching) -> Result<Summary> {
     };
     // A file is as wide as it likes.
     let columns = columns(io::stdout()).filter(|_| cli.output.is_none());
-    let printer = Printer::new(out, cli.format(), color(cli), columns);
+    let printer = Printer::new(out, cli.format(), color(cli), columns).brief(cli.brief);
     watch(cli, command, filter, printer, Feed::default())
 }
 
