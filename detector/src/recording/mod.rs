@@ -23,7 +23,7 @@
 //! | 11 | [`Totals`], the last | JSON |
 //!
 //! A file that ends within a block or a frame is read up to there: what was
-//! written half a second before a crash is whole in the file. Another version's is
+//! written a second before a crash is whole in the file. Another version's is
 //! refused: [`VERSION`] changes with a record's form and with a frame's meaning;
 //! fields of JSON may be added.
 //!

@@ -21,7 +21,7 @@ const PACKED: usize = BLOCK + BLOCK / 8;
 
 /// How long bytes wait at most until their block is written, if somebody flushes
 /// that often.
-const AGE: Duration = Duration::from_millis(500);
+const AGE: Duration = Duration::from_millis(900);
 
 /// The numbers before a block's bytes.
 const HEAD: usize = 12;
@@ -43,8 +43,9 @@ impl<W: Write> Packer<W> {
             out,
             waiting: Vec::new(),
             since: Instant::now(),
-            // Most bytes are zeros: the other levels make little of it, slowly.
-            compress: Compress::new(Compression::fast(), false),
+            // Half or more of the bytes are zeros: higher levels make little more of it,
+            // and cost the watch more time.
+            compress: Compress::new(Compression::new(3), false),
             first: true,
         }
     }

@@ -29,7 +29,7 @@ pub struct Reader<R> {
 /// Where frames are read from.
 enum Frames<R> {
     Plain(R),
-    Packed(Unpacker<R>),
+    Packed(Box<Unpacker<R>>),
 }
 
 impl<R: Read> Read for Frames<R> {
@@ -82,7 +82,9 @@ impl<R: Read> Reader<R> {
         input.read_exact(&mut version).map_err(cut)?;
         let input = match version {
             form if form == Packing::None.form() => Frames::Plain(input),
-            form if form == Packing::Blocks.form() => Frames::Packed(Unpacker::new(input)),
+            form if form == Packing::Blocks.form() => {
+                Frames::Packed(Box::new(Unpacker::new(input)))
+            }
             [low, high, packing, _] => {
                 return Err(ReadError::Version(u16::from_le_bytes([low, high]), packing));
             }

@@ -107,7 +107,7 @@ impl Writer {
         }
     }
 
-    /// Passes on what was written half a second ago or earlier, and the first
+    /// Passes on what was written about a second ago or earlier, and the first
     /// time everything.
     ///
     /// # Errors

@@ -14,5 +14,6 @@ mod mutations;
 mod peers;
 mod program;
 mod progress;
+mod recordings;
 mod strace;
 mod words;
