@@ -16,4 +16,5 @@ mod program;
 mod progress;
 mod recordings;
 mod strace;
+mod who;
 mod words;
