@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, hash::Hash};
 
 use detector_common::{Connection as Counters, FIRST_BYTES, Open, SocketInfo, family};
 use hashlink::LinkedHashMap;
+use serde::{Deserialize, Serialize};
 
 use super::{
     finding::{Fault, Finding, Role},
@@ -27,6 +28,40 @@ pub enum Service {
     Unix(Box<str>),
     /// Not known, or it has no name.
     Unknown,
+}
+
+/// A connection that was open before the watch, had sent bytes, and is gone without a
+/// call that was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenBefore {
+    /// The process that had it.
+    pub pid: u32,
+    /// Its name.
+    pub comm: Option<String>,
+    /// TCP: the lower port.
+    pub port: Option<u16>,
+    /// The path of a Unix socket.
+    pub path: Option<String>,
+}
+
+impl OpenBefore {
+    pub(super) fn used(&self) -> Use {
+        let mut comm = [0; 16];
+        let name = self.comm.as_deref().unwrap_or_default().bytes();
+        comm.iter_mut()
+            .take(15)
+            .zip(name)
+            .for_each(|(to, it)| *to = it);
+        Use {
+            pid: self.pid,
+            comm,
+            service: match (self.port, &self.path) {
+                (Some(port), _) => Service::Port(port),
+                (None, Some(path)) => Service::Unix(path.as_str().into()),
+                (None, None) => Service::Unknown,
+            },
+        }
+    }
 }
 
 /// The process that uses a connection, and the service.

@@ -45,7 +45,7 @@ use detector_common::{Connection as Counters, Hint};
 
 use self::{by_process::Use, connection::Connection};
 pub use self::{
-    by_process::{ByProcess, Judged, Service},
+    by_process::{ByProcess, Judged, OpenBefore, Service},
     connection::Held,
     finding::{
         Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, TimelineEntry,
@@ -318,6 +318,12 @@ impl Judge {
             }
         }
         cookies
+    }
+
+    /// A connection of which nothing was seen is gone: joined in mid-stream, if that.
+    pub fn open_before(&mut self, before: &OpenBefore) {
+        self.tally.miss(Unjudged::MidStream);
+        self.tally.credit(|| before.used(), &[]);
     }
 
     /// How many connections are not over.

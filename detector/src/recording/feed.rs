@@ -8,7 +8,7 @@ use detector_common::{Connection as Counters, Hint};
 use super::{Input, Writer};
 use crate::{
     capture::Record,
-    judge::{Finding, Judge},
+    judge::{Finding, Judge, OpenBefore},
 };
 
 /// A judge and where what it takes is written.
@@ -80,6 +80,11 @@ impl Feed {
         // The same each time it is judged.
         open.sort_unstable_by_key(|(cookie, _)| *cookie);
         self.give(Input::Finish(open));
+    }
+
+    /// See [`Judge::open_before`].
+    pub fn open_before(&mut self, before: OpenBefore) {
+        self.give(Input::OpenBefore(Box::new(before)));
     }
 
     /// See [`Judge::take_findings`].

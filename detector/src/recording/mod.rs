@@ -21,6 +21,7 @@
 //! | 9 | findings are taken | calls that the kernel did not show so far |
 //! | 10 | [`Told`]: what was reported with a finding | JSON |
 //! | 11 | [`Totals`], the last | JSON |
+//! | 12 | `open_before` | JSON |
 //!
 //! A file that ends within a block or a frame is read up to there: what was
 //! written a second before a crash is whole in the file. Another version's is

@@ -69,6 +69,7 @@ impl Writer {
             Input::Release(cookie, counters) => Input::Release(*cookie, kept(counters)),
             Input::Note(cookie, counters, now) => Input::Note(*cookie, counted(counters), *now),
             Input::Stall(cookie, counters, now) => Input::Stall(*cookie, counted(counters), *now),
+            Input::OpenBefore(before) => Input::OpenBefore(before.clone()),
             Input::Finish(open) => {
                 let each = open.iter();
                 let each = each.map(|(cookie, counters)| (*cookie, blank::counters(counters)));

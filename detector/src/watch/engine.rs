@@ -6,7 +6,9 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::Result;
 use detector_common::Hint;
 
-use super::{Stacks, monotonic_ns, programs::Programs, stalls::Stalls, sweep::Sweep};
+use super::{
+    Stacks, before::Before, monotonic_ns, programs::Programs, stalls::Stalls, sweep::Sweep,
+};
 use crate::{
     capture::live::{self, Live, cgroup::Cgroup, process},
     judge::{Finding, Tally},
@@ -55,6 +57,7 @@ pub(crate) struct Engine {
     pub(super) missed_before: bool,
     pub(super) stalls: Stalls,
     pub(super) sweep: Sweep,
+    pub(super) before: Before,
 }
 
 impl Engine {
@@ -81,6 +84,7 @@ impl Engine {
             missed_before: false,
             stalls: Stalls::default(),
             sweep: Sweep::default(),
+            before: Before::default(),
         })
     }
 
@@ -149,6 +153,7 @@ impl Engine {
         self.note();
         self.note_stalls();
         self.sweep();
+        self.note_gone();
         self.evict();
         self.gather(tell);
         self.renew_cgroups()
@@ -158,6 +163,7 @@ impl Engine {
     pub(crate) fn finish(&mut self, tell: &mut Tell<'_>) {
         self.drain();
         self.forget();
+        self.note_gone_last();
         // The counters first, then the records: what the counters count was
         // recorded before. Connections that began meanwhile are asked for once
         // more; those that ended meanwhile the judge knows.

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `filter.rs` | what is looked at: names become numbers |
 //! | `engine.rs` | every watch: capture and judge, joined |
+//! | `before.rs` | connections that were open before, and are gone |
 //! | `records.rs` | takes what the kernel side wrote |
 //! | `endings.rs` | what ended, what goes on |
 //! | `stalls.rs` | what makes no progress |
@@ -17,6 +18,7 @@
 //! | `words.rs` | what is watched, in words |
 //! | `record.rs` | a watch that is written down |
 
+mod before;
 mod endings;
 pub(crate) mod engine;
 mod events;

@@ -10,6 +10,7 @@ impl Engine {
             programs,
             stacks,
             unknown_records,
+            before,
             ..
         } = self;
         let now = monotonic_ns();
@@ -19,6 +20,7 @@ impl Engine {
                 if programs.see(pid, now) {
                     stacks.meet(pid);
                 }
+                before.see(&record);
                 judge.take(record);
             }
             Err(_) => *unknown_records += 1,
