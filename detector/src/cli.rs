@@ -201,6 +201,11 @@ pub struct Reporting {
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
 
+    /// Print one line a finding: when, cause, fault, process, message, bytes sent
+    /// of those promised, and the call that ended it
+    #[arg(long, conflicts_with_all = ["json", "format"])]
+    pub brief: bool,
+
     /// When to use colours; auto heeds NO_COLOR and TERM=dumb in the environment
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
@@ -321,6 +326,7 @@ Exit status:
         .help("Print the findings too, as JSON lines; nothing is printed otherwise")),
     mut_arg("format", |argument| argument.hide(true)),
     mut_arg("color", |argument| argument.hide(true)),
+    mut_arg("brief", |argument| argument.hide(true)),
     mut_arg("show_query", |argument| argument
         .help("Keep request targets whole; what follows `?` is taken out otherwise")),
 )]

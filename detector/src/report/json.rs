@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 use detector_common::call_name;
 use serde::Serialize;
 
-use super::{LogSummary, Reported, Summary, errno, milliseconds};
+use super::{LogSummary, ProcessSummary, Reported, Summary, UnjudgedBy, errno, milliseconds};
 use crate::{
     judge::{Address, Cause, EndingKind, Finding, SendQueue, TimelineEntry},
     stack,
@@ -236,6 +236,11 @@ struct SummaryObject<'a> {
     peer_endings: u64,
     /// What was not judged, by reason.
     unjudged: &'a BTreeMap<&'static str, u64>,
+    /// By process, the worst first; not all where there are many.
+    processes: &'a [ProcessSummary],
+    /// What was not judged by process and service, those with most first; not all
+    /// where there are many.
+    unjudged_by: &'a [UnjudgedBy],
     /// Records that found the ring buffer full; lines of a log that could not
     /// be read or were left out.
     events_lost: Option<u64>,
@@ -350,6 +355,8 @@ pub fn summary(summary: &Summary) -> io::Result<String> {
         findings: &summary.findings,
         peer_endings: summary.peer_endings,
         unjudged: &summary.unjudged,
+        processes: &summary.processes.listed,
+        unjudged_by: &summary.processes.unjudged,
         events_lost: (!summary.cut).then_some(summary.events_lost),
         not_seen: &summary.not_seen,
         log: summary.log.as_ref(),

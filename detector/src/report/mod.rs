@@ -1,12 +1,14 @@
 //! What is printed: findings and the summary, for people and for scripts.
 //! Knows nothing of kernels.
 
+mod brief;
 pub mod doctor;
 mod errno;
 mod file;
 mod json;
 mod outcome;
 mod place;
+mod processes;
 #[cfg(test)]
 pub(crate) mod snapshots;
 mod stack;
@@ -35,6 +37,7 @@ pub use self::{
     },
     outcome::{Outcome, Seen},
     place::Place,
+    processes::{Identity, ProcessSummary, Processes, UnjudgedBy},
     status::{Counts, Status},
     summary::{LogSummary, Summary},
     table::finding as finding_table,
@@ -95,6 +98,8 @@ pub struct Printer<'a> {
     format: Format,
     color: bool,
     columns: Option<u16>,
+    /// One line a finding.
+    brief: bool,
 }
 
 impl<'a> Printer<'a> {
@@ -110,7 +115,14 @@ impl<'a> Printer<'a> {
             format,
             color,
             columns,
+            brief: false,
         }
+    }
+
+    /// Prints findings for people in one line each.
+    #[must_use]
+    pub fn brief(self, brief: bool) -> Self {
+        Self { brief, ..self }
     }
 
     /// Prints a finding, and passes it on at once.
@@ -120,6 +132,10 @@ impl<'a> Printer<'a> {
     /// If it cannot be written.
     pub fn finding(&mut self, reported: &Reported<'_>) -> io::Result<()> {
         match self.format {
+            Format::Table if self.brief => {
+                let line = brief::line(reported, self.color, self.columns);
+                self.out.write_all(format!("{line}\n").as_bytes())?;
+            }
             Format::Table => {
                 let block = table::finding(reported, self.color, self.columns);
                 self.out.write_all(format!("{block}\n\n").as_bytes())?;

@@ -175,7 +175,7 @@ fn promised(finding: &Finding) -> String {
 
 fn accepted(finding: &Finding) -> String {
     match (finding.sent, finding.sent_with_head) {
-        (Some(bytes @ 2..), _) => format!("{} of the body by the kernel", several(bytes, "byte")),
+        (Some(bytes), _) => format!("{} of the body by the kernel", several(bytes, "byte")),
         (None, Some(bytes)) => format!(
             "fewer than {} bytes of the body by the kernel: so many with the head, whose end the log does not show",
             grouped(bytes)
@@ -353,7 +353,7 @@ fn reset(finding: &Finding) -> String {
         (Some(1), _) => {
             "1 received byte was left unread, so that the kernel sends a reset".to_owned()
         }
-        (Some(bytes), _) => format!(
+        (Some(bytes @ 2..), _) => format!(
             "{} received bytes were left unread, so that the kernel sends a reset",
             grouped(bytes.into())
         ),
@@ -379,7 +379,7 @@ fn ended_by(finding: &Finding) -> String {
 }
 
 /// The process and its thread; a log may tell of the one, the other, or neither.
-fn who(finding: &Finding) -> String {
+pub(super) fn who(finding: &Finding) -> String {
     let comm = finding.comm.as_str();
     let process = match (comm, finding.pid, finding.tid) {
         ("", 0, 0) => return "a process that the log does not name".to_owned(),
@@ -474,7 +474,7 @@ fn outcome(result: i64) -> String {
 }
 
 /// The text without control characters.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
@@ -589,6 +589,7 @@ mod tests {
                 promised,
                 sent,
                 stranded,
+                timeline: Vec::new(),
                 ..crate::report::snapshots::finding()
             })
         };

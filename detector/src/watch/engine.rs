@@ -7,7 +7,9 @@ use anyhow::Result;
 use detector_common::Hint;
 
 use super::{
-    Stacks, monotonic_ns,
+    Stacks,
+    before::Before,
+    monotonic_ns,
     programs::{Program, Programs},
     stalls::Stalls,
     sweep::Sweep,
@@ -59,6 +61,7 @@ pub(crate) struct Engine {
     pub(super) missed_before: bool,
     pub(super) stalls: Stalls,
     pub(super) sweep: Sweep,
+    pub(super) before: Before,
 }
 
 impl Engine {
@@ -85,6 +88,7 @@ impl Engine {
             missed_before: false,
             stalls: Stalls::default(),
             sweep: Sweep::default(),
+            before: Before::default(),
         })
     }
 
@@ -153,6 +157,7 @@ impl Engine {
         self.note();
         self.note_stalls();
         self.sweep();
+        self.note_gone();
         self.evict();
         self.gather(tell);
         self.renew_cgroups()
@@ -162,6 +167,7 @@ impl Engine {
     pub(crate) fn finish(&mut self, tell: &mut Tell<'_>) {
         self.drain();
         self.forget();
+        self.note_gone_last();
         // The counters first, then the records: what the counters count was
         // recorded before. Connections that began meanwhile are asked for once
         // more; those that ended meanwhile the judge knows.

@@ -153,7 +153,13 @@ impl Watch<'_> {
         let kernel = self.engine.live.stats();
         self.summary.seconds = self.started.elapsed().as_secs_f64();
         self.summary.not_seen = self.engine.not_seen().to_vec();
-        self.summary.take(self.engine.judge.tally(), &kernel);
+        let tally = self.engine.judge.tally();
+        self.summary.take(tally, &kernel);
+        self.summary.verbose = self.cli.verbose;
+        let programs = &self.engine.programs;
+        self.summary
+            .processes
+            .list(&tally.by_process, |pid| programs.identity(pid));
         let left_out = self.engine.live.left_out();
         let missed = left_out.values().sum::<u64>();
         self.summary.events_lost += missed;

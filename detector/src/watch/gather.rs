@@ -33,7 +33,7 @@ impl Engine {
         let mut running = HashMap::new();
         for finding in findings {
             if doubtful {
-                self.judge.doubt();
+                self.judge.doubt(&finding);
                 continue;
             }
             if finding.cause == Cause::PeerClosed && !self.settings.show_peer {

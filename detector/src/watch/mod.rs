@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `filter.rs` | what is looked at: names become numbers |
 //! | `engine.rs` | every watch: capture and judge, joined |
+//! | `before.rs` | connections that were open before, and are gone |
 //! | `records.rs` | takes what the kernel side wrote |
 //! | `endings.rs` | what ended, what goes on |
 //! | `stalls.rs` | what makes no progress |
@@ -17,6 +18,7 @@
 //! | `words.rs` | what is watched, in words |
 //! | `record.rs` | a watch that is written down |
 
+mod before;
 mod endings;
 pub(crate) mod engine;
 mod events;
@@ -70,7 +72,7 @@ pub fn run(cli: &Watching) -> Result<Outcome> {
     };
     // A file is as wide as it likes.
     let columns = columns(io::stdout()).filter(|_| cli.output.is_none());
-    let printer = Printer::new(out, cli.format(), color(cli), columns);
+    let printer = Printer::new(out, cli.format(), color(cli), columns).brief(cli.brief);
     let place = Place::of(cli.output.as_deref());
     let (_, outcome) = watch(cli, command, filter, (printer, place), Feed::default())?;
     Ok(outcome)

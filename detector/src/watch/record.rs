@@ -13,7 +13,7 @@ use crate::{
     cli::RecordOptions,
     command::Prepared,
     judge::Finding,
-    recording::{About, Feed, Frame, Program, RecordingFile, Totals, Writer},
+    recording::{About, Feed, Frame, Process, Program, RecordingFile, Totals, Writer},
     report::{Format, Outcome, Place, Printer, note},
 };
 
@@ -108,10 +108,21 @@ impl Watch<'_> {
             unknown_records: self.engine.unknown_records,
             command_status: self.summary.command_status,
             not_seen: self.summary.not_seen.clone(),
+            processes: self
+                .summary
+                .processes
+                .listed()
+                .map(|(pid, comm, exe)| Process {
+                    pid,
+                    comm: comm.map(str::to_owned),
+                    exe: exe.map(str::to_owned),
+                })
+                .collect(),
         };
-        if let Some(writer) = self.engine.judge.writer() {
-            writer.frame(&Frame::Totals(totals));
-        }
-        self.engine.flush_recording()
+        let Some(writer) = self.engine.judge.writer() else {
+            return Ok(());
+        };
+        writer.frame(&Frame::Totals(totals));
+        writer.finish().context("cannot write the recording")
     }
 }

@@ -63,6 +63,14 @@ impl<'a> Watch<'a> {
         if cli.follow {
             engine.follow(&cli.pid);
         }
+        // A command has none yet.
+        if command.is_none() {
+            let pids = match cli.pid.is_empty() {
+                true => Vec::new(),
+                false => engine.live.watched().into_iter().collect(),
+            };
+            engine.look_before(&pids);
+        }
         // A command's own output would be mixed with it, and a reader of the report may
         // draw on the same terminal.
         let status = Status::new(command.is_none() && !place.has_reader());

@@ -364,7 +364,8 @@ server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
 server.close()
 "
     );
-    for (times, findings, status) in [("-tt", 1, 1), ("-q", 0, 3), ("-t", 0, 3)] {
+    // Of a log it is not known what was sent: nobody is accused.
+    for (times, findings, status) in [("-tt", 1, 0), ("-q", 0, 3), ("-t", 0, 3)] {
         let options = ["-f", times, "-yy", "-s", "8192"];
         let analyzed = file(&trace("linger", &program, &options, true));
         assert_eq!(

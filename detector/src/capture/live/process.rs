@@ -1,6 +1,10 @@
 //! What `/proc` says of processes (proc(5)).
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::filter::COMM_BYTES;
 
@@ -107,6 +111,20 @@ pub fn master(pid: u32) -> Option<u32> {
     let program = exe(pid)?;
     let master = parent(&Path::new("/proc").join(pid.to_string()))?;
     (exe(master)? == program).then_some(master)
+}
+
+/// Every process, as they are now.
+#[must_use]
+pub fn all() -> Vec<u32> {
+    processes().into_iter().map(|(pid, _)| pid).collect()
+}
+
+/// The folder of a process's control group (version 2), where it is usually mounted.
+#[must_use]
+pub fn cgroup(pid: u32) -> Option<PathBuf> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(Path::new("/sys/fs/cgroup").join(path))
 }
 
 /// Every process and its parent.
