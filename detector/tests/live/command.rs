@@ -22,6 +22,7 @@ def short():
     b.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
     a.recv(1000)
     a.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 50)
+    b.recv(1000)
     a.shutdown(socket.SHUT_WR)
 "#;
 
@@ -235,6 +236,7 @@ for _ in range({PAIRS}):
     b.sendall(b'GET /x HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
     a.recv(1000)
     a.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok')
+    b.recv(1000)
     a.close()
     b.close()
 os.kill(watch, signal.SIGCONT)"
