@@ -529,3 +529,32 @@ fn calls_on_no_descriptor_do_nothing() {
     let analyzed = short(&format!("{lines}\nclose(7<socket:[9]>) = 0\n"));
     assert_eq!(analyzed.one(), ("premature-close", Some(1000), Some(59)));
 }
+
+#[test]
+fn packets_are_counted_by_name() {
+    let response =
+        r#""HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nxxxxx", 46, 0, NULL, 0) = 46"#;
+    let get = r#""GET /a HTTP/1.1\r\n\r\n", 8192, 0, NULL, NULL) = 19"#;
+    for (open, name) in [
+        (
+            "socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, [7, 8]) = 0",
+            "7",
+        ),
+        (
+            "socketpair(AF_UNIX, SOCK_SEQPACKET, 0, [7<UNIX-SEQPACKET:[11->12]>, 8<UNIX-SEQPACKET:[12->11]>]) = 0",
+            "7<UNIX-SEQPACKET:[11->12]>",
+        ),
+        (
+            "accept4(3<UNIX-SEQPACKET:[5,\"/run/a\"]>, NULL, NULL, 0) = 7<UNIX-SEQPACKET:[11->12,\"/run/a\"]>",
+            "7<UNIX-SEQPACKET:[11->12,\"/run/a\"]>",
+        ),
+        ("socket(AF_UNIX, SOCK_SEQPACKET, 0) = 7", "7"),
+    ] {
+        let analyzed = log(format!(
+            "{open}\nrecvfrom({name}, {get}\nsendto({name}, {response}\nclose({name}) = 0\n"
+        ));
+        assert_eq!(analyzed.findings.len(), 0, "{open}");
+        let unjudged = &analyzed.summary["unjudged"];
+        assert_eq!(unjudged["not-stream"], 1, "{open}: {}", analyzed.summary);
+    }
+}

@@ -24,6 +24,7 @@ mod missing;
 mod nature;
 mod overruns;
 mod privileges;
+mod queues;
 mod recording;
 mod resets;
 mod same_as_strace;

@@ -222,7 +222,8 @@ fn an_upload_that_goes_on_behind_the_refusal_takes_it_back() -> Result<()> {
     let close = format!("answer({LARGE})\nc.close()");
     let shut = format!("answer({LARGE})\nc.shutdown(socket.SHUT_WR)\nc.close()");
     let both = format!("answer({LARGE})\nc.shutdown(socket.SHUT_RDWR)\ntime.sleep(2)\nc.close()");
-    let exit = format!("answer({LARGE})\nos._exit(0)");
+    // A child's: the watch goes on.
+    let exit = format!("if os.fork() == 0:\n    answer({LARGE})\n    os._exit(0)\nc.close()");
     for (kind, script, upload) in [
         (TCP, &close, SIZED),
         (TCP6, &close, SIZED),
@@ -232,7 +233,8 @@ fn an_upload_that_goes_on_behind_the_refusal_takes_it_back() -> Result<()> {
         (TCP, &chunked, CHUNKED),
         (TCP6, &chunked, CHUNKED),
     ] {
-        let (report, received) = run(kind, script, upload, &[])?;
+        let options: &[&str] = if script == &exit { &["--follow"] } else { &[] };
+        let (report, received) = run(kind, script, upload, options)?;
         let what = format!("{kind:?} {script}");
         let (finding, fault, unsent) = at_risk(&report, &what);
         assert_eq!(fault, "local", "{what}: {finding:#}");

@@ -16,8 +16,8 @@ use testbed::{
 use crate::servers::{Reaped, assert_clean, only, text, watch};
 
 /// A client in Python that promises 100,000 bytes, sends so many, and ends so;
-/// it begins when it is told to.
-fn client(addr: &Addr, sent: usize, end: &str) -> Result<Reaped> {
+/// it begins when it is told to, with what comes `first`.
+fn client(addr: &Addr, first: &str, sent: usize, end: &str) -> Result<Reaped> {
     let connect = match addr {
         Addr::Unix(path) => format!(
             "s = socket.socket(socket.AF_UNIX); s.connect({:?})",
@@ -34,6 +34,8 @@ fn client(addr: &Addr, sent: usize, end: &str) -> Result<Reaped> {
 import os, signal, socket, sys, time
 print('ready', flush=True)
 sys.stdin.readline()
+{connect}
+{first}
 {connect}
 s.sendall(b'POST /bytes/10 HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 100000\\r\\n\\r\\n')
 s.sendall(b'u' * {sent})
@@ -53,6 +55,12 @@ s.sendall(b'u' * {sent})
     Ok(Reaped(child))
 }
 
+/// Another exchange, whose answer tells that the peer speaks HTTP.
+const ANSWERED: &str = r"
+s.sendall(b'GET /bytes/10 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+while s.recv(4096): pass
+s.close()";
+
 const STAY: &str = "time.sleep(0.5)";
 
 #[test]
@@ -66,7 +74,7 @@ fn an_upload_that_the_client_cuts_short() -> Result<()> {
     for options in [server::Options::unix(), server::Options::tcp()] {
         let server = Server::start(HyperVersion::V1_12_0, &options)?;
         for (end, cause) in ends {
-            let mut client = client(server.addr(), 3000, &format!("{end}\n{STAY}"))?;
+            let mut client = client(server.addr(), ANSWERED, 3000, &format!("{end}\n{STAY}"))?;
             let watcher = watch(client.0.id(), &[])?;
             let mut stdin = client.0.stdin.take().context("no input")?;
             writeln!(stdin)?;
@@ -90,7 +98,7 @@ fn a_whole_upload_is_none() -> Result<()> {
     for options in [server::Options::unix(), server::Options::tcp()] {
         let server = Server::start(HyperVersion::V1_12_0, &options)?;
         let end = "s.shutdown(socket.SHUT_WR)\nwhile s.recv(4096): pass\ns.close()";
-        let mut client = client(server.addr(), 100_000, end)?;
+        let mut client = client(server.addr(), "s.close()", 100_000, end)?;
         let watcher = watch(client.0.id(), &[])?;
         let mut stdin = client.0.stdin.take().context("no input")?;
         writeln!(stdin)?;

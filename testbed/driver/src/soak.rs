@@ -458,7 +458,8 @@ impl Soak {
             .lines()
             .map_while(io::Result::ok)
             .any(|line| line.trim_end() == sent);
-        thread::sleep(Duration::from_millis(dice.below(200)));
+        // Before a byte of the body it may still wait to be asked for it.
+        thread::sleep(Duration::from_millis(50 + dice.below(200)));
         curl.kill()?;
         let status = curl.wait()?;
         self.with(|truth| {

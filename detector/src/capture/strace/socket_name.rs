@@ -25,6 +25,8 @@ pub(super) struct SocketName {
     pub(super) path: Vec<u8>,
     /// It is known to carry no stream: datagrams, netlink.
     pub(super) no_stream: bool,
+    /// It carries packets in their order (`SOCK_SEQPACKET`, unix(7)).
+    pub(super) packets: bool,
 }
 
 /// What a descriptor is.
@@ -60,6 +62,7 @@ impl SocketName {
             self.path.clone_from(&other.path);
         }
         self.no_stream |= other.no_stream;
+        self.packets |= other.packets;
     }
 }
 
@@ -104,6 +107,11 @@ pub(super) fn named(annotation: &[u8]) -> Named {
         b"TCPv6:" | b"MPTCPv6:" => {
             name.family = family::INET6;
             internet(&mut name, content);
+        }
+        b"UNIX-SEQPACKET:" => {
+            name.family = family::UNIX;
+            name.packets = true;
+            unix(&mut name, content);
         }
         b"UNIX-STREAM:" | b"UNIX:" => {
             name.family = family::UNIX;

@@ -2,11 +2,11 @@
 //! asked, clients whose peers answer with interim and final responses, bytes beside the
 //! stream.
 
-use detector_common::{EndKind, flag};
+use detector_common::{EndKind, flag, seen};
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{History, cases, cut, history};
-use crate::judge::{Cause, Fault, Role, wire::Wire};
+use crate::judge::{Cause, Fault, Role, Unjudged, wire::Wire};
 
 /// How a client's socket came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +112,86 @@ impl Upload {
     }
 }
 
+/// A response that is sent whole while its request's body is still to come.
+#[derive(Clone, Debug)]
+struct Refusal {
+    chunked: bool,
+    /// Bytes not acknowledged, and not sent, at the close.
+    pending: (u32, u32),
+    /// The same when the kernel sends a reset in answer to more of the upload; `None` where
+    /// it sends none.
+    reset: Option<(u32, u32)>,
+    /// The kernel tells of resets.
+    told: bool,
+    /// Of MPTCP nothing is read of the queues.
+    mptcp: bool,
+    shut: bool,
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    let pending = || {
+        (0..2u32, 0..2u32, 1..100_000u32).prop_map(|(some, unsent, bytes)| {
+            let bytes = some * bytes;
+            (bytes, unsent * (bytes / 2))
+        })
+    };
+    (
+        any::<bool>(),
+        pending(),
+        prop::option::of(pending()),
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.2),
+        any::<bool>(),
+    )
+        .prop_map(|(chunked, pending, reset, told, mptcp, shut)| Refusal {
+            chunked,
+            pending,
+            reset,
+            told,
+            mptcp,
+            shut,
+        })
+}
+
+impl Refusal {
+    /// Plays it; gives the fault, if bytes were taken back for certain.
+    fn play(&self) -> (Wire, Option<Fault>) {
+        let mut wire = Wire::new();
+        let framing = if self.chunked {
+            "Transfer-Encoding: chunked"
+        } else {
+            "Content-Length: 5000000"
+        };
+        wire.receive(format!("POST /a HTTP/1.1\r\n{framing}\r\n\r\n").as_bytes());
+        wire.send(b"HTTP/1.1 413 X\r\nContent-Length: 100000\r\n\r\n", 100_000);
+        wire.seen = seen::LINGER;
+        if !self.mptcp {
+            wire.seen |= seen::QUEUES;
+            (wire.unacknowledged, wire.unsent) = self.pending;
+        }
+        if self.told {
+            wire.seen |= seen::RESETS;
+        }
+        if self.shut {
+            wire.shutdown();
+        }
+        wire.close();
+        // A kernel that does not tell of resets tells of none.
+        let Some((unacknowledged, unsent)) = self.reset.filter(|_| self.told) else {
+            return (wire, None);
+        };
+        wire.tid += 1;
+        wire.reset(5, true, (unacknowledged, unsent));
+        // What was acknowledged at the close cannot be taken back, whatever a reset says.
+        let may_be = self.mptcp || self.pending.0 > 0;
+        let lost = match unsent {
+            0 => Fault::Unknown,
+            _ => Fault::Local,
+        };
+        (wire, (may_be && unacknowledged > 0).then_some(lost))
+    }
+}
+
 fn answer(wire: &mut Wire, status: u16) {
     let length = if status < 200 {
         ""
@@ -166,6 +246,20 @@ proptest! {
         prop_assert_eq!(findings, vec![], "{:?}", tally);
         prop_assert_eq!(tally.messages_judged, 0);
         prop_assert!(tally.unjudged.values().sum::<u64>() > 0);
+    }
+
+    /// An upload that is refused before it came: it takes back what the peer had not received
+    /// only where the kernel sent a reset.
+    #[test]
+    fn a_refused_upload_is_at_risk_by_a_reset_alone(refusal in refusal()) {
+        let (mut wire, truth) = refusal.play();
+        let (findings, tally) = wire.finish();
+        let found = findings.first().map(|finding| (finding.cause, finding.fault));
+        prop_assert!(findings.len() < 2);
+        prop_assert_eq!(found, truth.map(|fault| (Cause::DeliveryAtRisk, fault)), "{:?}", tally);
+        let unseen = tally.missed(Unjudged::ResetNotSeen);
+        prop_assert!(unseen == 0 || (!refusal.told && findings.is_empty()), "{:?}", tally);
+        prop_assert_eq!(tally.messages_judged + unseen, 1, "{:?}", tally);
     }
 
     /// A byte beside the stream, or packets in place of one, leave the connection unjudged.

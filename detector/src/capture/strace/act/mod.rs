@@ -16,7 +16,7 @@ mod peer;
 mod processes;
 mod resolve;
 
-use detector_common::{EndKind, flag};
+use detector_common::{EndKind, family, flag};
 
 use super::{
     arguments::{Arguments, arguments, elements, field, has_flag, is_constant, number, unnamed},
@@ -162,8 +162,9 @@ impl Replay {
                 let family = family_of(arguments.at(0));
                 let kind = arguments.at(1);
                 let stream = has_flag(kind, "SOCK_STREAM") || number(kind).is_some();
+                let packets = family == family::UNIX && has_flag(kind, "SOCK_SEQPACKET");
                 let close_on_exec = has_flag(kind, "SOCK_CLOEXEC");
-                if family == 0 || !stream {
+                if family == 0 || !(stream || packets) {
                     return self.opens_file(tid, value);
                 }
                 let mut socket = match named(outcome.annotation) {
@@ -171,6 +172,7 @@ impl Replay {
                     _ => SocketName::default(),
                 };
                 socket.family = family;
+                socket.packets |= packets;
                 self.opens_socket(tid, value, socket, close_on_exec)
             }
             Does::Socketpair => {
@@ -179,11 +181,12 @@ impl Replay {
                 }
                 let kind = arguments.at(1);
                 let stream = has_flag(kind, "SOCK_STREAM") || number(kind).is_some();
+                let packets = has_flag(kind, "SOCK_SEQPACKET");
                 let close_on_exec = has_flag(kind, "SOCK_CLOEXEC");
                 for element in elements(arguments.at(3)) {
                     let (fd, annotation) = descriptor(element)?;
                     let fd = u64::try_from(fd).ok()?;
-                    if !stream {
+                    if !(stream || packets) {
                         self.opens_file(tid, fd)?;
                         continue;
                     }
@@ -192,6 +195,7 @@ impl Replay {
                         _ => SocketName::default(),
                     };
                     socket.family = family_of(arguments.at(0));
+                    socket.packets |= packets;
                     self.opens_socket(tid, fd, socket, close_on_exec)?;
                 }
                 Some(())

@@ -129,6 +129,9 @@ impl Replay {
         let cookie = self.next;
         let mut socket = Socket::new(cookie, self.counts.lines, self.doubts);
         self.rename(&name, cookie);
+        if name.packets {
+            socket.counters.send_flags |= flag::PACKETS;
+        }
         socket.name = name;
         self.sockets.insert(cookie, socket);
         self.meets_other(cookie);
@@ -151,6 +154,9 @@ impl Replay {
             return;
         }
         socket.name.learn(name);
+        if name.packets {
+            socket.counters.send_flags |= flag::PACKETS;
+        }
         let name = socket.name.clone();
         self.rename(&name, cookie);
         self.meets_other(cookie);
