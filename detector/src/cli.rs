@@ -12,7 +12,11 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::usage::in_one_line;
-use crate::{analyze, capture::live::COMM_BYTES, report::Format};
+use crate::{
+    analyze,
+    capture::live::COMM_BYTES,
+    report::{Format, terminal},
+};
 
 /// Report HTTP messages that were cut short, from what the kernel accepted.
 ///
@@ -50,15 +54,22 @@ pub struct Cli {
 /// What to watch, for how long, and how to report it.
 #[derive(Args, Clone, Debug)]
 pub struct Watching {
-    /// Watch this process, with all its threads; may be repeated
+    /// Watch these processes, with all their threads: `-p 12,34`, or as many words,
+    /// as `--pid $(pidof nginx)` gives them; may be repeated
     #[arg(
+        id = "pid",
         short,
         long,
         value_name = "PID",
         group = "root",
+        num_args = 1..,
         allow_negative_numbers = true,
-        value_parser = pid,
+        value_parser = pids,
     )]
+    pub pids: Vec<Pids>,
+
+    /// The same one by one, each once.
+    #[arg(skip)]
     pub pid: Vec<u32>,
 
     /// Watch its children too: those it has already and those to come, as with
@@ -177,7 +188,8 @@ pub struct Reporting {
     #[arg(long)]
     pub show_query: bool,
 
-    /// Write the report to this file instead of standard output
+    /// Write the report to this file instead of standard output; with a command it
+    /// keeps the two apart
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -189,10 +201,19 @@ pub struct Reporting {
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
 
-    /// When to use colours; NO_COLOR in the environment is heeded
+    /// Print one line a finding: when, cause, fault, process, message, bytes sent
+    /// of those promised, and the call that ended it
+    #[arg(long, conflicts_with_all = ["json", "format"])]
+    pub brief: bool,
+
+    /// When to use colours; auto heeds NO_COLOR and TERM=dumb in the environment
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 }
+
+/// Processes of one word of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pids(Vec<u32>);
 
 const USAGE: &str = "\
 truncwatch [OPTIONS]
@@ -208,8 +229,8 @@ const EXAMPLES: &str = "\
 Examples:
   sudo truncwatch --pid 4242
       Watch one server until Ctrl-C; then print a summary.
-  sudo truncwatch -f --pid $(cat /run/nginx.pid)
-      Watch a master process and its workers.
+  sudo truncwatch -f --pid $(pidof nginx)
+      Watch a master process and its workers, also those to come.
   sudo truncwatch -- ./server --listen 8080
       Run a server as yourself and watch it from its first instruction.
   sudo truncwatch --unit nginx.service --port 80
@@ -218,7 +239,8 @@ Examples:
       Watch the whole host for a minute, for a script.
   truncwatch analyze trace.log
       Judge a log that strace wrote.
-  sudo truncwatch record -o watch.rec --pid 4242; truncwatch analyze watch.rec
+  sudo truncwatch record -o watch.rec --pid 4242
+  truncwatch analyze watch.rec
       Keep what a watch is judged by, and judge it later.
   sudo truncwatch doctor
       See what works on this kernel with these privileges.
@@ -233,9 +255,15 @@ Exit status:
   1  at least one such finding
   2  could not do the work
   3  no such finding, but something was missed (events lost, map full,
-     a log that shows too little)
-A command's own status is in the summary: as a shell gives it, 128 and the
-number of the signal for one that was killed.
+     a log that shows too little), or there was traffic that may have been
+     HTTP and nothing of it was judged (encrypted, http2, mid-stream,
+     not-observed)
+With a command, one that failed gives its own status where there is no such
+finding: as a shell has it, 128 and the number of the signal for one that was
+killed. A line on standard error says whose status it is. One that ended by
+SIGTERM because a limit was reached has not failed.
+
+A connection of which both ends are watched, as on loopback, counts as two.
 
 What is not judged is counted in the summary by reason (encrypted, mid-stream,
 head-cut, ...). What each means and what to do about it, and every field of the
@@ -272,8 +300,9 @@ pub struct DaemonOptions {
 }
 
 const DAEMON_NOTES: &str = "\
-Without a configuration every process on the host is watched, and findings go to
-the journal, or as JSON lines to standard output where there is none.
+Without a configuration every process on the host is watched, findings go to
+the journal, or as JSON lines to standard output where there is none, and
+metrics are at http://127.0.0.1:9849/metrics.
 /etc/truncwatch/truncwatch.toml, as it is shipped, explains every key.
 
 Signals:
@@ -297,6 +326,7 @@ Exit status:
         .help("Print the findings too, as JSON lines; nothing is printed otherwise")),
     mut_arg("format", |argument| argument.hide(true)),
     mut_arg("color", |argument| argument.hide(true)),
+    mut_arg("brief", |argument| argument.hide(true)),
     mut_arg("show_query", |argument| argument
         .help("Keep request targets whole; what follows `?` is taken out otherwise")),
 )]
@@ -331,7 +361,7 @@ pub struct DoctorOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// When to use colours; NO_COLOR in the environment is heeded
+    /// When to use colours; auto heeds NO_COLOR and TERM=dumb in the environment
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 }
@@ -392,17 +422,19 @@ pub fn parse() -> Result<Cli, UsageError> {
 fn parse_from(words: Vec<OsString>) -> Result<Cli, UsageError> {
     // A script's variable that is empty must not make it the whole host.
     let ends_in_dashes = words.last().is_some_and(|word| word == "--");
-    let cli = Cli::try_parse_from(&words).map_err(|error| {
+    let mut cli = Cli::try_parse_from(&words).map_err(|error| {
         if error.use_stderr() {
             UsageError(in_one_line(&error, &words))
         } else {
             error.exit()
         }
     })?;
-    let command = match &cli.mode {
-        Some(Mode::Record(options)) => &options.watching.command,
-        _ => &cli.watching.command,
+    let watching = match &mut cli.mode {
+        Some(Mode::Record(options)) => &mut options.watching,
+        _ => &mut cli.watching,
     };
+    watching.list_pids();
+    let command = &watching.command;
     if ends_in_dashes && command.is_empty() {
         let text = "no command after --: give one, or leave out the -- (see truncwatch --help)";
         return Err(UsageError(text.to_owned()));
@@ -424,7 +456,19 @@ impl ColorChoice {
             Self::Never => false,
             Self::Auto => {
                 io::stdout().is_terminal()
+                    && !terminal::is_dumb()
                     && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        }
+    }
+}
+
+impl Watching {
+    /// Takes the processes out of the words that name them.
+    fn list_pids(&mut self) {
+        for pid in self.pids.iter().flat_map(|word| &word.0) {
+            if !self.pid.contains(pid) {
+                self.pid.push(*pid);
             }
         }
     }
@@ -450,9 +494,30 @@ impl Reporting {
     }
 }
 
-fn pid(text: &str) -> Result<u32, String> {
-    let number = text.parse().ok().filter(|pid| *pid > 0);
-    number.ok_or_else(|| "give the number of a process, as ps -e shows it".to_owned())
+/// The processes of a word, which a shell may have made of several: `12,34`, `12 34`.
+fn pids(text: &str) -> Result<Pids, String> {
+    const WANTED: &str = "give the numbers of processes, as ps -e shows them";
+    let split = |letter: char| letter == ',' || letter.is_whitespace();
+    let words: Vec<_> = text.trim().split(split).collect();
+    let pid = |word: &str| word.parse().ok().filter(|pid: &u32| *pid > 0);
+    if let [word] = words.as_slice() {
+        let pid = pid(word).ok_or_else(|| WANTED.to_owned())?;
+        return Ok(Pids(vec![pid]));
+    }
+    let mut found = Vec::new();
+    // A comma and a space are one separation; two commas have nothing between them.
+    let spaced = text.split(',').map(str::trim);
+    for part in spaced {
+        if part.is_empty() {
+            return Err(format!(
+                "there is no number between two commas, or at an end: {WANTED}"
+            ));
+        }
+        for word in part.split_whitespace() {
+            found.push(pid(word).ok_or_else(|| format!("{word} is no such number: {WANTED}"))?);
+        }
+    }
+    Ok(Pids(found))
 }
 
 fn port(text: &str) -> Result<u16, String> {
@@ -537,6 +602,58 @@ mod tests {
         assert!(parsed(&["truncwatch", "record", "-o", "x", "--"]).is_err());
         assert!(parsed(&["truncwatch", "record", "-o", "x", "--", "sh", "--"]).is_ok());
         assert!(parsed(&["truncwatch", "record", "--pid", "1"]).is_err());
+    }
+
+    #[test]
+    fn processes_come_in_lists() {
+        let listed = |words: &[&str]| {
+            let words = words.iter().map(OsString::from).collect();
+            parse_from(words).map(|cli| match cli.mode {
+                Some(Mode::Record(options)) => options.watching.pid,
+                _ => cli.watching.pid,
+            })
+        };
+        for (words, pids) in [
+            (&["-p", "1,2"][..], &[1, 2][..]),
+            (&["-p1,2"], &[1, 2]),
+            (&["--pid=1,2"], &[1, 2]),
+            (&["--pid", "1, 2"], &[1, 2]),
+            (&["--pid", " 1 2\n"], &[1, 2]),
+            // As a shell expands $(pidof nginx).
+            (&["--pid", "12", "34", "56"], &[12, 34, 56]),
+            (&["-f", "--pid", "12", "34", "--json"], &[12, 34]),
+            (&["--pid", "12", "34", "-f", "-p", "56,12"], &[12, 34, 56]),
+            (&["record", "-o", "x", "-p", "1", "2,3"], &[1, 2, 3]),
+            (&["--json"], &[]),
+            (&["--", "-p", "1"], &[]),
+        ] {
+            let words = [&["truncwatch"], words].concat();
+            let listed = listed(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+            assert_eq!(listed, pids, "{words:?}");
+        }
+        for words in [
+            &["-p", "1,,2"][..],
+            &["-p", "1,"],
+            &["-p", ","],
+            &["-p", ""],
+            &["-p", "1,x"],
+            &["-p", "1", "x"],
+            &["-p", "1 0"],
+            &["-p", "1,-2"],
+            &["-p", "1", "-2"],
+            &["-p", "1-3"],
+            &["-p"],
+            &["--pid", "--json"],
+            &["--pid", "1", "2", "--", "true"],
+            &["--pid", "1", "4294967296"],
+        ] {
+            let words = [&["truncwatch"], words].concat();
+            let error = match listed(&words) {
+                Ok(pids) => panic!("{words:?}: {pids:?}"),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
     }
 
     #[test]

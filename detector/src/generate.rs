@@ -1,12 +1,15 @@
 //! Files for packages, made from the definitions of the options: they cannot
 //! say anything else than `--help`.
 
+mod notes;
+
 use std::io::{self, Write};
 
 use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
+use self::notes::Notes;
 use crate::cli::{Cli, Generate};
 
 /// Writes one.
@@ -36,6 +39,8 @@ fn manual(mut command: clap::Command, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Vec::new();
     let man = Man::new(command.clone());
     man.render_title(&mut page)?;
+    // Lines end where words do: options and paths are not torn apart.
+    page.write_all(b".ad l\n.nh\n")?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
@@ -50,43 +55,20 @@ fn manual(mut command: clap::Command, out: &mut dyn Write) -> io::Result<()> {
         let mut text = Vec::new();
         man.render_description_section(&mut text)?;
         man.render_options_section(&mut text)?;
-        man.render_extra_section(&mut text)?;
+        Notes::of(mode).write(&mut text)?;
         // Below the heading.
         let text = String::from_utf8_lossy(&text).replace("\n.SH ", "\n.SS ");
         page.write_all(text.as_bytes())?;
     }
-    man.render_extra_section(&mut page)?;
+    Notes::of(&command).write(&mut page)?;
     man.render_version_section(&mut page)?;
-    out.write_all(as_it_stands(&String::from_utf8_lossy(&page)).as_bytes())
-}
-
-/// The page with the examples and lists behind the options, which clap takes for
-/// running text, line by line as they are written.
-fn as_it_stands(page: &str) -> String {
-    let mut out = String::new();
-    let mut stands = false;
-    for line in page.lines() {
-        let begins = line.starts_with(".SH ") || line.starts_with(".SS ");
-        if begins && std::mem::take(&mut stands) {
-            out.push_str(".fi\n");
-        }
-        if begins && line.ends_with(" EXTRA") {
-            stands = true;
-            out.push_str(&line.replace("EXTRA", "NOTES"));
-            out.push_str("\n.nf\n");
-            continue;
-        }
-        out.push_str(line);
-        out.push('\n');
-    }
-    if stands {
-        out.push_str(".fi\n");
-    }
-    out
+    out.write_all(&page)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use clap::ValueEnum as _;
 
     use super::*;
@@ -101,11 +83,34 @@ mod tests {
         }
         assert!(page.contains("--all-traced") && page.contains("--check-config"));
         assert!(!page.contains("-analyze(1)"), "there is one page");
-        // Lists stay lists.
-        for (at, _) in page.match_indices("\nExit status:\n") {
-            let before = page.get(..at).unwrap_or_default();
-            assert!(before.rfind("\n.nf") > before.rfind("\n.fi"));
+        for heading in ["EXAMPLES", "EXIT STATUS", "NOTES"] {
+            assert!(page.contains(&format!("\n.SH {heading}\n")), "{heading}");
         }
+        Ok(())
+    }
+
+    /// By what shows it to people, if it is here.
+    #[test]
+    fn the_page_fits_a_terminal_of_80_columns() -> io::Result<()> {
+        let mut page = Vec::new();
+        write(Generate::Man, &mut page)?;
+        let shown = Command::new("groff")
+            .args(["-man", "-Tascii", "-P-cbou", "-rLL=78n"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let Ok(mut shown) = shown else {
+            eprintln!("LEFT OUT: there is no groff here");
+            return Ok(());
+        };
+        let mut stdin = shown.stdin.take().expect("piped");
+        let writer = std::thread::spawn(move || stdin.write_all(&page));
+        let output = shown.wait_with_output()?;
+        writer.join().expect("written")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("EXIT STATUS"), "{text}");
+        let wide: Vec<_> = text.lines().filter(|line| line.len() > 80).collect();
+        assert_eq!(wide, [""; 0]);
         Ok(())
     }
 

@@ -32,11 +32,11 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<u8> {
     match (&cli.mode, cli.generate) {
         (Some(Mode::Analyze(options)), _) => Ok(analyze::run(options)?.exit_status()),
-        (Some(Mode::Record(options)), _) => Ok(watch::record(options)?.exit_status()),
+        (Some(Mode::Record(options)), _) => Ok(watch::record(options)?.status),
         (Some(Mode::Doctor(options)), _) => doctor::run(options),
         (Some(Mode::Daemon(options)), _) => daemon::run(options),
         (None, Some(kind)) => print(kind),
-        (None, None) => Ok(watch::run(&cli.watching)?.exit_status()),
+        (None, None) => Ok(watch::run(&cli.watching)?.status),
     }
 }
 

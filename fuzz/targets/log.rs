@@ -17,6 +17,7 @@ fuzz_target!(|log: &[u8]| {
             output: None,
             format: FormatName::Table,
             json: log.len().is_multiple_of(2),
+            brief: log.len() % 4 == 1,
             color: ColorChoice::Never,
         },
     };

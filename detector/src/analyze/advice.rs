@@ -23,33 +23,71 @@ pub struct Advice {
     pub reasons: Vec<String>,
     /// What shows it, each a line for a shell.
     pub commands: Vec<String>,
+    /// What to run instead if the log was made with the command that is recommended.
+    pub at_once: Option<String>,
 }
+
+/// How a log is judged that the recommended command made.
+const JUDGE: &str = "truncwatch analyze --all-traced";
 
 impl Advice {
     /// Says it on standard error: the reasons in lines, a command on a line of its
     /// own, so that it can be copied.
     pub(super) fn say(&self) {
-        for reason in &self.reasons {
-            note_wrapped(reason);
-        }
-        if self.commands.is_empty() {
-            return;
-        }
-        note_wrapped(if self.commands.iter().any(|it| it.ends_with("-p PID")) {
-            "to trace again (or with a command in place of -p PID):"
-        } else {
-            "run instead:"
-        });
-        for command in &self.commands {
-            for line in command.lines() {
-                aside(format_args!("  {line}"));
+        for line in self.lines() {
+            match line {
+                Line::Words(words) => note_wrapped(&words),
+                Line::Command(line) => aside(format_args!("  {line}")),
             }
         }
+    }
+
+    /// All of it, line by line.
+    fn lines(&self) -> Vec<Line> {
+        let words = |text: &str| Line::Words(text.to_owned());
+        let command = |text: &str| Line::Command(text.to_owned());
+        let mut lines = Vec::new();
+        if let Some(at_once) = &self.at_once {
+            lines.push(words(
+                "if the log was made with the strace command below, just run:",
+            ));
+            lines.push(command(at_once));
+        }
+        lines.extend(self.reasons.iter().map(|reason| words(reason)));
+        let traces = self.commands.iter().any(|it| it.ends_with("-p PID"));
+        if traces {
+            lines.push(words(
+                "to trace again (or with a command in place of -p PID):",
+            ));
+        } else if !self.commands.is_empty() {
+            lines.push(words("run instead:"));
+        }
+        for text in &self.commands {
+            lines.extend(text.lines().map(command));
+            if text.ends_with("-p PID") && text.starts_with("strace") {
+                lines.push(words("then:"));
+                lines.push(command(&format!("{JUDGE} trace.log")));
+                // What follows is another way.
+                if self.commands.len() > 1 {
+                    lines.push(words("or:"));
+                }
+            }
+        }
+        lines
     }
 
     fn reason(&mut self, text: impl Into<String>) {
         self.reasons.push(text.into());
     }
+}
+
+/// A line of what is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Line {
+    /// A sentence, which may be wrapped.
+    Words(String),
+    /// For a shell: as it is.
+    Command(String),
 }
 
 fn command(bytes: u32) -> String {
@@ -65,7 +103,7 @@ fn counted(count: u64, one: &str, more: &str) -> String {
 /// What to do without a log.
 pub(super) fn make_one() -> String {
     format!(
-        "make one (with a command in place of -p PID, if it is to be started): {}",
+        "make one (with a command in place of -p PID, if it is to be started), and judge it with {JUDGE}: {}",
         // The error is one line.
         command(HEADS).replace(" \\\n   ", "")
     )
@@ -96,6 +134,8 @@ pub(super) struct How<'a> {
     pub(super) no_sockets: bool,
     /// It may have been made with the command that is recommended.
     pub(super) resembles: bool,
+    /// The name of the log.
+    pub(super) log: &'a str,
     /// A finding rests on calls that are in no line.
     pub(super) assumed: bool,
     /// Lines could not be read that have other quotes than strace writes.
@@ -116,7 +156,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     let lacks =
         how.lacks.sends || how.lacks.holders || how.unanswered || how.headless || how.joined;
     if lacks && how.resembles {
-        advice.reason("if strace ran with the command below, add --all-traced to this one, and nothing has to be traced again");
+        advice.at_once = Some(format!("{JUDGE} {}", quoted(how.log)));
     }
     if how.no_sockets && how.cut.is_none() {
         advice.reason("the log has no call on a socket, so that nothing was judged: trace the process that serves, with %net");
@@ -260,9 +300,13 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     }
     if lacks {
         again = again.max(Some(HEADS));
-        if !how.resembles {
-            advice
-                .reason("if it was asked for all that the command below has, say so: --all-traced");
+        if !how.resembles
+            && let Some(reason) = advice
+                .reasons
+                .iter_mut()
+                .rfind(|it| it.contains("strace was asked for"))
+        {
+            reason.push_str(". If it was, add --all-traced");
         }
     }
     if how.lacks.others {
@@ -416,10 +460,59 @@ mod tests {
         let how = How {
             lacks,
             resembles: true,
+            log: "my log",
             ..How::default()
         };
         let again = advice(&cut, &Tally::default(), how);
-        assert!(again.reasons[0].contains("add --all-traced"), "{again:?}");
+        let at_once = again.at_once.as_deref();
+        assert_eq!(at_once, Some("truncwatch analyze --all-traced 'my log'"));
+        // And as it may not have been.
+        assert!(!again.reasons.concat().contains("If it was"), "{again:?}");
+        assert!(calls.reasons[0].ends_with("each child too. If it was, add --all-traced"));
+    }
+
+    #[test]
+    fn the_advice_ends_where_a_verdict_is() {
+        let said = |advice: &Advice| {
+            let lines = advice.lines().into_iter().map(|line| match line {
+                Line::Words(words) => format!("truncwatch: {words}"),
+                Line::Command(line) => format!("  {line}"),
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let how = How {
+            lacks: Lacks {
+                holders: true,
+                ..Lacks::default()
+            },
+            resembles: true,
+            log: "night.log",
+            ..How::default()
+        };
+        let unseen = Counts {
+            unseen_calls: 1,
+            ..Counts::default()
+        };
+        insta::assert_snapshot!(said(&advice(&unseen, &Tally::default(), how)), @r"
+        truncwatch: if the log was made with the strace command below, just run:
+          truncwatch analyze --all-traced night.log
+        truncwatch: the log has io_uring or asynchronous calls, whose bytes strace does not see, and a watch does
+        truncwatch: messages seem short, and nothing in the log shows that strace was asked for all calls that may have kept their connections: dup, dup2, dup3, fcntl, and fork, vfork, clone and clone3
+        truncwatch: to trace again (or with a command in place of -p PID):
+          strace -f -tt -yy -s 8192 -o trace.log \
+              -e trace=%net,%desc,%process,close_range,unshare -p PID
+        truncwatch: then:
+          truncwatch analyze --all-traced trace.log
+        truncwatch: or:
+          sudo truncwatch --pid PID
+        ");
+        // A command that is none of strace's has nothing behind it.
+        let merged = Advice {
+            commands: vec!["strace-log-merge ff | truncwatch analyze -".to_owned()],
+            ..Advice::default()
+        };
+        assert!(!said(&merged).contains("then"), "{}", said(&merged));
+        assert_eq!(said(&Advice::default()), "");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::advice;
+use crate::report::terminal;
 
 /// A log that is open.
 pub(super) struct Input {
@@ -104,7 +105,7 @@ impl Input {
 
     /// A bar on standard error, if that is a terminal.
     pub(super) fn progress(&self) -> ProgressBar {
-        if !io::stderr().is_terminal() {
+        if !io::stderr().is_terminal() || terminal::is_dumb() {
             return ProgressBar::hidden();
         }
         let (bar, template) = match self.size {

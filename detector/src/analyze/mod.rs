@@ -21,8 +21,8 @@ mod proof;
 mod recorded;
 
 use std::{
-    collections::BTreeMap,
-    io::{self, IsTerminal as _, Read, Write},
+    collections::{BTreeMap, HashMap},
+    io::{self, Read, Write},
     time::Duration,
 };
 
@@ -46,7 +46,8 @@ use crate::{
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
     report::{
-        Format, LogSummary, Printer, Reported, Summary, When, columns, create_file, written_to,
+        Format, Identity, LogSummary, Place, Printer, Reported, Seen, Summary, When, columns,
+        create_file, written_to,
     },
     stack::Stack,
 };
@@ -83,6 +84,7 @@ pub fn run(options: &Options) -> Result<Summary> {
     // A file is as wide as it likes.
     let columns = columns(io::stdout()).filter(|_| options.output.is_none());
     let (summary, advice) = judge(options, &name, input, out, columns, advance)?;
+    Place::of(options.output.as_deref()).note_end(&summary);
     advice.say();
     Ok(summary)
 }
@@ -103,7 +105,7 @@ pub fn judge<'a>(
     columns: Option<u16>,
     advance: impl Fn(bool),
 ) -> Result<(Summary, Advice)> {
-    let printer = Printer::new(out, options.format(), color(options), columns);
+    let printer = Printer::new(out, options.format(), color(options), columns).brief(options.brief);
     let mut start = Vec::new();
     let begun = input
         .by_ref()
@@ -138,6 +140,7 @@ pub fn judge<'a>(
         not_judged: 0,
         not_by_peers: 0,
         no_messages: 0,
+        not_judged_by: HashMap::new(),
         assumed: false,
         stem: None,
         closed: false,
@@ -182,16 +185,11 @@ fn sampled<'a>(mut input: impl Read + 'a) -> (Vec<u8>, Box<dyn Read + 'a>) {
     (sample, Box::new(Utf16::new(whole, encoding)))
 }
 
+/// A file takes colours only if it is told to.
 fn color(options: &Options) -> bool {
-    match options.color {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        ColorChoice::Auto => {
-            options.output.is_none()
-                && options.format() == Format::Table
-                && io::stdout().is_terminal()
-                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
+    match (options.format(), &options.output, options.color) {
+        (Format::Json, ..) | (_, Some(_), ColorChoice::Auto) => false,
+        (Format::Table, _, choice) => choice.wanted(),
     }
 }
 
@@ -222,6 +220,8 @@ struct Analysis<'a> {
     not_by_peers: u64,
     /// Findings of what is no message.
     no_messages: u64,
+    /// By process, those that count as judged.
+    not_judged_by: HashMap<u32, u64>,
     /// A finding rests on calls that are in no line.
     assumed: bool,
     /// How the names of the files of strace -ff begin, if it is one of those.
@@ -232,7 +232,10 @@ struct Analysis<'a> {
 
 /// A finding that is not yet known to be one, and the program of its process then.
 struct Held {
+    /// Its process is the one that the log's is counted by.
     finding: Finding,
+    /// The number of that process, where the log tells it.
+    number: Option<u32>,
     exe: Option<String>,
 }
 
@@ -350,7 +353,12 @@ impl Analysis<'_> {
         }
         for finding in self.judge.take_findings() {
             let exe = self.replay.program(finding.pid).map(str::to_owned);
-            self.tell_or_hold(Held { finding, exe })?;
+            let number = self.replay.process_number(finding.pid, Some(finding.tid));
+            self.tell_or_hold(Held {
+                finding,
+                number,
+                exe,
+            })?;
         }
         Ok(())
     }
@@ -365,6 +373,7 @@ impl Analysis<'_> {
             self.held.push(held);
         } else {
             self.let_go += 1;
+            self.not_judged_of(held.finding.pid);
             if let Proof::No(lacks) = proof {
                 self.lacks = self.lacks.and(lacks);
             }
@@ -394,6 +403,9 @@ impl Analysis<'_> {
 
     /// It is no finding, and was counted as one.
     fn take_back(&mut self, finding: &Finding) {
+        if !matches!(finding.cause, Cause::Overrun | Cause::DeliveryAtRisk) {
+            self.not_judged_of(finding.pid);
+        }
         match finding.cause {
             // Counted when they were whole, and they are.
             Cause::Overrun | Cause::DeliveryAtRisk => {}
@@ -405,15 +417,34 @@ impl Analysis<'_> {
         }
     }
 
+    fn not_judged_of(&mut self, process: u32) {
+        *self.not_judged_by.entry(process).or_default() += 1;
+    }
+
     fn tell(&mut self, held: &Held, assumes: &[&'static str]) -> Result<()> {
         let finding = &held.finding;
         if finding.cause == Cause::PeerClosed && !self.options.reporting.show_peer {
             return Ok(());
         }
         self.assumed |= !assumes.is_empty();
-        self.summary.count(finding);
+        let number = self.replay.process_number(finding.pid, Some(finding.tid));
+        let told = Finding {
+            pid: held.number.or(number).unwrap_or(0),
+            ..finding.clone()
+        };
+        // A thread that is not known to be that process's counts by itself.
+        let known = self.replay.process_number(finding.pid, None).is_some();
+        let counted = if told.pid == 0 && known {
+            finding.tid
+        } else {
+            finding.pid
+        };
+        self.summary.count(&Finding {
+            pid: counted,
+            ..finding.clone()
+        });
         let reported = Reported {
-            finding,
+            finding: &told,
             time: when(finding, self.replay.meaning()),
             exe: held.exe.as_deref(),
             unit: None,
@@ -461,8 +492,11 @@ impl Analysis<'_> {
             assumed: self.assumed,
             typographic: self.paste.typographic,
             mixed: self.paste.mixed.as_deref(),
+            log: &self.options.log.to_string_lossy(),
         };
-        let advice = advice::advice(counts, self.judge.tally(), how);
+        let mut advice = advice::advice(counts, self.judge.tally(), how);
+        let nothing = self.summary.unjudged_traffic(Seen::Log);
+        advice.reasons.splice(0..0, nothing);
         // Whoever is told to trace again has no answer yet.
         self.summary.incomplete |= !advice.commands.is_empty();
         Ok((self.summary, advice))
@@ -510,6 +544,20 @@ impl Analysis<'_> {
         let headless = self.headless();
         let summary = &mut self.summary;
         summary.take(tally, &kernel);
+        let mut counted = tally.by_process.clone();
+        for (process, count) in &self.not_judged_by {
+            counted.take_back(*process, *count);
+        }
+        let replay = &self.replay;
+        summary.processes.list(&counted, |process| {
+            let pid = replay.process_number(process, None);
+            Identity {
+                pid,
+                tid: (pid.is_none() && process != 0).then_some(process),
+                comm: None,
+                exe: replay.program(process).map(str::to_owned),
+            }
+        });
         let untraced = self.untraced + self.let_go + unanswered;
         let not_judged = self.not_judged + self.let_go;
         summary.messages_judged = summary.messages_judged.saturating_sub(not_judged);

@@ -14,7 +14,7 @@ use super::{Advice, Options};
 use crate::{
     judge::{Cause, Finding, Judge},
     recording::{About, Frame, Input, Program, Reader, Told, ToldKey, Totals},
-    report::{Printer, Reported, Summary, When, written_to},
+    report::{Identity, Printer, Reported, Seen, Summary, When, written_to},
     stack::Stack,
 };
 
@@ -107,6 +107,9 @@ impl<'a> Recorded<'a> {
             self.print(&finding, told.as_ref())?;
         }
         self.summarize();
+        advice
+            .reasons
+            .extend(self.summary.unjudged_traffic(Seen::Watch));
         if !self.closed {
             let written = self.printer.summary(&self.summary);
             self.written(written)?;
@@ -160,7 +163,7 @@ impl<'a> Recorded<'a> {
     fn report(&mut self) -> Result<()> {
         for finding in self.judge.take_findings() {
             if self.missed > 0 {
-                self.judge.doubt();
+                self.judge.doubt(&finding);
                 continue;
             }
             if finding.cause == Cause::PeerClosed && !self.options.show_peer {
@@ -247,7 +250,20 @@ impl<'a> Recorded<'a> {
             .filter_map(|stat| Some((stat.name(), *totals.kernel.get(stat.name())?)))
             .collect();
         let summary = &mut self.summary;
-        summary.take(self.judge.tally(), &kernel);
+        let tally = self.judge.tally();
+        summary.take(tally, &kernel);
+        let known: HashMap<_, _> = totals.processes.iter().map(|it| (it.pid, it)).collect();
+        let programs = &self.programs;
+        summary.processes.list(&tally.by_process, |pid| {
+            let known = known.get(&pid);
+            let exe = known.and_then(|it| it.exe.clone());
+            Identity {
+                pid: Some(pid),
+                tid: None,
+                comm: known.and_then(|it| it.comm.clone()),
+                exe: exe.or_else(|| programs.get(&pid).cloned().flatten()),
+            }
+        });
         summary.seconds = totals.seconds;
         summary.not_seen = totals.not_seen;
         summary.events_lost += totals.missed;
@@ -274,7 +290,7 @@ mod tests {
     use crate::{
         analyze::judge,
         judge::wire::short_response,
-        recording::{Feed, Writer},
+        recording::{Feed, Writer, unpacked},
     };
 
     #[derive(Clone, Default)]
@@ -291,9 +307,16 @@ mod tests {
         }
     }
 
+    /// The same, not packed.
+    fn recording() -> (Vec<u8>, usize) {
+        let (packed, without_end) = packed_recording();
+        let without_end = unpacked(&packed[..without_end]).len();
+        (unpacked(&packed), without_end)
+    }
+
     /// A recording of a watch that found a message cut short, and how long it is
     /// without its end.
-    fn recording() -> (Vec<u8>, usize) {
+    fn packed_recording() -> (Vec<u8>, usize) {
         let bytes = Bytes::default();
         let about = About {
             begun: "2026-11-25T00:00:00Z".to_owned(),
@@ -307,6 +330,7 @@ mod tests {
         feed.finish([]);
         let writer = feed.writer().expect("there");
         writer.report(0);
+        writer.finish().expect("written");
         let without_end = bytes.0.borrow().len();
         writer.frame(&Frame::Totals(Totals {
             seconds: 9.5,
@@ -314,7 +338,7 @@ mod tests {
             not_seen: vec!["a thing".to_owned()],
             ..Totals::default()
         }));
-        writer.flush().expect("written");
+        writer.finish().expect("written");
         (bytes.0.take(), without_end)
     }
 
@@ -394,6 +418,58 @@ mod tests {
             assert!(out.contains("events lost   not known"), "{out}");
             let place = format!("damaged at byte {without_end}");
             assert!(said.concat().contains(&place), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn packed_or_not_it_is_the_same() {
+        let (summary, said, out) = judged(packed_recording().0);
+        let plain = judged(recording().0);
+        assert_eq!((summary.exit_status(), said, out), (1, plain.1, plain.2));
+        assert!(packed_recording().0.len() < recording().0.len() / 4);
+    }
+
+    /// What a crash leaves: the last block is not whole, or not there.
+    #[test]
+    fn one_that_is_packed_is_judged_up_to_its_last_whole_block() {
+        let (whole, without_end) = packed_recording();
+        for length in [without_end, without_end + 3, whole.len() - 1] {
+            let (summary, said, out) = judged(whole[..length].to_vec());
+            assert!(summary.cut && summary.incomplete);
+            assert_eq!((summary.exit_status(), summary.findings.len()), (1, 1));
+            assert!(out.contains("premature-shutdown"), "{out}");
+            assert!(
+                said.concat().contains("ends before the watch did"),
+                "{said:?}"
+            );
+        }
+        let mut damaged = whole;
+        if let Some(last) = damaged.last_mut() {
+            *last ^= 1;
+        }
+        let (summary, said, _) = judged(damaged);
+        assert!(summary.cut && summary.incomplete);
+        assert_eq!((summary.exit_status(), summary.findings.len()), (1, 1));
+        assert!(
+            said.concat().contains("it is damaged: the block"),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn a_frame_that_is_too_large_is_refused_before_there_is_room_for_it() {
+        let (plain, without_end) = recording();
+        for (kind, length) in [(2, 1_u32 << 25), (7, 1 << 29), (99, 1 << 25)] {
+            let mut bomb = plain[..without_end].to_vec();
+            bomb.extend_from_slice(&length.to_le_bytes());
+            bomb.push(kind);
+            let (summary, said, _) = judged(bomb);
+            assert!(summary.cut, "{said:?}");
+            assert!(
+                said.concat()
+                    .contains(&format!("a frame of {length} bytes")),
+                "{said:?}"
+            );
         }
     }
 }

@@ -39,6 +39,17 @@ pub(crate) fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
     } else {
         said
     };
+    let invalid = [ErrorKind::InvalidValue, ErrorKind::ValueValidation];
+    let nobody = invalid.contains(&error.kind())
+        && matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty())
+        && matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(name)) if name.starts_with("--pid"));
+    let said = if nobody {
+        // As of $(pidof nginx) where none runs.
+        "--pid has no number behind it: is there such a process? ps -e shows all that run"
+            .to_owned()
+    } else {
+        said
+    };
     let hint = hint.map_or_else(String::new, |hint| format!(": {hint}"));
     let mode = mode.map_or_else(String::new, |mode| format!(" {mode}"));
     format!("{said}{hint} (see truncwatch{mode} --help)")

@@ -19,7 +19,7 @@ use std::{
 use nix::sys::signal::{Signal, kill};
 use rustix::{
     pipe::{PipeFlags, pipe_with},
-    process::{Pid, PidfdFlags, getpgid, pidfd_open},
+    process::{Pid, PidfdFlags, Resource, Rlimit, getpgid, getrlimit, pidfd_open, setrlimit},
     thread::{CapabilitySet, configure_capability_in_ambient_set},
 };
 use tokio::io::{Interest, unix::AsyncFd};
@@ -65,6 +65,8 @@ pub struct Prepared {
     program: PathBuf,
     arguments: Vec<OsString>,
     user: Option<User>,
+    /// How many files it may have open: truncwatch may allow itself more.
+    files: Rlimit,
 }
 
 impl Prepared {
@@ -82,6 +84,7 @@ impl Prepared {
             program: program.into(),
             arguments: arguments.to_vec(),
             user: User::behind_sudo()?,
+            files: getrlimit(Resource::Nofile),
         }))
     }
 
@@ -96,6 +99,7 @@ impl Prepared {
             program,
             arguments,
             user,
+            files,
         } = self;
         let failed = |source: io::Error| CommandError::Failed {
             program: program.clone(),
@@ -119,6 +123,7 @@ impl Prepared {
             tell.write_all(&std::process::id().to_ne_bytes())?;
             gate.read_exact(&mut [0])?;
             inherited.restore()?;
+            setrlimit(Resource::Nofile, files)?;
             // What truncwatch was given instead of root is not the command's.
             for capability in OURS {
                 configure_capability_in_ambient_set(capability, false)?;

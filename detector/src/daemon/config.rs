@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -112,11 +112,11 @@ pub enum Output {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// Address and port of `/metrics`, such as `127.0.0.1:9849`; nothing listens
-    /// without it. There is no password: keep it on a loopback address, or
-    /// behind a firewall.
+    /// Address and port of `/metrics`; [`DEFAULT_LISTEN`] without it, and nothing
+    /// listens where it is `""`. There is no password: keep it on a loopback address,
+    /// or behind a firewall.
     #[serde(deserialize_with = "listen")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Listen,
     /// A file `….prom` for node_exporter's textfile collector; none is written
     /// without it.
     #[serde(deserialize_with = "prom")]
@@ -150,6 +150,34 @@ pub struct Limits {
     pub tick_ms: u32,
 }
 
+/// Where metrics are where the configuration does not say: on this host only.
+pub(super) const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9849));
+
+/// Where `/metrics` is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listen {
+    /// At [`DEFAULT_LISTEN`], once that can be had: nobody asked for it.
+    #[default]
+    Default,
+    /// Nowhere.
+    Off,
+    /// Here: what cannot be had is an error.
+    At(SocketAddr),
+}
+
+impl Listen {
+    /// The address, if there is to be one.
+    #[must_use]
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Default => Some(DEFAULT_LISTEN),
+            Self::Off => None,
+            Self::At(address) => Some(address),
+        }
+    }
+}
+
 impl Default for Findings {
     fn default() -> Self {
         Self {
@@ -164,7 +192,7 @@ impl Default for Findings {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
-            listen: None,
+            listen: Listen::Default,
             textfile: None,
             textfile_seconds: Duration::from_secs(15),
             most_units: 100,
@@ -295,14 +323,17 @@ fn prom<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error>
     Ok(Some(path))
 }
 
-fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Listen, D::Error> {
     let text = String::deserialize(from)?;
+    if text.is_empty() {
+        return Ok(Listen::Off);
+    }
     let address = text.parse().map_err(|_| {
         D::Error::custom(format!(
-            "{text:?}: give an address and a port, such as 127.0.0.1:9849 or [::1]:9849"
+            "{text:?}: give an address and a port, such as 127.0.0.1:9849 or [::1]:9849, or \"\" for none"
         ))
     })?;
-    Ok(Some(address))
+    Ok(Listen::At(address))
 }
 
 fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
@@ -390,7 +421,28 @@ mod tests {
     fn nothing_is_the_defaults() {
         let config = Config::parse("", Path::new("x")).unwrap();
         assert_eq!(config, Config::default());
-        assert_eq!(config.metrics.listen, None);
+        assert_eq!(config.metrics.listen.address(), Some(DEFAULT_LISTEN));
+    }
+
+    #[test]
+    fn metrics_are_on_and_can_be_turned_off() {
+        let listen = |text: &str| {
+            let config = Config::parse(text, Path::new("x")).unwrap();
+            config.metrics.listen.address().map(|it| it.to_string())
+        };
+        for (text, address) in [
+            ("", Some("127.0.0.1:9849")),
+            ("[metrics]\nmost_units = 5", Some("127.0.0.1:9849")),
+            ("[metrics]\nlisten = \"\"", None),
+            ("[metrics]\nlisten = \"[::1]:80\"", Some("[::1]:80")),
+        ] {
+            assert_eq!(listen(text).as_deref(), address, "{text}");
+        }
+        // The line is there, and commented out.
+        let shipped = include_str!("../../../packaging/truncwatch.toml");
+        assert_eq!(listen(shipped).as_deref(), Some("127.0.0.1:9849"));
+        let line = format!("\n#listen = \"{DEFAULT_LISTEN}\"\n");
+        assert!(shipped.contains(&line), "{line}");
     }
 
     #[test]
@@ -440,7 +492,7 @@ mod tests {
         insta::assert_snapshot!(error("[watch]\nunit = [\"x\"]"), @"/etc/x.toml, line 2, unit: unknown field `unit`, expected one of `units`, `cgroups`, `comms`, `ports`, `stall_seconds`, `show_peer`, `show_query`, `no_stacks`");
         insta::assert_snapshot!(error("[watch]\nports = [\n  80,\n  70000,\n]"), @"/etc/x.toml, line 4, ports: invalid value: integer `70000`, expected u16");
         insta::assert_snapshot!(error("[watch]\nports = [0]"), @"/etc/x.toml, line 2, ports: no port has the number 0");
-        insta::assert_snapshot!(error("[metrics]\n\nlisten = \"9849\""), @r#"/etc/x.toml, line 3, listen: "9849": give an address and a port, such as 127.0.0.1:9849 or [::1]:9849"#);
+        insta::assert_snapshot!(error("[metrics]\n\nlisten = \"9849\""), @r#"/etc/x.toml, line 3, listen: "9849": give an address and a port, such as 127.0.0.1:9849 or [::1]:9849, or "" for none"#);
         insta::assert_snapshot!(error("[watch]\nports = [80]\n[wach]\nports = [1]"), @"/etc/x.toml, line 3: unknown field `wach`, expected one of `watch`, `exclude`, `findings`, `metrics`, `limits`");
         insta::assert_snapshot!(error("[metrics]\ntextfile = \"/x/y\""), @"/etc/x.toml, line 2, textfile: give the whole path of a file that ends in .prom: node_exporter reads no other");
         insta::assert_snapshot!(error("[limits]\nnice = -3"), @"/etc/x.toml, line 2, nice: -3 is not from 0 to 19");

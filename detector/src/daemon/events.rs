@@ -67,7 +67,7 @@ impl Daemon {
             self.turn();
             self.nice.took(began.elapsed());
             self.look_for_missing_units();
-            self.listen().await;
+            self.listening.again().await;
             if self.textfile.as_mut().is_some_and(|file| file.due()) {
                 let snapshot = self.snapshot();
                 if let Some(file) = &mut self.textfile {

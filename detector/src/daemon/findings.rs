@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Instant};
 
 use super::{Daemon, config::Exclude, limiter::Limiter, metrics::Truncated};
-use crate::{cli::kept, judge::Finding, origin::Origin, report::note};
+use crate::{cli::kept, judge::Finding, origin::Origin, report::note, watch::Program};
 
 /// Decides of each finding.
 pub(super) struct Sieve<'a> {
@@ -18,7 +18,8 @@ pub(super) struct Sieve<'a> {
 
 impl Sieve<'_> {
     /// Whether it is told in full.
-    pub(super) fn takes(&mut self, finding: &Finding, origin: &Origin) -> bool {
+    pub(super) fn takes(&mut self, finding: &Finding, program: &Program) -> bool {
+        let origin = &program.origin;
         let again = |told: &&HashSet<u64>| finding.inode.is_some_and(|it| told.contains(&it));
         if self.told_before.as_ref().is_some_and(again) {
             return false;
@@ -28,7 +29,8 @@ impl Sieve<'_> {
             return false;
         }
         self.truncated.count(finding, origin, self.most_units);
-        let takes = self.limiter.takes(finding, Instant::now());
+        let exe = program.exe.as_deref();
+        let takes = self.limiter.takes(finding, exe, origin, Instant::now());
         *self.held_back += u64::from(!takes);
         takes
     }
@@ -61,7 +63,7 @@ impl Daemon {
         let known = self.engine.not_seen().len();
         let turned = self
             .engine
-            .turn(&mut |finding, origin| sieve.takes(finding, origin));
+            .turn(&mut |finding, program| sieve.takes(finding, program));
         if let Err(error) = turned {
             self.trouble(&error);
         }
@@ -90,9 +92,9 @@ impl Daemon {
             told_before: None,
         };
         let mut sockets = HashSet::new();
-        self.engine.finish(&mut |finding, origin| {
+        self.engine.finish(&mut |finding, program| {
             sockets.extend(finding.inode);
-            sieve.takes(finding, origin)
+            sieve.takes(finding, program)
         });
         while let Some((waiting, stack)) = self.engine.next_last() {
             let show_query = self.config.watch.show_query;

@@ -10,6 +10,7 @@
 //! | `limiter.rs` | how many findings are told in full |
 //! | `sinks/` | the journal, or standard output |
 //! | `metrics/` | numbers for Prometheus |
+//! | `listening.rs` | where they are had |
 //! | `notify.rs` | what systemd is told |
 //! | `own.rs` | what the daemon itself uses |
 
@@ -17,6 +18,7 @@ mod config;
 mod events;
 mod findings;
 mod limiter;
+mod listening;
 mod metrics;
 mod notify;
 mod own;
@@ -29,7 +31,7 @@ use std::{
     collections::HashSet,
     io::{self, Write as _},
     path::PathBuf,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result};
@@ -38,7 +40,8 @@ use tokio::sync::mpsc;
 pub use self::config::{Config, DEFAULT_PATH};
 use self::{
     limiter::Limiter,
-    metrics::{Asked, Map, Server, Textfile, Truncated},
+    listening::Listening,
+    metrics::{Asked, Map, Textfile, Truncated},
     notify::Notify,
     sinks::Sink,
     totals::Totals,
@@ -104,12 +107,9 @@ struct Daemon {
     excluded: u64,
     reloads: u64,
     reload_failures: u64,
-    /// How scrapers ask, and where they are heard.
-    ask: mpsc::Sender<Asked>,
+    /// Where scrapers are heard.
     asked: mpsc::Receiver<Asked>,
-    server: Option<Server>,
-    server_due: Instant,
-    server_failing: bool,
+    listening: Listening,
     textfile: Option<Textfile>,
     notify: Notify,
     nice: Nice,
@@ -137,6 +137,7 @@ impl Daemon {
         let (ask, asked) = mpsc::channel(16);
         let now = Instant::now();
         let findings = &config.findings;
+        let listening = Listening::start(config.metrics.listen, ask).await?;
         let mut daemon = Self {
             limiter: Limiter::new(
                 findings.in_full,
@@ -155,11 +156,8 @@ impl Daemon {
             excluded: 0,
             reloads: 0,
             reload_failures: 0,
-            ask,
             asked,
-            server: None,
-            server_due: now,
-            server_failing: false,
+            listening,
             textfile: textfile(&config),
             notify: Notify::new(),
             nice,
@@ -172,7 +170,6 @@ impl Daemon {
             started: SystemTime::now(),
             config,
         };
-        daemon.listen().await;
         let status = daemon.words();
         note(format_args!("watching {status}"));
         daemon.notify.ready(&format!("watching {status}"));
@@ -181,52 +178,12 @@ impl Daemon {
 
     /// What it does, in words.
     fn words(&self) -> String {
-        let mut text = format!(
-            "{}; findings go to {}",
+        format!(
+            "{}; findings go to {}, {}",
             words(&self.config),
-            self.sink.name()
-        );
-        if let Some(server) = &self.server {
-            text.push_str(&format!(
-                ", metrics are at http://{}/metrics",
-                server.address()
-            ));
-        }
-        text
-    }
-
-    /// Listens where the configuration says, if it does not yet. What goes wrong
-    /// is said once, and tried again: all else works without it.
-    async fn listen(&mut self) {
-        const AGAIN: Duration = Duration::from_secs(30);
-        let Some(address) = self.config.metrics.listen else {
-            self.server = None;
-            return;
-        };
-        if self.server.is_some() || Instant::now() < self.server_due {
-            return;
-        }
-        self.server_due = Instant::now() + AGAIN;
-        match Server::start(address, self.ask.clone()).await {
-            Ok(server) => {
-                if self.server_failing {
-                    note(format_args!(
-                        "metrics are at http://{}/metrics",
-                        server.address()
-                    ));
-                }
-                self.server = Some(server);
-                self.server_failing = false;
-            }
-            Err(error) if !self.server_failing => {
-                self.server_failing = true;
-                note(format_args!(
-                    "cannot listen on {address} for metrics: {error}; findings are told all the same, trying again every {} s",
-                    AGAIN.as_secs()
-                ));
-            }
-            Err(_) => {}
-        }
+            self.sink.name(),
+            self.listening.words()
+        )
     }
 }
 

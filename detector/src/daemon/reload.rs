@@ -20,18 +20,12 @@ impl Daemon {
     /// stays.
     pub(super) async fn reload(&mut self) {
         self.notify.reloading();
-        let listened = self.config.metrics.listen;
         match self.try_reload() {
             Ok(()) => {
                 self.reloads += 1;
-                if self.config.metrics.listen != listened {
-                    self.server_failing = false;
-                    if let Some(server) = self.server.take() {
-                        server.stop().await;
-                    }
+                if let Err(error) = self.listening.go_to(self.config.metrics.listen).await {
+                    note(format_args!("{error:#}; the old address stays"));
                 }
-                self.server_due = Instant::now();
-                self.listen().await;
                 note(format_args!("reloaded: watching {}", self.words()));
             }
             Err(error) => {

@@ -7,6 +7,7 @@ use detector_common::{
 };
 
 use super::{
+    by_process::{First, Use, service},
     closing::Closed,
     finding::{Address, Finding, Role},
     flaw::{By, Flaw, Flawed},
@@ -69,6 +70,9 @@ pub(super) struct Connection {
     closed: Option<Box<Closed>>,
     /// One that came before its ending was judged.
     reset: Option<Box<Reset>>,
+    /// The process that sent on it last.
+    user: u32,
+    first: First,
     /// The records whose turn came, where that is wanted.
     traced: Option<Vec<Traced>>,
 }
@@ -79,6 +83,25 @@ impl Connection {
         Self {
             traced: trace.then(Vec::new),
             ..Self::default()
+        }
+    }
+
+    /// Who uses it for what, for counts by process.
+    pub(super) fn used(&self) -> Use {
+        let open = self.open.as_deref();
+        let role = self.streams.as_ref().and_then(Streams::role);
+        Use {
+            pid: self.user,
+            comm: open.map_or([0; 16], |open| open.comm),
+            service: service(open, role, &self.first),
+        }
+    }
+
+    /// What the counters tell of its use.
+    fn met(&mut self, counters: &Counters) {
+        self.first = First::of(counters);
+        if self.user == 0 {
+            self.user = counters.tgid;
         }
     }
 
@@ -230,6 +253,9 @@ impl Connection {
         tally: &mut Tally,
         findings: &mut Vec<Finding>,
     ) {
+        if let Some(counters) = counters {
+            self.met(counters);
+        }
         if self.settle(counters, tally, findings) || self.concluded {
             return;
         }
@@ -319,8 +345,14 @@ impl Connection {
         findings: &mut Vec<Finding>,
     ) -> bool {
         match record {
-            Record::Open(open) => self.open = Some(open),
+            Record::Open(open) => {
+                self.user = open.header.tgid;
+                self.open = Some(open);
+            }
             Record::Sample(sample, bytes) => {
+                if sample.sending != 0 || self.user == 0 {
+                    self.user = sample.header.tgid;
+                }
                 let spoiled = sample.flags & (flag::PACKETS | flag::OUT_OF_BAND) != 0;
                 if !self.concluded && !self.sequence.lost() && !spoiled {
                     let looks = Looks::new(self.traced.is_some().then_some(looks));
@@ -622,6 +654,7 @@ impl Connection {
         if self.concluded {
             return;
         }
+        self.met(counters);
         if self.sequence.lost() {
             self.lose(tally);
             return;

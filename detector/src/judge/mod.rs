@@ -17,9 +17,11 @@
 //! | `verdict.rs`    | who ended it, with what cause and fault |
 //! | `finding.rs`    | what a finding says |
 //! | `tally.rs`      | what was judged, and what was not, by reason |
+//! | `by_process.rs` | the same by process and service, of a bounded number |
 
 mod answers;
 mod body;
+mod by_process;
 mod chunks;
 mod closing;
 mod connection;
@@ -48,8 +50,9 @@ use std::{
 
 use detector_common::{Connection as Counters, Hint, Reset};
 
-use self::{closing::Closing, connection::Connection};
+use self::{by_process::Use, closing::Closing, connection::Connection};
 pub use self::{
+    by_process::{ByProcess, Judged, OpenBefore, Service},
     connection::Held,
     finding::{
         Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, SendQueue,
@@ -115,7 +118,10 @@ impl Judge {
             .connections
             .entry(cookie)
             .or_insert_with(|| Box::new(Connection::new(self.trace)));
+        let before = self.findings.len();
         let over = connection.take(record, &mut self.tally, &mut self.findings);
+        self.tally
+            .credit(|| connection.used(), since(&self.findings, before));
         self.traced.append(&mut connection.take_traced());
         if let Some(hint) = connection.take_hint() {
             self.hints.push((cookie, hint));
@@ -139,6 +145,7 @@ impl Judge {
 
     /// The kernel sent a reset, on a connection that ended or on one that is shut down.
     fn reset(&mut self, cookie: u64, reset: Reset) {
+        let before = self.findings.len();
         if let Some(connection) = self.connections.get_mut(&cookie) {
             connection.reset(reset, &mut self.findings);
         } else if let Some(closed) = self.closing.take(cookie) {
@@ -146,6 +153,9 @@ impl Judge {
         } else {
             return;
         }
+        let found = since(&self.findings, before);
+        let used = || Use::unknown(found.first().map_or(0, |finding| finding.pid));
+        self.tally.credit(used, found);
         if self.trace {
             self.traced.push((Record::Reset(reset), Vec::new()));
         }
@@ -180,7 +190,10 @@ impl Judge {
     /// (`CLOCK_MONOTONIC` nanoseconds).
     pub fn note(&mut self, cookie: u64, counters: &Counters, now_ns: u64) {
         if let Some(connection) = self.connections.get_mut(&cookie) {
+            let before = self.findings.len();
             connection.note(counters, now_ns, &mut self.tally, &mut self.findings);
+            self.tally
+                .credit(|| connection.used(), since(&self.findings, before));
         }
     }
 
@@ -204,7 +217,10 @@ impl Judge {
     /// own for it, `now_ns` is the time.
     pub fn stall(&mut self, cookie: u64, counters: &Counters, now_ns: u64) {
         if let Some(connection) = self.connections.get_mut(&cookie) {
+            let before = self.findings.len();
             connection.stall(counters, now_ns, &mut self.tally, &mut self.findings);
+            self.tally
+                .credit(|| connection.used(), since(&self.findings, before));
         }
     }
 
@@ -230,7 +246,10 @@ impl Judge {
     /// are the kernel's last.
     pub fn release(&mut self, cookie: u64, counters: Option<&Counters>) {
         if let Some(mut connection) = self.connections.remove(&cookie) {
+            let before = self.findings.len();
             connection.release(counters, &mut self.tally, &mut self.findings);
+            self.tally
+                .credit(|| connection.used(), since(&self.findings, before));
             self.traced.append(&mut connection.take_traced());
             self.ended.insert(cookie);
         }
@@ -254,7 +273,10 @@ impl Judge {
         let Some(connection) = self.connections.get_mut(&cookie) else {
             return;
         };
+        let before = self.findings.len();
         let over = connection.settle(counters, &mut self.tally, &mut self.findings);
+        self.tally
+            .credit(|| connection.used(), since(&self.findings, before));
         self.traced.append(&mut connection.take_traced());
         if over {
             self.remove(cookie);
@@ -269,17 +291,24 @@ impl Judge {
                 continue;
             }
             let mut connection = self.connections.remove(&cookie).unwrap_or_default();
-            connection.finish(Some(&counters), &mut self.tally, &mut self.findings);
-            self.traced.append(&mut connection.take_traced());
+            self.finish_one(&mut connection, Some(&counters));
             self.ended.insert(cookie);
         }
         let mut left: Vec<_> = self.connections.drain().collect();
         // In the same order each time.
         left.sort_unstable_by_key(|(cookie, _)| *cookie);
         for (_, mut connection) in left {
-            connection.finish(None, &mut self.tally, &mut self.findings);
-            self.traced.append(&mut connection.take_traced());
+            self.finish_one(&mut connection, None);
         }
+    }
+
+    /// Judges what is left of a connection.
+    fn finish_one(&mut self, connection: &mut Connection, counters: Option<&Counters>) {
+        let before = self.findings.len();
+        connection.finish(counters, &mut self.tally, &mut self.findings);
+        self.tally
+            .credit(|| connection.used(), since(&self.findings, before));
+        self.traced.append(&mut connection.take_traced());
     }
 
     /// Takes the findings made since the last call.
@@ -303,9 +332,10 @@ impl Judge {
 
     /// A finding that cannot be relied on, because something that the kernel
     /// did was not seen: it is counted as not judged.
-    pub fn doubt(&mut self) {
+    pub fn doubt(&mut self, finding: &Finding) {
         self.tally.messages_judged = self.tally.messages_judged.saturating_sub(1);
         self.tally.miss(Unjudged::LostEvents);
+        self.tally.credit(|| Use::unknown(finding.pid), &[]);
     }
 
     /// Something that the kernel did just now was not seen, on which connection is
@@ -333,10 +363,18 @@ impl Judge {
         all.truncate(self.connections.len() - (most - most / 16));
         let cookies: Vec<_> = all.into_iter().map(|(.., cookie)| cookie).collect();
         for cookie in &cookies {
-            self.connections.remove(cookie);
             self.tally.miss(Unjudged::Evicted);
+            if let Some(connection) = self.connections.remove(cookie) {
+                self.tally.credit(|| connection.used(), &[]);
+            }
         }
         cookies
+    }
+
+    /// A connection of which nothing was seen is gone: joined in mid-stream, if that.
+    pub fn open_before(&mut self, before: &OpenBefore) {
+        self.tally.miss(Unjudged::MidStream);
+        self.tally.credit(|| before.used(), &[]);
     }
 
     /// How many connections are not over.
@@ -350,6 +388,11 @@ impl Judge {
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
+}
+
+/// Findings from this number on.
+fn since(findings: &[Finding], before: usize) -> &[Finding] {
+    findings.get(before..).unwrap_or_default()
 }
 
 /// What was added last: connections that ended (a record or a snapshot of one that comes

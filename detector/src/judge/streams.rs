@@ -23,6 +23,7 @@ use detector_common::Hint;
 
 use super::{
     answers::Answers,
+    finding::Role,
     flaw::Flawed,
     looks::Looks,
     outgoing::{Outgoing, Sent, Witness},
@@ -75,6 +76,11 @@ impl Streams {
             answers: Answers::default(),
             rival: None,
         }
+    }
+
+    /// What the messages that it sends are, once one was seen.
+    pub(super) fn role(&self) -> Option<Role> {
+        self.outgoing.role()
     }
 
     /// Takes a call that sent bytes.

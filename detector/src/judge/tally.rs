@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::{
+    by_process::{ByProcess, Use},
+    finding::Finding,
+};
+
 /// The reasons with their names, a row each: docs/json.md explains them.
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $reason:ident = $name:literal,)+) => {
         /// Why a message, or what a connection carried, was not judged.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Unjudged {
             $($(#[doc = $doc])+ $reason,)+
         }
@@ -101,6 +106,14 @@ impl Unjudged {
         Self::UntilClose,
         Self::LostEvents,
     ];
+
+    /// Those of traffic that may have been HTTP; what is `not-http` is known to be none.
+    pub const MAYBE_HTTP: [Self; 4] = [
+        Self::Encrypted,
+        Self::Http2,
+        Self::MidStream,
+        Self::NotObserved,
+    ];
 }
 
 /// Counts over the whole watch.
@@ -119,16 +132,53 @@ pub struct Tally {
     /// Connections that the judge knew, whose end never came: they were judged or counted
     /// before that.
     pub ends_missed: u64,
+    /// The same by process, of the connections of this tally's judge.
+    pub by_process: ByProcess,
+    /// As many messages of [`Self::messages_judged`] are in it.
+    credited: u64,
+    /// Reasons that are not in it yet.
+    uncredited: Vec<Unjudged>,
 }
 
 impl Tally {
-    /// Adds what another counted.
+    /// Adds to the counts by process what was counted since the last time, on a
+    /// connection that is used so; `findings` were made meanwhile.
+    pub(super) fn credit(&mut self, used: impl FnOnce() -> Use, findings: &[Finding]) {
+        let changed = self.messages_judged != self.credited || !self.uncredited.is_empty();
+        if !changed && findings.is_empty() {
+            return;
+        }
+        let used = used();
+        let mut judged = self.messages_judged.saturating_sub(self.credited);
+        let taken_back = self.credited.saturating_sub(self.messages_judged);
+        self.credited = self.messages_judged;
+        for finding in findings {
+            self.by_process.found(finding);
+            // Who ended it need not be who sent what came before.
+            if judged > 0 && finding.pid != used.pid {
+                judged -= 1;
+                self.by_process.add(finding.pid, [0; 16], 1);
+            }
+        }
+        if judged > 0 {
+            self.by_process.add(used.pid, used.comm, judged);
+        }
+        if taken_back > 0 {
+            self.by_process.take_back(used.pid, taken_back);
+        }
+        for reason in self.uncredited.drain(..) {
+            self.by_process.miss(&used, reason);
+        }
+    }
+
+    /// Adds what another counted, but for the counts by process.
     pub fn add(&mut self, other: &Self) {
         self.messages_judged += other.messages_judged;
         self.peer_endings += other.peer_endings;
         self.responses += other.responses;
         self.heard += other.heard;
         self.ends_missed += other.ends_missed;
+        self.uncredited.extend(&other.uncredited);
         for (reason, count) in &other.unjudged {
             *self.unjudged.entry(*reason).or_default() += count;
         }
@@ -137,6 +187,7 @@ impl Tally {
     /// One more that was not judged.
     pub fn miss(&mut self, reason: Unjudged) {
         *self.unjudged.entry(reason).or_default() += 1;
+        self.uncredited.push(reason);
     }
 
     /// Connections with lost records: those that the judge knew, and of so many whose end

@@ -512,7 +512,8 @@ pub(super) fn place(socket: &SocketInfo) -> (Option<Address>, Option<Address>) {
     }
 }
 
-fn unix_path(socket: &SocketInfo) -> Option<Address> {
+/// The local path of a Unix socket.
+pub(super) fn unix_path(socket: &SocketInfo) -> Option<Address> {
     let path = socket.unix_path.get(..usize::from(socket.unix_path_len))?;
     let path = match path.split_first()? {
         // Abstract: the name is all that follows, zero bytes too (unix(7)).

@@ -8,7 +8,7 @@ use detector_common::{Connection as Counters, Hint};
 use super::{Input, Writer};
 use crate::{
     capture::Record,
-    judge::{Finding, Judge},
+    judge::{Finding, Judge, OpenBefore},
 };
 
 /// A judge and where what it takes is written.
@@ -82,6 +82,11 @@ impl Feed {
         self.give(Input::Finish(open));
     }
 
+    /// See [`Judge::open_before`].
+    pub fn open_before(&mut self, before: OpenBefore) {
+        self.give(Input::OpenBefore(Box::new(before)));
+    }
+
     /// See [`Judge::take_findings`].
     pub fn take_findings(&mut self) -> Vec<Finding> {
         self.judge.take_findings()
@@ -103,8 +108,8 @@ impl Feed {
     }
 
     /// See [`Judge::doubt`]; what leads to it is recorded, not it.
-    pub fn doubt(&mut self) {
-        self.judge.doubt();
+    pub fn doubt(&mut self, finding: &Finding) {
+        self.judge.doubt(finding);
     }
 
     /// See [`Judge::doubt_open`]. Not recorded, as the next: a watch that is

@@ -174,6 +174,20 @@ pub struct Totals {
     /// [`crate::report::Summary::not_seen`].
     #[serde(default)]
     pub not_seen: Vec<String>,
+    /// Of [`crate::report::Summary::processes`], who they are.
+    #[serde(default)]
+    pub processes: Vec<Process>,
+}
+
+/// What was known of a process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its name.
+    pub comm: Option<String>,
+    /// Its program's path.
+    pub exe: Option<String>,
 }
 
 /// Bytes that are no frame of this version.
@@ -218,6 +232,7 @@ impl Frame {
                 let bytes = each.flat_map(|(cookie, counters)| counted(cookie, Some(counters)));
                 (7, bytes.collect())
             }
+            Self::Input(Input::OpenBefore(before)) => (12, serde_json::to_vec(before)?),
             Self::Program(program) => (8, serde_json::to_vec(program)?),
             Self::Report(missed) => (9, missed.to_le_bytes().to_vec()),
             Self::Told(told) => (10, serde_json::to_vec(told)?),
@@ -278,6 +293,7 @@ impl Frame {
             9 => Self::Report(exactly(bytes)?),
             10 => Self::Told(serde_json::from_slice(bytes).ok()?),
             11 => Self::Totals(serde_json::from_slice(bytes).ok()?),
+            12 => Input::OpenBefore(serde_json::from_slice(bytes).ok()?).into(),
             _ => return None,
         })
     }

@@ -2,7 +2,10 @@
 
 use detector_common::Connection as Counters;
 
-use crate::{capture::Record, judge::Judge};
+use crate::{
+    capture::Record,
+    judge::{Judge, OpenBefore},
+};
 
 /// One input of the judge; see its functions of the same names.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub enum Input {
     Release(u64, Option<Box<Counters>>),
     /// [`Judge::finish`].
     Finish(Vec<(u64, Counters)>),
+    /// [`Judge::open_before`].
+    OpenBefore(Box<OpenBefore>),
 }
 
 impl Input {
@@ -28,7 +33,7 @@ impl Input {
         match self {
             Self::Take(record) => record.header().time_ns,
             Self::Note(_, _, now_ns) | Self::Stall(_, _, now_ns) => *now_ns,
-            Self::Settle(..) | Self::Release(..) | Self::Finish(_) => 0,
+            Self::Settle(..) | Self::Release(..) | Self::Finish(_) | Self::OpenBefore(_) => 0,
         }
     }
 
@@ -41,6 +46,7 @@ impl Input {
             Self::Stall(cookie, counters, now_ns) => judge.stall(cookie, &counters, now_ns),
             Self::Release(cookie, counters) => judge.release(cookie, counters.as_deref()),
             Self::Finish(open) => judge.finish(open),
+            Self::OpenBefore(before) => judge.open_before(&before),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What `truncwatch record` keeps of a watch, and how it is judged again.
 //!
 //! A recording holds every input of the judge, in order, and what the report
-//! needs besides. It begins with [`MAGIC`] and [`VERSION`] (32 bits); then come
-//! frames: the length of what follows it (32 bits), one byte that tells what it
-//! is, and the rest. Numbers are little-endian. Records and counters are as the
+//! needs besides. It begins with [`MAGIC`], [`VERSION`] (16 bits), the packing (8
+//! bits: 1, or 0 in those that are not packed) and a zero byte; then come
+//! frames, packed in blocks (`pack.rs`). A frame is the length of what follows it
+//! (32 bits), one byte that tells what it is, and the rest. Numbers are
+//! little-endian. Records and counters are as the
 //! kernel side writes them (`detector-common`), but for the bytes of samples
 //! that the judge did not read or that are no framing, which are taken out
 //! (`blank/`). Those of one connection come in the order in which it took them.
@@ -19,8 +21,10 @@
 //! | 9 | findings are taken | calls that the kernel did not show so far |
 //! | 10 | [`Told`]: what was reported with a finding | JSON |
 //! | 11 | [`Totals`], the last | JSON |
+//! | 12 | `open_before` | JSON |
 //!
-//! A file that ends within a frame is read up to there. Another version's is
+//! A file that ends within a block or a frame is read up to there: what was
+//! written a second before a crash is whole in the file. Another version's is
 //! refused: [`VERSION`] changes with a record's form and with a frame's meaning;
 //! fields of JSON may be added.
 //!
@@ -29,6 +33,7 @@
 //! | `input.rs`  | what the judge takes, as values |
 //! | `frame.rs`  | frames to bytes and back |
 //! | `blank/`    | takes out what is not to be kept |
+//! | `pack.rs`   | packs in blocks, and unpacks |
 //! | `writer.rs` | writes a recording |
 //! | `feed.rs`   | the judge of a watch, which may be recorded |
 //! | `reader.rs` | reads a recording |
@@ -39,13 +44,14 @@ mod feed;
 mod file;
 mod frame;
 mod input;
+mod pack;
 mod reader;
 mod writer;
 
 pub use self::{
     feed::Feed,
     file::{FileError, RecordingFile, is_recording},
-    frame::{About, Frame, FrameError, Program, Told, ToldFrame, ToldKey, Totals},
+    frame::{About, Frame, FrameError, Process, Program, Told, ToldFrame, ToldKey, Totals},
     input::Input,
     reader::{ReadError, Reader},
     writer::Writer,
@@ -54,5 +60,40 @@ pub use self::{
 /// How a recording begins.
 pub const MAGIC: [u8; 12] = *b"\x93truncwatch\n";
 
-/// The form of what follows.
-pub const VERSION: u32 = 2;
+/// The form of the frames.
+pub const VERSION: u16 = 2;
+
+/// How the frames are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// They are not.
+    None,
+    /// In blocks.
+    Blocks,
+}
+
+impl Packing {
+    /// The four bytes that follow [`MAGIC`].
+    pub(crate) const fn form(self) -> [u8; 4] {
+        let [low, high] = VERSION.to_le_bytes();
+        let packing = match self {
+            Self::None => 0,
+            Self::Blocks => 1,
+        };
+        [low, high, packing, 0]
+    }
+}
+
+/// The same recording without packing.
+#[cfg(test)]
+pub(crate) fn unpacked(recording: &[u8]) -> Vec<u8> {
+    use std::io::Read as _;
+    let start = MAGIC.len();
+    assert_eq!(recording[start..start + 4], Packing::Blocks.form());
+    let mut plain = MAGIC.to_vec();
+    plain.extend_from_slice(&Packing::None.form());
+    let packed = recording.get(start + 4..).unwrap_or_default();
+    let read = pack::Unpacker::new(packed).read_to_end(&mut plain);
+    assert!(read.is_ok(), "{read:?}");
+    plain
+}

@@ -2,28 +2,61 @@
 
 use std::io::{self, Read};
 
-use super::{Frame, FrameError, MAGIC, VERSION};
+use super::{
+    Frame, FrameError, MAGIC, Packing, VERSION,
+    pack::{Damaged, Unpacker},
+};
 
-/// Longest frame: the sockets that are open at the end of a watch are one.
-const FRAME_LIMIT: u32 = 1 << 30;
+/// Longest frame of this kind: a file that somebody else made, packed or not, may
+/// ask for no more memory than that.
+const fn frame_limit(kind: u8) -> u32 {
+    match kind {
+        // The sockets that are open at the end of a watch, all in one.
+        7 => 1 << 28,
+        _ => 1 << 24,
+    }
+}
 
 /// Frames, one after the other.
 pub struct Reader<R> {
-    input: R,
-    /// Bytes read, and whole frames.
+    input: Frames<R>,
+    /// Bytes of whole frames, and of what is before them.
     at: u64,
     torn: u64,
     room: Vec<u8>,
 }
 
+/// Where frames are read from.
+enum Frames<R> {
+    Plain(R),
+    Packed(Box<Unpacker<R>>),
+}
+
+impl<R: Read> Read for Frames<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(input) => input.read(room),
+            Self::Packed(input) => input.read(room),
+        }
+    }
+}
+
 /// Why it cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// The form of the first release.
+    #[error(
+        "it is a recording of form 1, which truncwatch 0.1.0 reads and this later version, which reads form {VERSION}, does not: analyze it with 0.1.0"
+    )]
+    First,
     /// Another form.
     #[error(
-        "it is a recording of form {0}, and this version of truncwatch reads form {VERSION}: analyze it with the version that made it"
+        "it is a recording of form {0}, packing {1}, and this version of truncwatch reads form {VERSION}: analyze it with the version that made it"
     )]
-    Version(u32),
+    Version(u16, u8),
+    /// A block of packed frames is none.
+    #[error("it is damaged: the block behind byte {0} of what is packed in it")]
+    Block(u64),
     /// It does not begin as one.
     #[error("it is no recording of truncwatch")]
     Magic,
@@ -52,15 +85,22 @@ impl<R: Read> Reader<R> {
             return Err(ReadError::Magic);
         }
         input.read_exact(&mut version).map_err(cut)?;
-        match u32::from_le_bytes(version) {
-            VERSION => Ok(Self {
-                input,
-                at: 16,
-                torn: 0,
-                room: Vec::new(),
-            }),
-            other => Err(ReadError::Version(other)),
-        }
+        let input = match version {
+            form if form == Packing::None.form() => Frames::Plain(input),
+            form if form == Packing::Blocks.form() => {
+                Frames::Packed(Box::new(Unpacker::new(input)))
+            }
+            [1, 0, 0, 0] => return Err(ReadError::First),
+            [low, high, packing, _] => {
+                return Err(ReadError::Version(u16::from_le_bytes([low, high]), packing));
+            }
+        };
+        Ok(Self {
+            input,
+            at: 16,
+            torn: 0,
+            room: Vec::new(),
+        })
     }
 
     /// The next frame; `None` at the end.
@@ -70,23 +110,23 @@ impl<R: Read> Reader<R> {
     /// If it cannot be read, or is none of this version's.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, ReadError> {
         let at = self.at;
-        if !self.fill(4)? {
+        if !self.fill(5)? {
             return Ok(None);
         }
         let length = self
             .room
             .first_chunk()
             .map_or(0, |n| u32::from_le_bytes(*n));
-        if length == 0 || length > FRAME_LIMIT {
+        let kind = self.room.get(4).copied().unwrap_or(0);
+        if length == 0 || length > frame_limit(kind) {
             return Err(ReadError::Length(at, length));
         }
-        if !self.fill(u64::from(length))? {
-            self.torn += 4;
+        if !self.fill(u64::from(length) - 1)? {
+            self.torn += 5;
             return Ok(None);
         }
         self.at += u64::from(length) + 4;
-        let (kind, rest) = self.room.split_first().ok_or(ReadError::Length(at, 0))?;
-        let frame = Frame::decode(*kind, rest).map_err(|error| ReadError::Frame(at, error))?;
+        let frame = Frame::decode(kind, &self.room).map_err(|error| ReadError::Frame(at, error))?;
         Ok(Some(frame))
     }
 
@@ -94,6 +134,10 @@ impl<R: Read> Reader<R> {
     #[must_use]
     pub fn torn(&self) -> u64 {
         self.torn
+            + match &self.input {
+                Frames::Plain(_) => 0,
+                Frames::Packed(input) => input.torn(),
+            }
     }
 
     /// Reads so many bytes; `false` if there are fewer.
@@ -103,6 +147,9 @@ impl<R: Read> Reader<R> {
             Ok(_) => {}
             // Compressed, and cut off.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<Damaged>()) => {
+                return Err(ReadError::Block(self.at + self.room.len() as u64));
+            }
             Err(error) => return Err(error.into()),
         }
         let whole = self.room.len() as u64 == length;

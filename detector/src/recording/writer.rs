@@ -8,14 +8,15 @@ use std::{
 use detector_common::Connection as Counters;
 
 use super::{
-    About, Frame, Input, MAGIC, VERSION,
+    About, Frame, Input, MAGIC, Packing,
     blank::{self, Blank},
+    pack::Packer,
 };
 use crate::judge::Traced;
 
 /// Where a watch is recorded.
 pub struct Writer {
-    out: Box<dyn Write>,
+    out: Packer<Box<dyn Write>>,
     show_query: bool,
     connections: HashMap<u64, Blank>,
     /// Something was written since the findings were taken.
@@ -29,16 +30,16 @@ impl Writer {
     /// # Errors
     ///
     /// If it cannot be written.
-    pub fn new(out: Box<dyn Write>, about: About) -> io::Result<Self> {
+    pub fn new(mut out: Box<dyn Write>, about: About) -> io::Result<Self> {
+        out.write_all(&MAGIC)?;
+        out.write_all(&Packing::Blocks.form())?;
         let mut writer = Self {
-            out,
+            out: Packer::new(out),
             show_query: about.show_query,
             connections: HashMap::new(),
             pending: false,
             error: None,
         };
-        writer.out.write_all(&MAGIC)?;
-        writer.out.write_all(&VERSION.to_le_bytes())?;
         writer.frame(&Frame::About(about));
         Ok(writer)
     }
@@ -68,6 +69,7 @@ impl Writer {
             Input::Release(cookie, counters) => Input::Release(*cookie, kept(counters)),
             Input::Note(cookie, counters, now) => Input::Note(*cookie, counted(counters), *now),
             Input::Stall(cookie, counters, now) => Input::Stall(*cookie, counted(counters), *now),
+            Input::OpenBefore(before) => Input::OpenBefore(before.clone()),
             Input::Finish(open) => {
                 let each = open.iter();
                 let each = each.map(|(cookie, counters)| (*cookie, blank::counters(counters)));
@@ -106,7 +108,8 @@ impl Writer {
         }
     }
 
-    /// Passes on what was written so far.
+    /// Passes on what was written about a second ago or earlier, and the first
+    /// time everything.
     ///
     /// # Errors
     ///
@@ -115,6 +118,18 @@ impl Writer {
         match self.error.take() {
             Some(error) => Err(error),
             None => self.out.flush(),
+        }
+    }
+
+    /// Passes on all that was written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::flush`].
+    pub fn finish(&mut self) -> io::Result<()> {
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => self.out.finish(),
         }
     }
 }

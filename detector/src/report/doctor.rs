@@ -90,6 +90,8 @@ pub fn table(diagnosis: &Diagnosis<'_>, color: bool, columns: u16) -> String {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(columns);
     if color {
+        // NO_COLOR had its say when this was decided, and must not take a part of it.
+        crossterm::style::force_color_output(true);
         table.enforce_styling();
     } else {
         table.force_no_tty();

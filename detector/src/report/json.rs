@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 use detector_common::call_name;
 use serde::Serialize;
 
-use super::{LogSummary, Reported, Summary, errno, milliseconds};
+use super::{LogSummary, ProcessSummary, Reported, Summary, UnjudgedBy, errno, milliseconds};
 use crate::{
     judge::{Address, Cause, EndingKind, Finding, SendQueue, TimelineEntry},
     stack,
@@ -203,10 +203,17 @@ struct HeldBackObject<'a> {
     seconds: u64,
 }
 
-#[derive(Serialize)]
-struct HeldBackProcess<'a> {
-    pid: u32,
-    comm: &'a str,
+/// Who made findings that were held back.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct HeldBackProcess<'a> {
+    /// The process; null where they are of several of one program.
+    pub pid: Option<u32>,
+    /// The name of the thread that ended the first.
+    pub comm: &'a str,
+    /// The program; null where it is not known.
+    pub exe: Option<&'a str>,
+    /// The unit of systemd of the first; null where it was in none.
+    pub unit: Option<&'a str>,
 }
 
 /// The end of a watch, or of a log.
@@ -229,6 +236,11 @@ struct SummaryObject<'a> {
     peer_endings: u64,
     /// What was not judged, by reason.
     unjudged: &'a BTreeMap<&'static str, u64>,
+    /// By process, the worst first; not all where there are many.
+    processes: &'a [ProcessSummary],
+    /// What was not judged by process and service, those with most first; not all
+    /// where there are many.
+    unjudged_by: &'a [UnjudgedBy],
     /// Records that found the ring buffer full; lines of a log that could not
     /// be read or were left out.
     events_lost: Option<u64>,
@@ -314,7 +326,7 @@ pub fn finding(reported: &Reported<'_>) -> io::Result<String> {
 /// Never for these types; the serializer's interface asks for it.
 pub fn held_back(
     cause: &'static str,
-    process: Option<(u32, &str)>,
+    process: Option<HeldBackProcess<'_>>,
     count: u64,
     period: Duration,
 ) -> io::Result<String> {
@@ -322,7 +334,7 @@ pub fn held_back(
         r#type: "held-back",
         schema: SCHEMA,
         cause,
-        process: process.map(|(pid, comm)| HeldBackProcess { pid, comm }),
+        process,
         count,
         seconds: period.as_secs(),
     })?)
@@ -343,6 +355,8 @@ pub fn summary(summary: &Summary) -> io::Result<String> {
         findings: &summary.findings,
         peer_endings: summary.peer_endings,
         unjudged: &summary.unjudged,
+        processes: &summary.processes.listed,
+        unjudged_by: &summary.processes.unjudged,
         events_lost: (!summary.cut).then_some(summary.events_lost),
         not_seen: &summary.not_seen,
         log: summary.log.as_ref(),

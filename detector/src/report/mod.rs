@@ -1,16 +1,21 @@
 //! What is printed: findings and the summary, for people and for scripts.
 //! Knows nothing of kernels.
 
+mod brief;
 pub mod doctor;
 mod errno;
 mod file;
 mod json;
+mod outcome;
+mod place;
+mod processes;
 #[cfg(test)]
 pub(crate) mod snapshots;
 mod stack;
 mod status;
 mod summary;
 mod table;
+pub mod terminal;
 mod when;
 mod words;
 
@@ -26,7 +31,13 @@ pub(crate) use self::{
     summary::{KERNEL_REASONS, several},
 };
 pub use self::{
-    json::{SCHEMA, finding as finding_json, held_back as held_back_json, summary as summary_json},
+    json::{
+        HeldBackProcess, SCHEMA, finding as finding_json, held_back as held_back_json,
+        summary as summary_json,
+    },
+    outcome::{Outcome, Seen},
+    place::Place,
+    processes::{Identity, ProcessSummary, Processes, UnjudgedBy},
     status::{Counts, Status},
     summary::{LogSummary, Summary},
     table::finding as finding_table,
@@ -87,6 +98,8 @@ pub struct Printer<'a> {
     format: Format,
     color: bool,
     columns: Option<u16>,
+    /// One line a finding.
+    brief: bool,
 }
 
 impl<'a> Printer<'a> {
@@ -102,7 +115,14 @@ impl<'a> Printer<'a> {
             format,
             color,
             columns,
+            brief: false,
         }
+    }
+
+    /// Prints findings for people in one line each.
+    #[must_use]
+    pub fn brief(self, brief: bool) -> Self {
+        Self { brief, ..self }
     }
 
     /// Prints a finding, and passes it on at once.
@@ -112,6 +132,10 @@ impl<'a> Printer<'a> {
     /// If it cannot be written.
     pub fn finding(&mut self, reported: &Reported<'_>) -> io::Result<()> {
         match self.format {
+            Format::Table if self.brief => {
+                let line = brief::line(reported, self.color, self.columns);
+                self.out.write_all(format!("{line}\n").as_bytes())?;
+            }
             Format::Table => {
                 let block = table::finding(reported, self.color, self.columns);
                 self.out.write_all(format!("{block}\n\n").as_bytes())?;
@@ -122,6 +146,26 @@ impl<'a> Printer<'a> {
             }
         }
         self.out.flush()
+    }
+
+    /// Ends a line that somebody else may have begun.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn newline(&mut self) -> io::Result<()> {
+        writeln!(self.out)
+    }
+
+    /// Prints to standard error from now on: nobody reads the other any more.
+    pub fn redirect_to_stderr(&mut self) {
+        self.out = Box::new(io::stderr());
+    }
+
+    /// How it prints.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// Prints the summary.

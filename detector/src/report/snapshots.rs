@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    KERNEL_REASONS, LogSummary, Reported, Summary, When,
+    HeldBackProcess, Identity, KERNEL_REASONS, LogSummary, ProcessSummary, Processes, Reported,
+    Summary, UnjudgedBy, When,
     doctor::{self, Diagnosis},
     finding_json, finding_table, held_back_json, summary_json,
 };
@@ -122,7 +123,7 @@ fn stack() -> Stack {
     }
 }
 
-fn reported<'a>(finding: &'a Finding, stack: &'a Stack) -> Reported<'a> {
+pub(super) fn reported<'a>(finding: &'a Finding, stack: &'a Stack) -> Reported<'a> {
     Reported {
         finding,
         stack,
@@ -170,6 +171,15 @@ fn a_finding_for_scripts() -> std::io::Result<()> {
     Ok(())
 }
 
+fn process() -> Identity {
+    Identity {
+        pid: Some(7599),
+        tid: None,
+        comm: Some("images".to_owned()),
+        exe: Some("/usr/bin/images".to_owned()),
+    }
+}
+
 fn summary() -> Summary {
     Summary {
         seconds: 12.4,
@@ -181,6 +191,24 @@ fn summary() -> Summary {
         peer_endings: 4,
         received_only: 0,
         unjudged: BTreeMap::from([("encrypted", 5), ("lost-events", 0), ("not-http", 90)]),
+        processes: Processes {
+            listed: vec![ProcessSummary {
+                process: process(),
+                judged: 40,
+                cut: 1,
+                local: 1,
+                causes: BTreeMap::from([("premature-shutdown", 1)]),
+                targets: vec!["/images/by-year/2026/november/21/full-size".to_owned()],
+            }],
+            unjudged: vec![UnjudgedBy {
+                process: process(),
+                port: Some(443),
+                path: None,
+                reasons: BTreeMap::from([("encrypted", 5), ("not-http", 90)]),
+            }],
+            ..Processes::default()
+        },
+        verbose: false,
         events_lost: 0,
         command_status: Some(143),
         not_seen: Vec::new(),
@@ -220,7 +248,7 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
         Value::Object(fields) => {
             for (key, value) in fields {
                 found.insert(key.clone());
-                if !["unjudged", "findings"].contains(&key.as_str()) {
+                if !["unjudged", "findings", "causes", "reasons"].contains(&key.as_str()) {
                     keys(value, found);
                 }
             }
@@ -256,11 +284,17 @@ fn what_scripts_read_is_documented() -> std::io::Result<()> {
         checks: &checks,
     };
     let period = std::time::Duration::from_secs(60);
+    let of = HeldBackProcess {
+        pid: Some(1),
+        comm: "a",
+        exe: None,
+        unit: None,
+    };
     let mut names = BTreeSet::new();
     for line in [
         finding_json(&of_log)?,
         summary_json(&log_summary)?,
-        held_back_json("desync", Some((1, "a")), 7, period)?,
+        held_back_json("desync", Some(of), 7, period)?,
         doctor::json(&diagnosis)?,
     ] {
         keys(&serde_json::from_str(&line)?, &mut names);
@@ -321,6 +355,11 @@ fn bad_usage() {
         &["--pid", "x"][..],
         &["--pid", "0"],
         &["--pid", "-5"],
+        &["--pid", "12,x"],
+        &["--pid", "12,,34"],
+        &["--pid", "12", "doctor"],
+        &["--pid"],
+        &["--pid", ""],
         &["--follow"],
         &["--pid", "1", "--", "true"],
         &["--duration", "soon"],
@@ -342,6 +381,8 @@ fn bad_usage() {
         &["analyze", "a b.17", "a b.18"],
         &["analyze", "a.log", "b.log"],
         &["analyze", "--nonsense", "a.log"],
+        &["--brief", "--json"],
+        &["analyze", "--brief", "--format", "json", "a.log"],
         &["record", "--pid", "1"],
         &["record", "-o", "x", "4242"],
         &["record", "-o", "x", "nginx"],

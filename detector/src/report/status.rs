@@ -8,7 +8,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-use super::{columns, grouped};
+use super::{columns, grouped, terminal};
 
 /// How often it changes.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -37,12 +37,13 @@ impl fmt::Display for Counts {
         let plural = |count: u64| if count == 1 { "" } else { "s" };
         write!(
             f,
-            "{}:{:02}  {} connection{}  {} judged  {} finding{}  {} unjudged  {} lost",
+            "{}:{:02} {} connection{}, {} message{}, {} finding{}, {} unjudged, {} lost",
             seconds / 60,
             seconds % 60,
             grouped(self.connections),
             plural(self.connections),
             grouped(self.judged),
+            plural(self.judged),
             grouped(self.findings),
             plural(self.findings),
             grouped(self.unjudged),
@@ -51,7 +52,8 @@ impl fmt::Display for Counts {
     }
 }
 
-/// The line. Not there where standard error is no terminal.
+/// The line. Not there where standard error is no terminal, or one that takes no escapes,
+/// and not drawn while this process is in the terminal's background.
 #[derive(Debug)]
 pub struct Status {
     line: ProgressBar,
@@ -62,8 +64,7 @@ impl Status {
     /// Begins it, or if it is not `wanted`, one that never shows.
     #[must_use]
     pub fn new(wanted: bool) -> Self {
-        let dumb = std::env::var_os("TERM").is_some_and(|kind| kind == "dumb");
-        let target = if wanted && !dumb && io::stderr().is_terminal() {
+        let target = if wanted && !terminal::is_dumb() && io::stderr().is_terminal() {
             ProgressDrawTarget::term_like(Box::new(Narrow))
         } else {
             ProgressDrawTarget::hidden()
@@ -86,6 +87,9 @@ impl Status {
             return;
         }
         self.due = now + PERIOD;
+        if !terminal::is_ours() {
+            return;
+        }
         // That draws it.
         self.line.set_message(counts().to_string());
     }
@@ -112,8 +116,17 @@ impl Narrow {
     fn control(count: usize, direction: char) -> io::Result<()> {
         match count {
             0 => Ok(()),
-            _ => write!(io::stderr(), "\u{1b}[{count}{direction}"),
+            _ => Self::draw(format_args!("\u{1b}[{count}{direction}")),
         }
+    }
+
+    /// Draws, unless the terminal is somebody else's by now: a line that is there when
+    /// this process goes to the background stays.
+    fn draw(what: fmt::Arguments<'_>) -> io::Result<()> {
+        if !terminal::is_ours() {
+            return Ok(());
+        }
+        io::stderr().write_fmt(what)
     }
 }
 
@@ -140,15 +153,15 @@ impl TermLike for Narrow {
     }
 
     fn write_line(&self, s: &str) -> io::Result<()> {
-        writeln!(io::stderr(), "{s}")
+        Self::draw(format_args!("{s}\n"))
     }
 
     fn write_str(&self, s: &str) -> io::Result<()> {
-        write!(io::stderr(), "{s}")
+        Self::draw(format_args!("{s}"))
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        write!(io::stderr(), "\r\u{1b}[2K")
+        Self::draw(format_args!("\r\u{1b}[2K"))
     }
 
     fn flush(&self) -> io::Result<()> {
@@ -170,7 +183,7 @@ mod tests {
             unjudged: 999,
             lost: 9,
         };
-        insta::assert_snapshot!(counts, @"1439:59  123,456 connections  123,456 judged  99 findings  999 unjudged  9 lost");
+        insta::assert_snapshot!(counts, @"1439:59 123,456 connections, 123,456 messages, 99 findings, 999 unjudged, 9 lost");
         assert!(
             counts.to_string().len() <= 80,
             "{}",
@@ -186,6 +199,6 @@ mod tests {
             findings: 1,
             ..Counts::default()
         };
-        insta::assert_snapshot!(counts, @"1:01  1 connection  0 judged  1 finding  0 unjudged  0 lost");
+        insta::assert_snapshot!(counts, @"1:01 1 connection, 0 messages, 1 finding, 0 unjudged, 0 lost");
     }
 }

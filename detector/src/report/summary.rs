@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use detector_common::Stat;
 
-use super::{errno, grouped};
+use super::{errno, grouped, processes::Processes};
 use crate::judge::{Cause, Fault, Finding, Tally, Unjudged};
 
 /// Why the kernel side does not show something for judging: counters of it by these
@@ -47,6 +47,10 @@ pub struct Summary {
     /// Connections on which responses were received, where none was sent: received messages
     /// are judged where they are sent.
     pub received_only: u64,
+    /// By whom.
+    pub processes: Processes,
+    /// Say too by whom what is known not to be HTTP was sent.
+    pub verbose: bool,
     /// Records that found the ring buffer full.
     pub events_lost: u64,
     /// What this kernel does not show; each in words.
@@ -69,6 +73,7 @@ impl Summary {
     pub fn count(&mut self, finding: &Finding) {
         *self.findings.entry(finding.cause.name()).or_default() += 1;
         self.local += u64::from(finding.fault == Fault::Local);
+        self.processes.count(finding);
     }
 
     /// Takes the judge's counts and the kernel side's, by name.
@@ -111,15 +116,28 @@ impl Summary {
                 .any(|reason| tally.missed(*reason) > 0);
     }
 
-    /// The exit status: 1 for a finding whose fault is local, else 3 if
-    /// something was missed, else 0.
+    /// The exit status of what was judged: 1 for a finding whose fault is local, else 3
+    /// if something was missed, else 0.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
-        match (self.local, self.incomplete) {
+        match (self.local, self.incomplete || self.nothing_judged()) {
             (1.., _) => 1,
             (0, true) => 3,
             (0, false) => 0,
         }
+    }
+
+    /// There was traffic that may have been HTTP, and no message was judged.
+    #[must_use]
+    pub fn nothing_judged(&self) -> bool {
+        self.messages_judged == 0 && !self.maybe_http().is_empty()
+    }
+
+    /// What was not judged and may have been HTTP, by reason.
+    pub(super) fn maybe_http(&self) -> Vec<(Unjudged, u64)> {
+        let of = |reason: Unjudged| Some((reason, *self.unjudged.get(reason.name())?));
+        let all = Unjudged::MAYBE_HTTP.into_iter().filter_map(of);
+        all.filter(|(_, count)| *count > 0).collect()
     }
 }
 
@@ -162,6 +180,12 @@ impl fmt::Display for Summary {
             several(self.messages_judged, "message")
         )?;
         writeln!(f, "  findings      {}", or_none(named(&self.findings)))?;
+        let reported = self.findings.values().sum();
+        let mut name = "by process";
+        for line in self.processes.lines(reported, self.messages_judged) {
+            writeln!(f, "  {name:13} {line}")?;
+            name = "";
+        }
         if self.findings.contains_key(Cause::PeerClosed.name()) || self.peer_endings == 0 {
             writeln!(f, "  cut by peers  {}", grouped(self.peer_endings))?;
         } else {
@@ -172,6 +196,9 @@ impl fmt::Display for Summary {
             )?;
         }
         writeln!(f, "  not judged    {}", or_none(named(&self.unjudged)))?;
+        for line in self.processes.unjudged_lines(self.verbose) {
+            writeln!(f, "                {line}")?;
+        }
         if self.received_only > 0 {
             writeln!(
                 f,

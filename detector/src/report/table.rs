@@ -5,7 +5,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 
 use detector_common::CALL_RING;
 
-use super::{Reported, errno, grouped, json, milliseconds, stack};
+use super::{Reported, errno, grouped, json, milliseconds, several, stack};
 use crate::judge::{Cause, EndingKind, Fault, Finding, Role, SendQueue, TimelineEntry};
 
 /// Columns that the names before the values take at most, with the room
@@ -37,7 +37,7 @@ pub fn finding(reported: &Reported<'_>, color: bool, columns: Option<u16>) -> St
         Cell::new(headline(finding))
             .fg(fault_color)
             .add_attribute(Attribute::Bold),
-        Cell::new(format!("{}, {}", finding.cause.name(), fault(finding)))
+        Cell::new(format!("{}, {}", cause(finding), fault(finding)))
             .fg(fault_color)
             .add_attribute(Attribute::Bold),
     ]);
@@ -81,8 +81,15 @@ pub fn finding(reported: &Reported<'_>, color: bool, columns: Option<u16>) -> St
         .iter()
         .find_map(|entry| entry.time_ns)
         .unwrap_or(0);
+    let last = finding
+        .timeline
+        .iter()
+        .filter_map(|entry| entry.time_ns)
+        .max();
+    // One unit for all: they are read against each other.
+    let in_seconds = last.is_some_and(|last| last.saturating_sub(start) >= 1_000_000_000);
     for entry in &finding.timeline {
-        calls.add_row(call(entry, start, finding));
+        calls.add_row(call(entry, (start, in_seconds), finding));
     }
     let indented: Vec<_> = calls
         .lines()
@@ -108,6 +115,8 @@ fn plain_table(color: bool) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     if color {
+        // NO_COLOR had its say when this was decided, and must not take a part of it.
+        crossterm::style::force_color_output(true);
         table.enforce_styling();
     } else {
         table.force_no_tty();
@@ -125,6 +134,26 @@ fn headline(finding: &Finding) -> &'static str {
     }
 }
 
+/// The cause, where the headline does not say it already.
+fn cause(finding: &Finding) -> String {
+    match (finding.cause, finding.ending.idle_ns) {
+        (Cause::Stalled, Some(idle)) => format!("nothing accepted for {}", lasting(idle)),
+        (Cause::Stalled, None) => "nothing accepted any more".to_owned(),
+        (cause, _) => cause.name().to_owned(),
+    }
+}
+
+/// So long, in the unit that fits.
+fn lasting(nanoseconds: u64) -> String {
+    let seconds = nanoseconds / 1_000_000_000;
+    match seconds {
+        0 => format!("{:.2} ms", milliseconds(nanoseconds)),
+        1..120 => format!("{:.1} s", milliseconds(nanoseconds) / 1000.0),
+        120..7200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 fn fault(finding: &Finding) -> String {
     match (finding.cause, finding.fault) {
         (_, Fault::Local) => "fault: local".to_owned(),
@@ -139,14 +168,14 @@ fn fault(finding: &Finding) -> String {
 
 fn promised(finding: &Finding) -> String {
     match finding.promised {
-        Some(bytes) => format!("{} bytes (Content-Length)", grouped(bytes)),
+        Some(bytes) => format!("{} (Content-Length)", several(bytes, "byte")),
         None => "a last chunk (Transfer-Encoding: chunked)".to_owned(),
     }
 }
 
 fn accepted(finding: &Finding) -> String {
     match (finding.sent, finding.sent_with_head) {
-        (Some(bytes), _) => format!("{} bytes of the body by the kernel", grouped(bytes)),
+        (Some(bytes), _) => format!("{} of the body by the kernel", several(bytes, "byte")),
         (None, Some(bytes)) => format!(
             "fewer than {} bytes of the body by the kernel: so many with the head, whose end the log does not show",
             grouped(bytes)
@@ -220,11 +249,18 @@ fn message_to(reported: &Reported<'_>, target: &str) -> String {
 }
 
 fn missing(finding: &Finding) -> String {
+    let them = match finding.missing() {
+        Some(1) => "it",
+        Some(_) => "them",
+        // More than so many, or the end of a body.
+        None if finding.promised.is_some() => "them",
+        None => "it",
+    };
     let stranded = match finding.stranded {
         None if matches!(finding.ending.kind, EndingKind::Next { .. }) => String::new(),
         None => "; how many the last call offered is not known".to_owned(),
         Some(0) => match earlier_offer(finding) {
-            Some(0) => "; the process never offered them to the kernel".to_owned(),
+            Some(0) => format!("; the process never offered {them} to the kernel"),
             Some(bytes) => format!(
                 "; {} of them offered to an earlier call, none to the last",
                 grouped(bytes)
@@ -240,9 +276,9 @@ fn missing(finding: &Finding) -> String {
                 .sent
                 .unwrap_or(0)
                 .saturating_sub(finding.promised.unwrap_or(0));
-            format!("none: {} bytes too many", grouped(extra))
+            format!("none: {} too many", several(extra, "byte"))
         }
-        (_, Some(bytes)) => format!("{} bytes{stranded}", grouped(bytes)),
+        (_, Some(bytes)) => format!("{}{stranded}", several(bytes, "byte")),
         (_, None)
             if let (Some(promised), Some(sent)) = (finding.promised, finding.sent_with_head) =>
         {
@@ -314,7 +350,10 @@ fn reset(finding: &Finding) -> String {
         _ if finding.ending.late => {
             "the peer sent more after that, so that the kernel sent a reset".to_owned()
         }
-        (Some(bytes @ 1..), _) => format!(
+        (Some(1), _) => {
+            "1 received byte was left unread, so that the kernel sends a reset".to_owned()
+        }
+        (Some(bytes @ 2..), _) => format!(
             "{} received bytes were left unread, so that the kernel sends a reset",
             grouped(bytes.into())
         ),
@@ -328,7 +367,7 @@ fn ended_by(finding: &Finding) -> String {
         (_, EndingKind::Next { .. }) => String::new(),
         // A log without times.
         (None, _) => String::new(),
-        (Some(idle), _) => format!(", {:.2} ms after the last byte", milliseconds(idle)),
+        (Some(idle), _) => format!(", {} after the last byte", lasting(idle)),
     };
     let call = json::ending_call(finding).unwrap_or_else(|| "still open".to_owned());
     // It was over before that.
@@ -340,7 +379,7 @@ fn ended_by(finding: &Finding) -> String {
 }
 
 /// The process and its thread; a log may tell of the one, the other, or neither.
-fn who(finding: &Finding) -> String {
+pub(super) fn who(finding: &Finding) -> String {
     let comm = finding.comm.as_str();
     let process = match (comm, finding.pid, finding.tid) {
         ("", 0, 0) => return "a process that the log does not name".to_owned(),
@@ -392,21 +431,22 @@ fn socket_between(finding: &Finding, local: &str, peer: &str) -> String {
     text
 }
 
-fn call(entry: &TimelineEntry, start: u64, finding: &Finding) -> [Cell; 2] {
+fn call(entry: &TimelineEntry, (start, in_seconds): (u64, bool), finding: &Finding) -> [Cell; 2] {
     let time = entry.time_ns.map_or_else(String::new, |time| {
-        format!("{:.3} ms", milliseconds(time.saturating_sub(start)))
+        let time = milliseconds(time.saturating_sub(start));
+        match in_seconds {
+            true => format!("{:.6} s", time / 1000.0),
+            false => format!("{time:.3} ms"),
+        }
     });
     let fd = finding
         .fd
         .map_or_else(|| "?".to_owned(), |fd| fd.to_string());
     let text = match (entry.result, entry.offered) {
         (Some(result), offered) => {
-            let offered = offered.map_or_else(|| "?".to_owned(), grouped);
-            format!(
-                "{}({fd}, {offered} bytes) = {}",
-                entry.call,
-                outcome(result)
-            )
+            let offered =
+                offered.map_or_else(|| "? bytes".to_owned(), |bytes| several(bytes, "byte"));
+            format!("{}({fd}, {offered}) = {}", entry.call, outcome(result))
         }
         (None, _) if is_ending(entry, finding) => {
             json::ending_call(finding).unwrap_or_else(|| entry.call.clone())
@@ -434,7 +474,7 @@ fn outcome(result: i64) -> String {
 }
 
 /// The text without control characters.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
@@ -523,6 +563,79 @@ mod tests {
         finding.cause = Cause::PeerClosed;
         let told = ended_by(&finding);
         assert!(told.starts_with("the peer, before images[7599]"), "{told}");
+    }
+
+    #[test]
+    fn lengths_of_time_have_the_unit_that_fits() {
+        for (milliseconds, told) in [
+            (0, "0.00 ms"),
+            (999, "999.00 ms"),
+            (3214, "3.2 s"),
+            (119_999, "120.0 s"),
+            (125_000, "2 min 5 s"),
+            (7_260_000, "2 h 1 min"),
+        ] {
+            assert_eq!(lasting(milliseconds * 1_000_000), told);
+        }
+        let mut finding = crate::report::snapshots::finding();
+        finding.ending.idle_ns = Some(3_214_060_000);
+        assert!(ended_by(&finding).ends_with(", 3.2 s after the last byte"));
+    }
+
+    #[test]
+    fn what_is_missing_is_spoken_of_as_what_it_is() {
+        let told = |promised, sent, stranded| {
+            missing(&Finding {
+                promised,
+                sent,
+                stranded,
+                timeline: Vec::new(),
+                ..crate::report::snapshots::finding()
+            })
+        };
+        for (promised, sent, stranded, text) in [
+            (
+                Some(9),
+                Some(4),
+                Some(0),
+                "5 bytes; the process never offered them to the kernel",
+            ),
+            (
+                Some(9),
+                Some(8),
+                Some(0),
+                "1 byte; the process never offered it to the kernel",
+            ),
+            (
+                None,
+                None,
+                Some(0),
+                "the end of the body; the process never offered it to the kernel",
+            ),
+            (
+                None,
+                None,
+                Some(7),
+                "the end of the body; 7 stranded (offered to the last call)",
+            ),
+        ] {
+            assert_eq!(told(promised, sent, stranded), text);
+        }
+    }
+
+    #[test]
+    fn a_headline_says_nothing_twice() {
+        let mut finding = crate::report::snapshots::finding();
+        finding.cause = Cause::Stalled;
+        finding.ending.idle_ns = Some(5_000_000_000);
+        assert_eq!(headline(&finding), "STALLED");
+        assert_eq!(cause(&finding), "nothing accepted for 5.0 s");
+        finding.ending.idle_ns = None;
+        assert_eq!(cause(&finding), "nothing accepted any more");
+        for (other, _) in Cause::WITH_FAULTS {
+            finding.cause = other;
+            assert_ne!(headline(&finding).to_lowercase(), cause(&finding));
+        }
     }
 
     #[test]

@@ -6,11 +6,17 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::Result;
 use detector_common::Hint;
 
-use super::{Stacks, monotonic_ns, programs::Programs, stalls::Stalls, sweep::Sweep};
+use super::{
+    Stacks,
+    before::Before,
+    monotonic_ns,
+    programs::{Program, Programs},
+    stalls::Stalls,
+    sweep::Sweep,
+};
 use crate::{
     capture::live::{self, Live, cgroup::Cgroup, process},
     judge::{Finding, Tally},
-    origin::Origin,
     recording::Feed,
     stack::Room,
 };
@@ -37,8 +43,8 @@ pub(crate) struct Monitor {
     pub(crate) memory: u64,
 }
 
-/// Decides whether a finding is told; it knows where its process belongs.
-pub(crate) type Tell<'a> = dyn FnMut(&Finding, &Origin) -> bool + 'a;
+/// Decides whether a finding is told; it knows what its process is and where it belongs.
+pub(crate) type Tell<'a> = dyn FnMut(&Finding, &Program) -> bool + 'a;
 
 /// A watch: capture and judge, joined.
 pub(crate) struct Engine {
@@ -55,6 +61,7 @@ pub(crate) struct Engine {
     pub(super) missed_before: bool,
     pub(super) stalls: Stalls,
     pub(super) sweep: Sweep,
+    pub(super) before: Before,
 }
 
 impl Engine {
@@ -81,6 +88,7 @@ impl Engine {
             missed_before: false,
             stalls: Stalls::default(),
             sweep: Sweep::default(),
+            before: Before::default(),
         })
     }
 
@@ -149,6 +157,7 @@ impl Engine {
         self.note();
         self.note_stalls();
         self.sweep();
+        self.note_gone();
         self.evict();
         self.gather(tell);
         self.renew_cgroups()
@@ -158,6 +167,7 @@ impl Engine {
     pub(crate) fn finish(&mut self, tell: &mut Tell<'_>) {
         self.drain();
         self.forget();
+        self.note_gone_last();
         // The counters first, then the records: what the counters count was
         // recorded before. Connections that began meanwhile are asked for once
         // more; those that ended meanwhile the judge knows.

@@ -17,7 +17,7 @@ use crate::{
     cpus::Cpus,
     nice::Nice,
     recording::Feed,
-    report::{Printer, Summary, note},
+    report::{Outcome, Place, Printer, Summary, note},
     signals::{Received, Signals},
 };
 
@@ -29,9 +29,9 @@ pub(super) fn watch(
     cli: &Watching,
     command: Option<Prepared>,
     filter: Filter,
-    printer: Printer<'_>,
+    printer: (Printer<'_>, Place),
     judge: Feed,
-) -> Result<Summary> {
+) -> Result<(Summary, Outcome)> {
     // Before any other thread and before anything is attached: a signal from
     // here on ends the watch with its summary.
     let signals = Signals::take(command.is_some()).context("cannot wait for signals")?;
@@ -87,6 +87,7 @@ async fn command_ended(command: Option<&Running>) -> io::Result<()> {
 impl Watch<'_> {
     /// What a signal means; `true` if it ends the watch.
     fn signalled(&mut self, received: Received) -> bool {
+        self.interrupted |= received.from_terminal;
         match &self.command {
             // The watch ends when the command does.
             Some(command) => {
@@ -129,6 +130,7 @@ impl Watch<'_> {
         self.report()?;
         self.engine.flush_recording()?;
         self.show();
+        self.look_for_the_reader();
         let found: u64 = self.summary.findings.values().sum();
         let ended = !self.cli.pid.is_empty() && !self.engine.live.watches_any();
         if ended {
@@ -152,6 +154,7 @@ impl Watch<'_> {
                         "the limit is reached: the command is asked to end (SIGTERM), and waited for"
                     ));
                 }
+                self.asked = true;
                 command.send(Signal::SIGTERM);
             }
             return Ok(false);

@@ -1,6 +1,9 @@
 //! What the command's watch prints.
 
-use std::io;
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Duration,
+};
 
 use anyhow::Result;
 use detector_common::Stat;
@@ -8,9 +11,15 @@ use detector_common::Stat;
 use super::{Waiting, Watch};
 use crate::{
     judge::Finding,
-    report::{Counts, Summary, note, several, written_to},
+    report::{
+        Counts, Format, Outcome, Place, Seen, Summary, aside, note, note_wrapped, several,
+        written_to,
+    },
     stack::Stack,
 };
+
+/// How long a reader may take to go that the terminal interrupts as it does us.
+const GOES: Duration = Duration::from_millis(100);
 
 impl Watch<'_> {
     /// Shows how it goes.
@@ -46,9 +55,65 @@ impl Watch<'_> {
 
     fn print(&mut self, waiting: &Waiting, stack: &Stack) -> Result<()> {
         let reported = waiting.reported(stack, self.cli.show_query);
+        let newline = self.needs_newline();
         let printer = &mut self.printer;
-        let written = self.status.aside(|| printer.finding(&reported));
+        let written = self.status.aside(|| {
+            if newline {
+                printer.newline()?;
+            }
+            printer.finding(&reported)
+        });
         self.written(written)
+    }
+
+    /// Whether the command may have left a line unended where the report goes.
+    fn needs_newline(&self) -> bool {
+        !self.cli.command.is_empty() && self.place.needs_newline(self.printer.format())
+    }
+
+    /// Ends the watch where a pager was closed: nobody would see what comes of it, and the
+    /// shell waits for us. Without a terminal it goes on until there is something to say.
+    pub(super) fn look_for_the_reader(&mut self) {
+        if io::stderr().is_terminal() && self.place.is_abandoned(Duration::ZERO) {
+            self.closed = true;
+        }
+    }
+
+    /// Prints the rest for people on standard error where nobody reads it elsewhere.
+    fn turn_to_stderr(&mut self) {
+        let left = self.closed && self.printer.format() == Format::Table;
+        if left {
+            self.closed = false;
+            self.place = Place::none();
+            self.printer.redirect_to_stderr();
+            if self.interrupted {
+                // Behind the ^C that a terminal shows.
+                aside(format_args!(""));
+            }
+            note(format_args!("nobody reads the report any more; its end:"));
+        }
+    }
+
+    /// Prints the summary, on standard error if need be.
+    fn print_summary(&mut self) -> Result<()> {
+        if !self.closed {
+            let newline = self.needs_newline();
+            let (printer, summary) = (&mut self.printer, &self.summary);
+            let ended = match newline {
+                true => printer.newline(),
+                false => Ok(()),
+            };
+            let written = ended.and_then(|()| printer.summary(summary));
+            self.written(written)?;
+        }
+        if !self.closed {
+            self.place.note_end(&self.summary);
+            return Ok(());
+        }
+        note(format_args!("nobody reads the report any more; in short:"));
+        // As with notes: it is no result.
+        drop(write!(io::stderr(), "{}", self.summary));
+        Ok(())
     }
 
     /// A reader that went away ends the watch quietly.
@@ -57,14 +122,21 @@ impl Watch<'_> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<Summary> {
+    /// The end: what is open is judged, and all is said.
+    pub(super) fn finish(mut self) -> Result<(Summary, Outcome)> {
         self.status.end();
+        let wait = match self.interrupted {
+            true => GOES,
+            false => Duration::ZERO,
+        };
+        self.closed |= self.place.is_abandoned(wait);
+        self.turn_to_stderr();
         let found: u64 = self.summary.findings.values().sum();
         if let Some(count) = self.cli.count
             && found >= count
         {
             note(format_args!(
-                "stopped after {} (--count): others may have been judged and are not told",
+                "stopped after {} (--count): others may have been judged and were not shown",
                 several(count, "finding")
             ));
         }
@@ -81,7 +153,13 @@ impl Watch<'_> {
         let kernel = self.engine.live.stats();
         self.summary.seconds = self.started.elapsed().as_secs_f64();
         self.summary.not_seen = self.engine.not_seen().to_vec();
-        self.summary.take(self.engine.judge.tally(), &kernel);
+        let tally = self.engine.judge.tally();
+        self.summary.take(tally, &kernel);
+        self.summary.verbose = self.cli.verbose;
+        let programs = &self.engine.programs;
+        self.summary
+            .processes
+            .list(&tally.by_process, |pid| programs.identity(pid));
         let left_out = self.engine.live.left_out();
         let missed = left_out.values().sum::<u64>();
         self.summary.events_lost += missed;
@@ -100,14 +178,17 @@ impl Watch<'_> {
             ));
         }
         self.record_totals(&kernel, missed)?;
-        if !self.closed {
-            let written = self.printer.summary(&self.summary);
-            self.written(written)?;
-        }
+        self.print_summary()?;
         self.note_lost(kernel.get(Stat::RingFull.name()).copied().unwrap_or(0));
-        self.note_nothing_judged();
         self.note_nothing_passed();
-        Ok(self.summary)
+        if let Some(said) = self.summary.unjudged_traffic(Seen::Watch) {
+            note_wrapped(&format!("{said}{}", self.masters()));
+        }
+        let outcome = Outcome::of(&self.summary, self.asked);
+        if let Some(whose) = &outcome.whose {
+            note_wrapped(whose);
+        }
+        Ok((self.summary, outcome))
     }
 }
 

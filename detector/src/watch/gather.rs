@@ -33,7 +33,7 @@ impl Engine {
         let mut running = HashMap::new();
         for finding in findings {
             if doubtful {
-                self.judge.doubt();
+                self.judge.doubt(&finding);
                 continue;
             }
             if finding.cause == Cause::PeerClosed && !self.settings.show_peer {
@@ -43,7 +43,7 @@ impl Engine {
                 .entry(finding.pid)
                 .or_insert_with(|| Program::of(finding.pid));
             let program = self.programs.now(&finding, now);
-            if !tell(&finding, &program.origin) {
+            if !tell(&finding, &program) {
                 continue;
             }
             let waiting = Waiting {

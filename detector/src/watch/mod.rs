@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `filter.rs` | what is looked at: names become numbers |
 //! | `engine.rs` | every watch: capture and judge, joined |
+//! | `before.rs` | connections that were open before, and are gone |
 //! | `records.rs` | takes what the kernel side wrote |
 //! | `endings.rs` | what ended, what goes on |
 //! | `stalls.rs` | what makes no progress |
@@ -17,6 +18,7 @@
 //! | `words.rs` | what is watched, in words |
 //! | `record.rs` | a watch that is written down |
 
+mod before;
 mod endings;
 pub(crate) mod engine;
 mod events;
@@ -42,14 +44,14 @@ use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 
 pub use self::record::record;
-pub(crate) use self::stacks::Waiting;
 use self::{engine::Engine, events::watch, filter::filter, stacks::Stacks};
+pub(crate) use self::{programs::Program, stacks::Waiting};
 use crate::{
     capture::live::process,
     cli::{ColorChoice, Watching},
     command::{Prepared, Running},
     recording::Feed,
-    report::{Format, Printer, Status, Summary, columns, create_file},
+    report::{Format, Outcome, Place, Printer, Status, Summary, columns, create_file},
 };
 
 /// Watches until a signal, the end of the processes, or a limit.
@@ -58,7 +60,7 @@ use crate::{
 ///
 /// If the watch cannot begin, or the report cannot be written. Each error's
 /// text says what to do next.
-pub fn run(cli: &Watching) -> Result<Summary> {
+pub fn run(cli: &Watching) -> Result<Outcome> {
     for pid in &cli.pid {
         process::check(*pid)?;
     }
@@ -70,8 +72,10 @@ pub fn run(cli: &Watching) -> Result<Summary> {
     };
     // A file is as wide as it likes.
     let columns = columns(io::stdout()).filter(|_| cli.output.is_none());
-    let printer = Printer::new(out, cli.format(), color(cli), columns);
-    watch(cli, command, filter, printer, Feed::default())
+    let printer = Printer::new(out, cli.format(), color(cli), columns).brief(cli.brief);
+    let place = Place::of(cli.output.as_deref());
+    let (_, outcome) = watch(cli, command, filter, (printer, place), Feed::default())?;
+    Ok(outcome)
 }
 
 /// A file takes colours only if it is told to.
@@ -90,12 +94,17 @@ struct Watch<'a> {
     command: Option<Running>,
     /// It was asked to end, since a limit was reached, or was not run at all.
     dismissed: bool,
+    /// It was sent SIGTERM for that.
+    asked: bool,
     printer: Printer<'a>,
+    place: Place,
     status: Status,
     summary: Summary,
     started: Instant,
     /// Nobody reads the report any more.
     closed: bool,
+    /// The terminal interrupts it, and with it whoever reads the report there.
+    interrupted: bool,
 }
 
 pub(crate) fn monotonic_ns() -> u64 {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use super::monotonic_ns;
-use crate::{capture::live::process, judge::Finding, origin::Origin};
+use crate::{capture::live::process, judge::Finding, origin::Origin, report::Identity};
 
 /// Most processes that are remembered.
 const MOST: usize = 4096;
@@ -13,9 +13,11 @@ const MOST_THREADS: usize = 64;
 
 /// What is known of one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Program {
-    pub(super) exe: Option<String>,
-    pub(super) origin: Origin,
+pub(crate) struct Program {
+    /// Its file, where that is known.
+    pub(crate) exe: Option<String>,
+    /// Where it belongs.
+    pub(crate) origin: Origin,
     /// The first thread's name when that was read.
     comm: Option<String>,
     /// When that was, nanoseconds as the records'.
@@ -102,6 +104,17 @@ impl Programs {
     pub(super) fn seen(&self, finding: &Finding) -> Option<String> {
         let seen = self.known.get(&finding.pid)?;
         seen.exe_of(finding).map(str::to_owned)
+    }
+
+    /// What was known last of the process with this number.
+    pub(super) fn identity(&self, pid: u32) -> Identity {
+        let known = self.known.get(&pid);
+        Identity {
+            pid: Some(pid),
+            tid: None,
+            comm: known.and_then(|known| known.comm.clone()),
+            exe: known.and_then(|known| known.exe.clone()),
+        }
     }
 
     /// The program behind a finding, as it is `now`, or as it was.

@@ -13,8 +13,8 @@ use crate::{
     cli::RecordOptions,
     command::Prepared,
     judge::Finding,
-    recording::{About, Feed, Frame, Program, RecordingFile, Totals, Writer},
-    report::{Format, Printer, Summary, note},
+    recording::{About, Feed, Frame, Process, Program, RecordingFile, Totals, Writer},
+    report::{Format, Outcome, Place, Printer, note},
 };
 
 /// Watches as [`super::run`] does, and records it. Findings are printed only if
@@ -23,7 +23,7 @@ use crate::{
 /// # Errors
 ///
 /// As [`super::run`], and if the recording cannot be written.
-pub fn record(options: &RecordOptions) -> Result<Summary> {
+pub fn record(options: &RecordOptions) -> Result<Outcome> {
     let cli = &options.watching;
     for pid in &cli.pid {
         process::check(*pid)?;
@@ -52,7 +52,9 @@ pub fn record(options: &RecordOptions) -> Result<Summary> {
         Box::new(io::sink())
     };
     let printer = Printer::new(out, cli.format(), false, None);
-    let summary = watch(cli, command, filter, printer, Feed::new(Some(writer)))?;
+    let place = if json { Place::of(None) } else { Place::none() };
+    let feed = Feed::new(Some(writer));
+    let (summary, outcome) = watch(cli, command, filter, (printer, place), feed)?;
     if !json {
         let written = write!(io::stderr(), "{summary}");
         // As with notes: it is no result.
@@ -61,7 +63,7 @@ pub fn record(options: &RecordOptions) -> Result<Summary> {
     note(format_args!(
         "recorded in {name}; judge it with: truncwatch analyze {name}"
     ));
-    Ok(summary)
+    Ok(outcome)
 }
 
 impl Engine {
@@ -106,10 +108,21 @@ impl Watch<'_> {
             unknown_records: self.engine.unknown_records,
             command_status: self.summary.command_status,
             not_seen: self.summary.not_seen.clone(),
+            processes: self
+                .summary
+                .processes
+                .listed()
+                .map(|(pid, comm, exe)| Process {
+                    pid,
+                    comm: comm.map(str::to_owned),
+                    exe: exe.map(str::to_owned),
+                })
+                .collect(),
         };
-        if let Some(writer) = self.engine.judge.writer() {
-            writer.frame(&Frame::Totals(totals));
-        }
-        self.engine.flush_recording()
+        let Some(writer) = self.engine.judge.writer() else {
+            return Ok(());
+        };
+        writer.frame(&Frame::Totals(totals));
+        writer.finish().context("cannot write the recording")
     }
 }

@@ -11,6 +11,7 @@ impl Engine {
             programs,
             stacks,
             unknown_records,
+            before,
             ..
         } = self;
         let now = monotonic_ns();
@@ -21,6 +22,7 @@ impl Engine {
                 if !matches!(record, Record::Reset(_)) && programs.see(pid, now) {
                     stacks.meet(pid);
                 }
+                before.see(&record);
                 judge.take(record);
             }
             Err(_) => *unknown_records += 1,

@@ -16,14 +16,14 @@ use crate::{
     cli::Watching,
     command::Prepared,
     recording::Feed,
-    report::{Printer, Status, Summary, note},
+    report::{Place, Printer, Status, Summary, note},
     signals,
 };
 
 impl<'a> Watch<'a> {
     pub(super) fn start(
         cli: &'a Watching,
-        printer: Printer<'a>,
+        (printer, place): (Printer<'a>, Place),
         filter: Filter,
         command: Option<Prepared>,
         judge: Feed,
@@ -63,18 +63,30 @@ impl<'a> Watch<'a> {
         if cli.follow {
             engine.follow(&cli.pid);
         }
-        // A command's own output would be mixed with it.
-        let status = Status::new(command.is_none());
+        // A command has none yet.
+        if command.is_none() {
+            let pids = match cli.pid.is_empty() {
+                true => Vec::new(),
+                false => engine.live.watched().into_iter().collect(),
+            };
+            engine.look_before(&pids);
+        }
+        // A command's own output would be mixed with it, and a reader of the report may
+        // draw on the same terminal.
+        let status = Status::new(command.is_none() && !place.has_reader());
         let mut watch = Self {
             cli,
             engine,
             command: None,
             dismissed: false,
+            asked: false,
             printer,
+            place,
             status,
             summary: Summary::default(),
             started: Instant::now(),
             closed: false,
+            interrupted: false,
         };
         for what in watch.engine.live.reduced() {
             note(format_args!("not seen: {what}"));
@@ -109,19 +121,25 @@ impl<'a> Watch<'a> {
         // there is anything to watch.
         if let Some(received) = signals.pending().context("cannot read a signal")? {
             note(format_args!("{}: the command was not run", received.signal));
+            // As a shell has it of one that is killed before its program runs.
+            self.summary.command_status = Some(128 + received.signal as i32);
             self.dismissed = true;
             return Ok(());
         }
         let waiting = command.start(signals.inherited())?;
         self.engine.live.watch(waiting.pid());
         note(format_args!(
-            "watching {} and its children (process {}){}",
+            "watching {} and its children (process {}){}{}",
             self.cli
                 .command
                 .first()
                 .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             waiting.pid(),
-            self.filters()
+            self.filters(),
+            match self.place.is_joined() {
+                true => "; what it prints and the report are joined (-o FILE keeps them apart)",
+                false => "",
+            }
         ));
         let pid = waiting.pid();
         self.command = Some(waiting.go()?);

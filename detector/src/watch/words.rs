@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Watch;
+use crate::judge::Unjudged;
 use crate::{
     capture::live::process,
-    judge::Unjudged,
     report::{grouped, note},
 };
 
@@ -17,6 +17,11 @@ impl Watch<'_> {
 
     /// The filters, in words.
     pub(super) fn filters(&self) -> String {
+        format!("{}{}", self.process_filters(), self.port_filter())
+    }
+
+    /// Those of processes.
+    fn process_filters(&self) -> String {
         let or = |words: Vec<String>| words.join(" or ");
         let mut text = String::new();
         if !self.cli.comm.is_empty() {
@@ -27,11 +32,16 @@ impl Watch<'_> {
             let paths = paths.map(|group| group.path.display().to_string());
             text.push_str(&format!(" in {}", or(paths.collect())));
         }
-        if !self.cli.port.is_empty() {
-            let ports = self.cli.port.iter().map(ToString::to_string).collect();
-            text.push_str(&format!(" on port {}", or(ports)));
-        }
         text
+    }
+
+    /// That of connections.
+    fn port_filter(&self) -> String {
+        let ports: Vec<_> = self.cli.port.iter().map(ToString::to_string).collect();
+        match ports.as_slice() {
+            [] => String::new(),
+            ports => format!(" on port {}", ports.join(" or ")),
+        }
     }
 
     /// Says that children are not watched: a server's master has others work.
@@ -64,6 +74,25 @@ impl Watch<'_> {
                 ));
             }
         }
+        if self.cli.comm.is_empty() {
+            return;
+        }
+        // A process that is named by its number has to pass the filter all the same.
+        for pid in &self.cli.pid {
+            let named = |name: &String| process::is_named(*pid, name);
+            if self.cli.comm.iter().any(named) {
+                continue;
+            }
+            let comm = process::comm(*pid).unwrap_or_default();
+            let children = match self.cli.follow {
+                true => ", unless a child of it is named so",
+                false => "",
+            };
+            note(format_args!(
+                "process {pid} is named {comm} and has no thread named {}: nothing of it is watched{children}; leave out --comm to watch it",
+                self.cli.comm.join(" or ")
+            ));
+        }
     }
 
     /// Says what to do where records were lost.
@@ -76,19 +105,12 @@ impl Watch<'_> {
         }
     }
 
-    /// Says why nothing was judged, where the watch came too late for what there was.
-    pub(super) fn note_nothing_judged(&self) {
-        let joined = self.engine.judge.tally().missed(Unjudged::MidStream);
-        if joined > 0 && self.summary.messages_judged == 0 {
-            note(format_args!(
-                "no message was judged: connections were open when the watch began, or a process that is not watched had used them before (mid-stream); watch for longer, until clients connect anew, with --follow if children serve{}, or start the server with truncwatch -- COMMAND",
-                self.masters()
-            ));
+    /// Who may have handed connections on to what is watched, in words, if any were used
+    /// before.
+    pub(super) fn masters(&self) -> String {
+        if self.engine.judge.tally().missed(Unjudged::MidStream) == 0 {
+            return String::new();
         }
-    }
-
-    /// Those that may have handed connections on to what is watched, in words.
-    fn masters(&self) -> String {
         let masters: BTreeSet<_> = self
             .cli
             .pid
@@ -98,16 +120,17 @@ impl Watch<'_> {
             .collect();
         let named = masters
             .into_iter()
-            .map(|pid| format!(" (such as those of process {pid}: --follow --pid {pid})"));
+            .map(|pid| format!(" (process {pid} may have handed them on: --follow --pid {pid})"));
         named.collect()
     }
 
     /// Says that the filters may be wrong.
     pub(super) fn note_nothing_passed(&self) {
-        let filters = self.filters();
-        if self.summary.connections == 0 && !filters.is_empty() {
+        let (processes, port) = (self.process_filters(), self.port_filter());
+        let filtered = !processes.is_empty() || !port.is_empty();
+        if self.summary.connections == 0 && filtered {
             note(format_args!(
-                "no connection{filters} sent or received a byte"
+                "no process{processes} used a connection{port}"
             ));
         }
     }

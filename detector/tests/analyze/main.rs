@@ -18,6 +18,8 @@ mod pastes;
 mod peers;
 mod program;
 mod progress;
+mod recordings;
 mod strace;
 mod versions;
+mod who;
 mod words;

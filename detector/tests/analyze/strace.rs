@@ -248,7 +248,11 @@ fn a_log_that_shows_too_little_says_what_to_run() {
         analyzed.findings
     );
     // On lines of their own, to be copied.
-    let (_, command) = analyzed.said.rsplit_once("):\n").expect("advice");
+    let (_, commands) = analyzed.said.rsplit_once("):\n").expect("advice");
+    let (command, judge) = commands
+        .split_once("truncwatch: then:\n")
+        .expect("what to do with the log");
+    assert_eq!(judge, "  truncwatch analyze --all-traced trace.log\n");
     let command = command.replace("\\\n", " ");
     assert!(
         command.starts_with("  strace -f -tt -yy -s ") && command.ends_with("-p PID\n"),

@@ -41,13 +41,107 @@ fn summary(output: &Output) -> Result<Value> {
 }
 
 #[test]
-fn its_status_is_in_the_summary_and_is_not_ours() -> Result<()> {
-    for (script, status) in [("true", 0), ("exit 7", 7), ("kill -TERM $$", 143)] {
+fn its_status_is_ours_where_it_failed_and_in_the_summary_always() -> Result<()> {
+    for (script, status) in [
+        ("true", 0),
+        ("exit 7", 7),
+        ("exit 1", 1),
+        ("exit 3", 3),
+        ("exit 255", 255),
+        ("kill -TERM $$", 143),
+        ("kill -KILL $$", 137),
+    ] {
         let output = run(&["--json", "--", "sh", "-c", script])?;
-        assert_eq!(output.status.code(), Some(0), "{script}");
+        assert_eq!(output.status.code(), Some(status), "{script}");
         let summary = summary(&output)?;
         assert_eq!(summary.pointer("/command_status"), Some(&status.into()));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(said.contains("the command's own"), status != 0, "{said}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_finding_goes_before_its_status() -> Result<()> {
+    for status in [0, 7] {
+        let program = format!("{SHORT}short()\nsys.exit({status})");
+        let output = run(&["--json", "--", "python3", "-c", &program])?;
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let whose = format!("the command's own is {status}");
+        assert!(said.contains(&whose), "{said}");
+        assert_eq!(summary(&output)?["command_status"], status);
+    }
+    Ok(())
+}
+
+/// Bytes of other protocols, and of which nothing can be told.
+#[test]
+fn traffic_that_may_have_been_http_and_was_not_judged_is_no_success() -> Result<()> {
+    const TLS: &str = r"b'\x16\x03\x01\x00\x60\x01\x00\x00\x5c\x03\x03' + b'r' * 90";
+    const HTTP2: &str = r"b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + b'\0\0\0\4\0\0\0\0\0'";
+    const SSH: &str = r"b'SSH-2.0-OpenSSH_10.0\r\n'";
+    const WHOLE: &str = r"b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'";
+    for (sent, reason, said, status) in [
+        (vec![TLS], "encrypted", "encrypted (1)", 3),
+        (vec![TLS, SSH], "encrypted", "besides, 1 no HTTP", 3),
+        (vec![HTTP2], "http2", "HTTP/2 (1)", 3),
+        (vec![SSH], "not-http", "", 0),
+        (vec![TLS, WHOLE], "encrypted", "", 0),
+    ] {
+        let program = format!(
+            "import socket\nfor data in [{}]:\n a, b = socket.socketpair()\n \
+             if b'200 OK' in data:\n  b.sendall(b'GET /x HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n  a.recv(99)\n \
+             a.sendall(data)\n a.close()\n b.close()",
+            sent.join(", ")
+        );
+        let output = run(&["--json", "--", "python3", "-c", &program])?;
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let summary = summary(&output)?;
+        assert!(
+            summary["unjudged"][reason].as_u64() > Some(0),
+            "{reason}: {summary}"
+        );
+        assert_eq!(output.status.code(), Some(status), "{summary} {told}");
+        assert_eq!(
+            told.contains("no message was judged"),
+            status == 3,
+            "{told}"
+        );
+        assert!(told.contains(said), "{told}");
+    }
+    Ok(())
+}
+
+/// Where both go to the same place, the report begins a line of its own.
+#[test]
+fn the_report_does_not_join_a_line_of_its() -> Result<()> {
+    let folder = testbed::TempDir::new()?;
+    let path = folder.path().join("both");
+    for (options, printed, wanted) in [
+        (&[][..], "half a line", "half a line\nwatched"),
+        (&[], "a line\n", "a line\nwatched"),
+        (&["--json"], "half a line", "half a line\n{\"type\""),
+        (&["--json"], "", "{\"type\""),
+    ] {
+        let output = Command::new(truncwatch())
+            .args(options)
+            .args(["--", "printf", "%s", printed])
+            .stdout(fs::File::create(&path)?)
+            .output()?;
+        let both = fs::read_to_string(&path)?;
+        assert!(both.starts_with(wanted), "{both:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("-o FILE keeps them apart"), "{said}");
+        let in_file = format!("no finding in {}: 0 messages judged", path.display());
+        assert!(said.contains(&in_file), "{said}");
+    }
+    // Of a pipe nothing is known; JSON lines are not torn apart by it.
+    let output = run(&["--", "printf", "half a line"])?;
+    let both = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(both.starts_with("half a line\nwatched"), "{both:?}");
+    let output = run(&["--json", "--", "true"])?;
+    assert!(output.stdout.starts_with(b"{"), "{output:?}");
     Ok(())
 }
 
@@ -284,7 +378,7 @@ fn a_terminal_interrupts_it_once() -> Result<()> {
     );
     // script(1) gives it a terminal, and passes on what is written to it.
     let mut terminal = Command::new("script")
-        .args(["--quiet", "--command", &inner, "/dev/null"])
+        .args(["--quiet", "--return", "--command", &inner, "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()?;
@@ -297,7 +391,8 @@ fn a_terminal_interrupts_it_once() -> Result<()> {
     std::io::Write::write_all(&mut keys, b"\x03")?;
     let ended = terminal.wait()?;
     drop(keys);
-    assert!(ended.success(), "{ended}");
+    // Without findings, its own status.
+    assert_eq!(ended.code(), Some(5), "{ended}");
     assert_eq!(fs::read_to_string(&log)?, "ready\nINT\n");
     let report = fs::read_to_string(folder.path().join("report"))?;
     let summary: Value = serde_json::from_str(report.trim())?;
@@ -316,7 +411,20 @@ fn a_limit_ends_it() -> Result<()> {
         let report = Watcher::start(truncwatch(), &arguments)?.finish()?;
         let status = report.summary.pointer("/command_status");
         assert_eq!(status, Some(&143.into()), "{limit:?}");
+        assert_eq!(report.status.code(), Some(1), "{limit:?}");
     }
+    Ok(())
+}
+
+/// It did what was asked of it: that is no failure.
+#[test]
+fn a_command_that_a_limit_ends_has_not_failed() -> Result<()> {
+    let output = run(&["--json", "--duration", "0.3", "--", "sleep", "60"])?;
+    assert_eq!(summary(&output)?["command_status"], 143);
+    assert_eq!(output.status.code(), Some(0));
+    let refuses = "trap 'exit 9' TERM; while :; do sleep 0.05; done";
+    let output = run(&["--json", "--duration", "0.3", "--", "sh", "-c", refuses])?;
+    assert_eq!(output.status.code(), Some(9));
     Ok(())
 }
 

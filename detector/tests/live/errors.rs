@@ -229,3 +229,51 @@ fn bad_usage() -> Result<()> {
     }
     Ok(())
 }
+
+/// Where few files may be open, the limit is raised, or named: nothing else seems missing.
+#[test]
+fn too_few_open_files() -> Result<()> {
+    let limited = |limit: &str, arguments: &str| {
+        Command::new("sh")
+            .args(["-c", &format!("ulimit {limit}; exec \"$0\" {arguments}")])
+            .arg(truncwatch())
+            .output()
+    };
+    for limit in ["-n 20", "-n 60", "-n 100"] {
+        let output = limited(limit, "--pid 1 --duration 0.1")?;
+        let said = refused(&output);
+        assert!(said.contains("RLIMIT_NOFILE"), "{limit}: {said}");
+        let output = limited(limit, "doctor")?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(!said.contains("no tracepoint"), "{said}");
+    }
+    // It may be raised for the watch, and not for the command.
+    let output = limited("-Sn 60", "-o /dev/null -- sh -c 'ulimit -n'")?;
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "60\n");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    Ok(())
+}
+
+#[test]
+fn a_process_that_does_not_pass_the_filter_is_said_not_to() -> Result<()> {
+    let own = std::process::id().to_string();
+    let said = |comm: &str| -> Result<String> {
+        let output = Command::new(truncwatch())
+            .args(["--pid", &own, "--comm", comm, "--duration", "0.1"])
+            .output()?;
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let never = said("no-such-name")?;
+    let named = format!("process {own} is named live-");
+    assert!(never.contains(&named), "{never}");
+    assert!(
+        never.contains("no process named no-such-name used a connection"),
+        "{never}"
+    );
+    // By a thread's name.
+    let thread = std::fs::read_to_string("/proc/thread-self/comm")?;
+    let passes = said(thread.trim())?;
+    assert!(!passes.contains("nothing of it is watched"), "{passes}");
+    Ok(())
+}

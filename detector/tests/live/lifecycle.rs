@@ -106,7 +106,7 @@ fn a_watch_that_came_too_late_for_all_there_was_says_so() -> Result<()> {
         "{}",
         report.errors
     );
-    assert_eq!(report.status.code(), Some(0));
+    assert_eq!(report.status.code(), Some(3));
     Ok(())
 }
 

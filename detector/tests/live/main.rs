@@ -4,6 +4,7 @@
 //! Each test is a fact that a user may rely on. The truth that reports are
 //! compared with is always the client's own count.
 
+mod before;
 mod beside;
 mod calls;
 mod command;
@@ -29,4 +30,5 @@ mod resets;
 mod same_as_strace;
 mod servers;
 mod stacks;
+mod terminal;
 mod uploads;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -102,11 +102,8 @@ fn it_is_judged_again_with_the_same_findings() -> Result<()> {
     assert!(findings.iter().any(|finding| finding["stack"].is_array()));
 
     let bytes = fs::read(&path)?;
-    let holds = |word: &str| {
-        bytes
-            .windows(word.len())
-            .any(|part| part == word.as_bytes())
-    };
+    let kept = unpacked(&bytes)?;
+    let holds = |word: &str| kept.windows(word.len()).any(|part| part == word.as_bytes());
     assert!(!holds("verysecret"), "a query");
     assert!(holds("/lie/10/5"), "a target");
 
@@ -117,6 +114,47 @@ fn it_is_judged_again_with_the_same_findings() -> Result<()> {
     assert_eq!(analyze(&packed, &["--json"])?.stdout, again.stdout);
 
     cut_off(&folder, &bytes, findings.len())
+}
+
+/// What the blocks of a recording hold (`recording/pack.rs`).
+fn unpacked(recording: &[u8]) -> Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let mut rest = recording.get(16..).context("a head")?;
+    while let Some((length, behind)) = rest.split_first_chunk() {
+        let length = usize::try_from(u32::from_le_bytes(*length))?;
+        let block = behind.get(8..8 + length).context("a block")?;
+        flate2::read::DeflateDecoder::new(block).read_to_end(&mut kept)?;
+        rest = &behind[8 + length..];
+    }
+    Ok(kept)
+}
+
+/// A recorder that crashes leaves what it had written a second before.
+#[test]
+fn what_a_crash_leaves_is_judged() -> Result<()> {
+    let folder = TempDir::new()?;
+    let path = folder.path().join("watch.rec");
+    let name = path.to_str().context("a path")?;
+    let server = hyper(HyperVersion::V1_8_1)?;
+    let pid = server.pid().to_string();
+    let mut recorder = Command::new(truncwatch())
+        .args(["record", "-o", name, "--pid", &pid])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    wait_for_frames(&path)?;
+    Conn::connect(server.addr())?.request(&Request::get("/lie/10/5"));
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    recorder.kill()?;
+    recorder.wait()?;
+    let read = analyze(&path, &["--json"])?;
+    let said = String::from_utf8_lossy(&read.stderr);
+    assert!(said.contains("ends before the watch did"), "{said}");
+    assert_eq!(read.status.code(), Some(1), "{said}");
+    let findings = objects(&read)?;
+    let finding = findings.first().context("a finding")?;
+    assert_eq!(finding["message"]["target"], "/lie/10/5");
+    Ok(())
 }
 
 /// A recorder that was killed leaves a file that can be read.
@@ -165,7 +203,7 @@ fn a_command_is_recorded_and_nothing_is_printed() -> Result<()> {
         .args(["--", "sh", "-c", "exit 7"])
         .output()?;
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(output.status.code(), Some(7), "{said}");
     assert_eq!(output.stdout, b"");
     assert!(said.contains("truncwatch analyze"), "{said}");
     let again = analyze(&path, &["--json"])?;

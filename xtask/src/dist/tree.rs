@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 use crate::root;
 
 /// Files of the repository, and where a package puts them.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     (
         "packaging/truncwatch.toml",
         "etc/truncwatch/truncwatch.toml",
@@ -36,6 +36,10 @@ const FILES: [(&str, &str); 11] = [
     ("docs/daemon.md", "usr/share/doc/truncwatch/daemon.md"),
     ("docs/json.md", "usr/share/doc/truncwatch/json.md"),
     ("README.md", "usr/share/doc/truncwatch/README.md"),
+    (
+        "packaging/debian/NEWS",
+        "usr/share/doc/truncwatch/NEWS.Debian",
+    ),
     (
         "packaging/debian/copyright",
         "usr/share/doc/truncwatch/copyright",

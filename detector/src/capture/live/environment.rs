@@ -4,6 +4,7 @@ use std::{io, path::Path};
 
 use rustix::{
     mount::{MountFlags, mount},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
     thread::{CapabilitySet, capabilities},
 };
 
@@ -27,7 +28,44 @@ pub(super) fn check() -> Result<(), CaptureError> {
     pid_namespace()?;
     lockdown()?;
     bpf()?;
+    descriptors()?;
     tracefs()
+}
+
+/// Descriptors that a watch takes: programs, maps, links and the files that are read now
+/// and then. Where the kernel refuses one, what it is for would seem not to be there.
+const DESCRIPTORS: u64 = 128;
+
+/// As many as are enough whatever else is open.
+const ENOUGH: u64 = 1024;
+
+/// Checks that enough files may be open, and allows it where that is ours to do. A
+/// command that is run has what we were given (`Prepared::new`).
+pub(super) fn descriptors() -> Result<(), CaptureError> {
+    let limits = getrlimit(Resource::Nofile);
+    let needed = DESCRIPTORS + open_descriptors();
+    let most = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+    if most(limits.current) >= needed {
+        return Ok(());
+    }
+    let allowed = most(limits.maximum);
+    let raised = Rlimit {
+        current: Some(allowed.min(ENOUGH.max(needed))),
+        ..limits
+    };
+    if allowed < needed || setrlimit(Resource::Nofile, raised).is_err() {
+        return Err(CaptureError::Descriptors {
+            needed,
+            limit: allowed,
+            enough: ENOUGH.max(needed),
+        });
+    }
+    Ok(())
+}
+
+/// Descriptors that are open now.
+fn open_descriptors() -> u64 {
+    std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
 }
 
 /// Whether we have a capability, by itself or as a part of CAP_SYS_ADMIN, from

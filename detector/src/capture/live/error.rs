@@ -9,9 +9,21 @@ use super::btf::BtfError;
 pub enum CaptureError {
     /// Not enough privilege.
     #[error(
-        "watching needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH: run it with sudo"
+        "watching needs root, or the capabilities CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH: run it with sudo, or without root trace with strace and judge its log (truncwatch analyze --help)"
     )]
     Privilege,
+    /// Too few files may be open.
+    #[error(
+        "watching takes some {needed} open files, and this process may have {limit} (RLIMIT_NOFILE): run it where ulimit -n is {enough} or more"
+    )]
+    Descriptors {
+        /// As many as it takes.
+        needed: u64,
+        /// As many as may be.
+        limit: u64,
+        /// As many as is always enough.
+        enough: u64,
+    },
     /// A tracing file system is missing.
     #[error(
         "tracefs is not mounted and could not be mounted ({0}): mount -t tracefs tracefs /sys/kernel/tracing"

@@ -7,6 +7,7 @@ mod connections;
 mod constants;
 mod environment;
 mod error;
+pub mod established;
 mod fields;
 mod filter;
 mod functions;

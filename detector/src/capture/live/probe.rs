@@ -42,10 +42,14 @@ impl Check {
     }
 
     /// Something that does not. The message of an error says after a colon what
-    /// to do next.
+    /// to do next; a colon in parentheses is a part of what it says.
     pub fn fails(feature: impl Into<String>, state: State, message: &str) -> Self {
-        let (reason, remedy) = match message.rsplit_once(": ") {
-            Some((reason, remedy)) => (reason.to_owned(), Some(remedy.to_owned())),
+        let split = last_colon(message).and_then(|at| message.split_at_checked(at));
+        let (reason, remedy) = match split {
+            Some((reason, rest)) => (
+                reason.to_owned(),
+                Some(rest.trim_start_matches(": ").to_owned()),
+            ),
             None => (message.to_owned(), None),
         };
         Self {
@@ -67,6 +71,23 @@ impl Check {
             Err(error) => Self::fails(feature, otherwise, &error.to_string()),
         }
     }
+}
+
+/// Where the last colon is that has a space behind it, outside of all parentheses.
+fn last_colon(message: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut last = None;
+    for (at, letter) in message.char_indices() {
+        match letter {
+            '(' | '{' | '[' => depth += 1,
+            ')' | '}' | ']' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 && message.get(at..).is_some_and(|it| it.starts_with(": ")) => {
+                last = Some(at);
+            }
+            _ => {}
+        }
+    }
+    last
 }
 
 /// Capabilities: the name, what it is for, and what its lack means.
@@ -135,6 +156,16 @@ pub fn probe() -> Vec<Check> {
         environment::pid_namespace(),
     ));
     checks.push(lockdown());
+    checks.push(Check::of(
+        "open files",
+        "as many as a watch takes",
+        State::Missing,
+        environment::descriptors(),
+    ));
+    if environment::descriptors().is_err() {
+        // All that follows opens files, and would seem to lack something else.
+        return checks;
+    }
     checks.push(Check::of(
         "tracefs",
         "names the system calls' tracepoints",
@@ -263,5 +294,23 @@ mod tests {
         let check = Check::fails("x", State::Missing, "not there: really: mount it");
         assert_eq!(check.reason, "not there: really");
         assert_eq!(check.remedy.as_deref(), Some("mount it"));
+        for (message, reason, remedy) in [
+            ("nothing to do", "nothing to do", None),
+            (
+                &*CaptureError::PidNamespace.to_string(),
+                "truncwatch runs in a process namespace of its own, where process numbers are not the kernel's",
+                Some("start it in the host's (for a container: --pid=host --privileged)"),
+            ),
+            (
+                "it was not found (kernel side: {\"a\": 1}): please report this",
+                "it was not found (kernel side: {\"a\": 1})",
+                Some("please report this"),
+            ),
+            ("a (b: c) d", "a (b: c) d", None),
+        ] {
+            let check = Check::fails("x", State::Missing, message);
+            assert_eq!(check.reason, reason);
+            assert_eq!(check.remedy.as_deref(), remedy);
+        }
     }
 }

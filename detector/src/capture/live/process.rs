@@ -1,6 +1,10 @@
 //! What `/proc` says of processes (proc(5)).
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::filter::COMM_BYTES;
 
@@ -49,12 +53,16 @@ pub fn comm(pid: u32) -> Option<String> {
 /// the kernel keeps.
 #[must_use]
 pub fn any_named(name: &str) -> bool {
+    processes().into_iter().any(|(pid, _)| is_named(pid, name))
+}
+
+/// The same of one process and its threads.
+#[must_use]
+pub fn is_named(pid: u32, name: &str) -> bool {
     let kept = name.as_bytes().get(..COMM_BYTES).unwrap_or(name.as_bytes());
-    processes().into_iter().any(|(pid, _)| {
-        let tasks = fs::read_dir(format!("/proc/{pid}/task"));
-        tasks.into_iter().flatten().flatten().any(|task| {
-            fs::read(task.path().join("comm")).is_ok_and(|comm| comm.trim_ascii_end() == kept)
-        })
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    tasks.into_iter().flatten().flatten().any(|task| {
+        fs::read(task.path().join("comm")).is_ok_and(|comm| comm.trim_ascii_end() == kept)
     })
 }
 
@@ -103,6 +111,20 @@ pub fn master(pid: u32) -> Option<u32> {
     let program = exe(pid)?;
     let master = parent(&Path::new("/proc").join(pid.to_string()))?;
     (exe(master)? == program).then_some(master)
+}
+
+/// Every process, as they are now.
+#[must_use]
+pub fn all() -> Vec<u32> {
+    processes().into_iter().map(|(pid, _)| pid).collect()
+}
+
+/// The folder of a process's control group (version 2), where it is usually mounted.
+#[must_use]
+pub fn cgroup(pid: u32) -> Option<PathBuf> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(Path::new("/sys/fs/cgroup").join(path))
 }
 
 /// Every process and its parent.

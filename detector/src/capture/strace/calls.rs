@@ -57,6 +57,8 @@ pub(super) enum Does {
     Takes,
     /// `unshare`: descriptors may be apart from then on.
     Unshare,
+    /// It tells which process a thread belongs to.
+    Numbers,
 }
 
 /// What the call with this name does; `None` if it does not matter here.
@@ -101,6 +103,7 @@ pub(super) fn does(name: &[u8]) -> Option<Does> {
         b"io_uring_setup" => Does::Ring,
         b"pidfd_getfd" => Does::Takes,
         b"unshare" => Does::Unshare,
+        b"getpid" | b"gettid" | b"setsid" | b"tgkill" => Does::Numbers,
         _ => return None,
     })
 }

@@ -20,6 +20,7 @@
 //! | `gone.rs` | which connections ended, and what speaks against it |
 //! | `named.rs` | a set of connections that cannot grow for ever |
 //! | `doubts.rs` | which connections others may have too |
+//! | `numbers.rs` | which process a thread belongs to |
 //! | `programs.rs` | which program a process runs |
 //! | `sides.rs` | the two ends of a connection |
 //! | `socket.rs` | counters and records of one socket |
@@ -38,6 +39,7 @@ mod gone;
 mod line;
 mod lines;
 mod named;
+mod numbers;
 mod payload;
 mod programs;
 mod replay;

@@ -58,8 +58,16 @@ pub(super) fn finding(reported: &Reported<'_>) -> String {
 /// The same of those that were held back.
 pub(super) fn held_back(held: &HeldBack) -> String {
     let process = held.process.as_ref().map_or_else(
-        || "other processes".to_owned(),
-        |(pid, comm)| format!("{comm}[{pid}]"),
+        || "other programs".to_owned(),
+        |of| {
+            let who = match (of.pid, &of.exe) {
+                (Some(pid), _) => format!("{}[{pid}]", of.comm),
+                (None, Some(exe)) => format!("processes of {exe}"),
+                (None, None) => format!("processes named {}", of.comm),
+            };
+            let place = of.unit.as_ref();
+            place.map_or_else(|| who.clone(), |unit| format!("{who} of {unit}"))
+        },
     );
     format!(
         "{}: {} more by {process} in {} s, not told one by one",

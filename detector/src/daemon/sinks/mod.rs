@@ -14,7 +14,7 @@ use self::entry::Entry;
 use super::{config::Output, limiter::HeldBack};
 use crate::{
     judge::Fault,
-    report::{Reported, finding_json, held_back_json, note},
+    report::{HeldBackProcess, Reported, finding_json, held_back_json, note},
 };
 
 /// Where journald listens (systemd-journald.service(8)).
@@ -85,12 +85,13 @@ impl Sink {
     /// Tells how many findings were not told one by one.
     pub(super) fn held_back(&mut self, held: &HeldBack) {
         let process = held.process.as_ref();
-        let json = held_back_json(
-            held.cause,
-            process.map(|(pid, comm)| (*pid, comm.as_str())),
-            held.count,
-            held.period,
-        );
+        let process = process.map(|of| HeldBackProcess {
+            pid: of.pid,
+            comm: &of.comm,
+            exe: of.exe.as_deref(),
+            unit: of.unit.as_deref(),
+        });
+        let json = held_back_json(held.cause, process, held.count, held.period);
         self.tell(
             json,
             Entry {

@@ -184,6 +184,11 @@ impl Outgoing {
         self.reached
     }
 
+    /// What the messages are, once one was seen.
+    pub(super) fn role(&self) -> Option<Role> {
+        self.role
+    }
+
     /// Messages found so far.
     pub(super) fn messages(&self) -> u64 {
         self.messages

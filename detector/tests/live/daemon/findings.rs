@@ -8,8 +8,8 @@ use testbed::{
     server::HyperVersion,
 };
 
-use super::{Daemon, cut_short, truncwatch};
-use crate::servers::{hyper, text};
+use super::{Daemon, cut_short, hyper, truncwatch};
+use crate::servers::text;
 
 #[test]
 fn each_is_told_once_as_a_line_with_the_fields_of_a_watch() -> Result<()> {

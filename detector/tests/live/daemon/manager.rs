@@ -14,8 +14,7 @@ use testbed::{
     soak::{Dice, Soak},
 };
 
-use super::{Daemon, cut_short};
-use crate::servers::hyper;
+use super::{Daemon, cut_short, hyper};
 
 /// A service manager's socket, as far as it matters.
 struct Manager {

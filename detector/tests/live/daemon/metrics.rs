@@ -10,8 +10,8 @@ use testbed::{
     server::HyperVersion,
 };
 
-use super::{Daemon, ask, cut_short, free_port, value};
-use crate::servers::{Reaped, hyper};
+use super::{Daemon, ask, cut_short, free_port, hyper, value};
+use crate::servers::Reaped;
 
 const CLOSED: &str =
     "truncwatch_truncated_messages_total{cause=\"premature-close\",fault=\"local\",unit=\"\"} ";

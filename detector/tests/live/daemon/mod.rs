@@ -31,7 +31,7 @@ use serde_json::Value;
 use testbed::{
     Signal, TempDir,
     client::{Conn, Request},
-    server::Server,
+    server::{HyperVersion, Options, Server, build},
 };
 
 use crate::servers::truncwatch;
@@ -200,6 +200,37 @@ impl Drop for Daemon {
         // It may have ended by itself.
         if self.child.kill().is_ok() && self.child.wait().is_err() {}
     }
+}
+
+/// A hyper server that is a program of its own: of one program only so many findings are
+/// told in full, and other tests that run meanwhile cut messages short too.
+struct Own {
+    server: Server,
+    _folder: TempDir,
+}
+
+impl std::ops::Deref for Own {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl std::ops::DerefMut for Own {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+}
+
+fn hyper(version: HyperVersion) -> Result<Own> {
+    let folder = TempDir::new()?;
+    let program = folder.path().join("hyper-server");
+    std::fs::copy(build(version)?, &program)?;
+    Ok(Own {
+        server: Server::start_binary(&program, &Options::unix())?,
+        _folder: folder,
+    })
 }
 
 /// Cuts a response short; its sizes are a test's own.

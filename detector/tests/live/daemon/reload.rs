@@ -6,8 +6,7 @@ use testbed::{
     server::HyperVersion,
 };
 
-use super::{Daemon, ask, cut_short, free_port, value};
-use crate::servers::hyper;
+use super::{Daemon, ask, cut_short, free_port, hyper, value};
 
 const JUDGED: &str = "truncwatch_messages_judged_total ";
 
@@ -77,6 +76,37 @@ fn metrics_move_to_another_address_at_once() -> Result<()> {
         ))?;
         assert!(ask(port, "/metrics", "*/*")?.0.starts_with("HTTP/1.1 200"));
     }
+    Ok(())
+}
+
+/// The other address is another program's: the old one stays, and all else is taken.
+#[test]
+fn metrics_stay_where_they_are_if_the_other_address_is_taken() -> Result<()> {
+    let port = free_port()?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let other = taken.local_addr()?.port();
+    let config = |port: u16, more: &str| {
+        format!("[findings]\noutput = \"stdout\"\n[metrics]\nlisten = \"127.0.0.1:{port}\"\n{more}")
+    };
+    let mut daemon = Daemon::start(&config(port, ""))?;
+    daemon.reload(&config(other, "[limits]\nconnections = 1000"))?;
+    let line = daemon.wait_for("the old address stays")?;
+    assert!(line.contains(&format!("127.0.0.1:{other}")), "{line}");
+    daemon.wait_for(&format!(
+        "reloaded: watching every process on this host; findings go to standard output, \
+         metrics are at http://127.0.0.1:{port}/metrics"
+    ))?;
+    let (_, page) = ask(port, "/metrics", "*/*")?;
+    assert_eq!(value(&page, "truncwatch_connections_limit "), Some(1000.0));
+    // Once it is free a reload takes it, and one that turns them off lets it go.
+    drop(taken);
+    daemon.signal(testbed::Signal::HUP)?;
+    daemon.wait_for(&format!("metrics are at http://127.0.0.1:{other}/metrics"))?;
+    assert!(ask(other, "/metrics", "*/*")?.0.starts_with("HTTP/1.1 200"));
+    assert!(ask(port, "/metrics", "*/*").is_err());
+    daemon.reload("[findings]\noutput = \"stdout\"\n[metrics]\nlisten = \"\"")?;
+    daemon.wait_for("there are no metrics")?;
+    assert!(ask(other, "/metrics", "*/*").is_err());
     Ok(())
 }
 

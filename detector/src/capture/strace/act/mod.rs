@@ -287,6 +287,11 @@ impl Replay {
             }
             Does::Exec => {
                 if outcome.returned == Returned::Value(0) {
+                    // Whichever thread made it is the first, and has its number.
+                    if let Some(process) = self.process_of(tid) {
+                        self.numbers.prove(process, tid);
+                        self.numbers.confirm(tid);
+                    }
                     self.executes(tid);
                     self.runs(tid, executed(name, arguments));
                 }
@@ -423,6 +428,10 @@ impl Replay {
                 {
                     self.unshares(tid);
                 }
+                Some(())
+            }
+            Does::Numbers => {
+                self.tells_number(tid, name, arguments, value, outcome);
                 Some(())
             }
         }

@@ -13,11 +13,20 @@ impl Replay {
     /// A process or thread was made, says its maker.
     pub(super) fn made(&mut self, tid: u32, child: u32, name: &[u8], text: &[u8]) {
         if let Some(known) = self.descriptors.threads.get(&child) {
-            if !known.made {
+            if known.made {
+                self.numbers.confirm(child);
+            } else {
                 if known.process == child
                     && let Some(maker) = self.process_of(tid)
                 {
                     self.programs.inherit(child, maker, false);
+                    if is_made_with(name, text, "CLONE_THREAD") {
+                        if let Some(thread) = self.descriptors.threads.get_mut(&child) {
+                            thread.process = maker;
+                        }
+                    } else {
+                        self.numbers.prove(child, child);
+                    }
                 }
                 // Its first lines came before its maker's; what it is was not
                 // known, and what it did meanwhile is not told apart.
@@ -65,16 +74,11 @@ impl Replay {
             return;
         };
         let (table, process, comm) = (maker.table, maker.process, maker.comm);
-        let has = |flag: &str| {
-            let flags = memchr::memmem::find(text, b"flags=").and_then(|start| {
-                let flags = text.get(start + 6..)?;
-                let end = flags.iter().position(|byte| matches!(byte, b',' | b'}'));
-                flags.get(..end.unwrap_or(flags.len()))
-            });
-            name.starts_with(b"clone") && has_flag(flags.unwrap_or_default(), flag)
-        };
+        let has = |flag: &str| is_made_with(name, text, flag);
+        self.numbers.forget(child);
         if !has("CLONE_THREAD") {
             self.programs.inherit(child, process, true);
+            self.numbers.prove(child, child);
         }
         let process = if has("CLONE_THREAD") { process } else { child };
         if has("CLONE_FILES") {
@@ -191,4 +195,14 @@ impl Replay {
             self.let_go(cookie);
         }
     }
+}
+
+/// Whether the call of the fork family with these arguments has this flag.
+fn is_made_with(name: &[u8], text: &[u8], flag: &str) -> bool {
+    let flags = memchr::memmem::find(text, b"flags=").and_then(|start| {
+        let flags = text.get(start + 6..)?;
+        let end = flags.iter().position(|byte| matches!(byte, b',' | b'}'));
+        flags.get(..end.unwrap_or(flags.len()))
+    });
+    name.starts_with(b"clone") && has_flag(flags.unwrap_or_default(), flag)
 }

@@ -26,6 +26,7 @@ use super::{
     doubts::Doubts,
     evidence::{Evidence, Sure},
     gone::Gone,
+    numbers::Numbers,
     programs::Programs,
     sides::Sides,
     socket::{Socket, Step},
@@ -92,6 +93,7 @@ pub struct Counts {
 pub struct Replay {
     pub(super) clock: Clock,
     pub(super) descriptors: Descriptors,
+    pub(super) numbers: Numbers,
     pub(super) programs: Programs,
     pub(super) sockets: HashMap<u64, Socket>,
     inodes: HashMap<u64, u64>,

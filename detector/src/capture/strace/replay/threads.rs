@@ -63,6 +63,7 @@ impl Replay {
         {
             thread.process = tid;
             self.programs.rename(0, tid);
+            self.numbers.rename(0, tid);
             if let Some(table) = self.descriptors.tables.get_mut(&thread.table) {
                 table.threads.remove(&0);
                 table.threads.insert(tid);
@@ -92,9 +93,11 @@ impl Replay {
                     pending.done = true;
                 }
                 self.make(maker, tid, &name, &arguments);
+                self.numbers.presume(tid);
             }
             None => {
                 self.programs.forget(tid);
+                self.numbers.forget(tid);
                 self.descriptors.thread(tid, line);
                 if !self.evidence.tells_of_children() {
                     self.gone.stranger(tid, line);
@@ -148,6 +151,8 @@ impl Replay {
             table.threads.insert(tid);
         }
         thread.process = tid;
+        self.numbers.prove(tid, tid);
+        self.numbers.confirm(tid);
         let before = self.descriptors.threads.insert(tid, thread);
         if let Some(pending) = before.and_then(|thread| thread.pending) {
             self.breaks_off(&pending);
