@@ -155,7 +155,11 @@ time.sleep(0.1)
                 (&"local".into(), &4000.into())
             );
         }
-        for (answers, end) in [("413", "close"), ("100,413", "close"), ("100,413", "unread")] {
+        for (answers, end) in [
+            ("413", "close"),
+            ("100,413", "close"),
+            ("100,413", "unread"),
+        ] {
             let (findings, summary, _) = watched(SCRIPT, &[family, answers, end])?;
             let counts = (findings.len(), unjudged(&summary, "early-response"));
             assert_eq!(counts, (0, 1), "{family} {answers} {end}: {summary}");

@@ -1,0 +1,748 @@
+//! Message heads: start lines, the fields that frame, where the head ends.
+//!
+//! Reads what recipients are told to read (RFC 9112 section 2.2: bare LF, empty lines
+//! before a message) and what is common in responses: several spaces in the status line,
+//! folded lines (section 5.2), white space before the colon (section 5.1), lines that are
+//! no field. These are the decisions of httparse 1.10 with the options that hyper's client
+//! sets; of a head's length there is no limit here.
+
+use crate::{
+    Method, Window,
+    class::{
+        controls, invisible, is_target, is_text, is_token, low_byte, lower, lowest, not_in_names,
+    },
+};
+
+/// A message head, as far as framing needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Bytes from the first one that was read, empty lines included, to the end of the
+    /// empty line behind the fields.
+    pub length: u32,
+    /// The first line.
+    pub start: Start,
+    /// What the `Content-Length` fields say.
+    pub lengths: Lengths,
+    /// What the last `Transfer-Encoding` field says.
+    pub coding: Coding,
+    /// `Expect: 100-continue`: the body comes when it is asked for, or is missed long
+    /// enough (RFC 9110 section 10.1.1).
+    pub waits: bool,
+}
+
+/// The first line of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// RFC 9112 section 3.
+    Request(Method),
+    /// RFC 9112 section 4: the status code, 000 to 999.
+    Response(u16),
+}
+
+/// The `Content-Length` fields of a message: RFC 9110 section 8.6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lengths {
+    /// There is none.
+    Absent,
+    /// One value, once or repeated.
+    One(u64),
+    /// Values that differ, or are no numbers below 2^64.
+    Invalid,
+}
+
+/// The last transfer coding of a message: RFC 9112 section 6.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Coding {
+    /// There is no `Transfer-Encoding`.
+    #[default]
+    None = 0,
+    /// It is `chunked`.
+    Chunked = 1,
+    /// It is another one.
+    Other = 2,
+}
+
+/// What the bytes so far are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// The beginning of a head.
+    Partial,
+    /// A whole head.
+    Complete(Head),
+    /// No head.
+    Invalid,
+}
+
+/// Where in a head the next byte stands.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Before the first line.
+    #[default]
+    Start = 0,
+    /// In a method, or in the word with which a status line begins.
+    Word,
+    Target,
+    /// In the version of a request, or behind it.
+    RequestVersion,
+    RequestEnd,
+    RequestLf,
+    /// In the version of a response, behind `HTTP/`.
+    Version,
+    VersionEnd,
+    Status,
+    StatusEnd,
+    StatusLf,
+    Reason,
+    ReasonLf,
+    /// At the first byte of a field line, or of the empty line.
+    Line,
+    LastLf,
+    Name,
+    /// In white space before the colon.
+    NameEnd,
+    /// In white space behind the colon.
+    ValueStart,
+    ValueStartLf,
+    /// Behind the line's end: white space goes on with the value.
+    ValueStartFold,
+    Value,
+    ValueLf,
+    ValueFold,
+    /// In a line of a response that is no field.
+    Ignored,
+    IgnoredLf,
+}
+
+/// A field that frames.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Field {
+    #[default]
+    Other = 0,
+    ContentLength,
+    TransferEncoding,
+    Expect,
+}
+
+/// A word of at most 24 bytes: eight in each number, the first one lowest.
+struct Word([u64; 3], u8);
+
+const fn word(text: &[u8; 24], length: u8) -> Word {
+    let (first, rest) = text.split_at(8);
+    let (second, third) = rest.split_at(8);
+    Word([eight(first), eight(second), eight(third)], length)
+}
+
+const fn eight(text: &[u8]) -> u64 {
+    match text.first_chunk() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => 0,
+    }
+}
+
+const CONTENT_LENGTH: Word = word(b"content-length\0\0\0\0\0\0\0\0\0\0", 14);
+const TRANSFER_ENCODING: Word = word(b"transfer-encoding\0\0\0\0\0\0\0", 17);
+const EXPECT: Word = word(b"expect\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 6);
+const CHUNKED: Word = word(b"chunked\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 7);
+const CONTINUE: Word = word(b"100-continue\0\0\0\0\0\0\0\0\0\0\0\0", 12);
+const HEAD: Word = word(b"HEAD\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 4);
+const CONNECT: Word = word(b"CONNECT\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 7);
+const HTTP: Word = word(b"HTTP/1.\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 7);
+
+/// How many bytes of [`HTTP`] tell a response from a request.
+const HTTP_SLASH: u8 = 5;
+
+impl Word {
+    /// The byte at a place; 0 behind the end.
+    #[inline(always)]
+    const fn at(&self, place: u8) -> u8 {
+        let Self([first, second, third], _) = self;
+        let part = match place >> 3 {
+            0 => *first,
+            1 => *second,
+            2 => *third,
+            _ => 0,
+        };
+        low_byte(part >> ((place & 7) << 3))
+    }
+}
+
+/// Bits of [`HeadParser::candidates`]: the words that the bytes may still become.
+const IS_FIRST: u8 = 1;
+const IS_SECOND: u8 = 2;
+const IS_THIRD: u8 = 4;
+const IS_ANY: u8 = IS_FIRST | IS_SECOND | IS_THIRD;
+
+/// Progress through a value: what it may still become it is not.
+const ANOTHER: u8 = u8::MAX;
+
+/// Tags of the `Content-Length` fields.
+const ABSENT: u8 = 0;
+const ONE: u8 = 1;
+const INVALID: u8 = 2;
+
+/// Progress through an item of a `Content-Length`.
+const NO_DIGIT: u8 = 0;
+const DIGITS: u8 = 1;
+const BEHIND_DIGITS: u8 = 2;
+
+/// Flags of a head.
+const RESPONSE: u8 = 1;
+const WAITS: u8 = 2;
+const CHUNKED_LAST: u8 = 4;
+const ANOTHER_LAST: u8 = 8;
+
+/// Reads a head, split anywhere. A `#[repr(C)]` value of 40 bytes that starts as zeros.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeadParser {
+    /// The length that the fields so far agree on.
+    length: u64,
+    /// The same with the items of the field that is being read.
+    read_length: u64,
+    /// The item that is being read.
+    item: u64,
+    /// Bytes read so far.
+    bytes: u32,
+    status: u16,
+    state: State,
+    /// Bytes of the word that is being read, up to 255.
+    place: u8,
+    candidates: u8,
+    field: Field,
+    /// How far a value has become what it may be.
+    progress: u8,
+    tag: u8,
+    read_tag: u8,
+    flags: u8,
+    method: Method,
+    /// Where in a UTF-8 character of the target.
+    utf8: u8,
+}
+
+impl HeadParser {
+    /// Reads the next bytes. Returns what they and those before are; a whole head may end
+    /// before they do ([`Head::length`]).
+    #[must_use]
+    pub fn feed(&mut self, bytes: &[u8]) -> Parsed {
+        let window = crate::Slice(bytes);
+        let end = window.len();
+        let mut at = 0;
+        while at < end {
+            let (next, parsed) = self.turn(&window, at, end);
+            if parsed != Parsed::Partial {
+                return parsed;
+            }
+            at = next;
+        }
+        Parsed::Partial
+    }
+
+    /// Whether a byte of a start line was read.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.state != State::Start
+    }
+
+    /// Bytes that were read so far.
+    #[must_use]
+    pub const fn bytes(&self) -> u32 {
+        self.bytes
+    }
+
+    /// Reads on from offset `at` of a piece that ends at `end`, one byte at least. Returns
+    /// where to go on, and what was read so far. Bounded: at most 64 bytes.
+    #[inline(always)]
+    pub fn turn<W: Window>(&mut self, window: &W, at: u32, end: u32) -> (u32, Parsed) {
+        if at >= end {
+            return (at, Parsed::Partial);
+        }
+        let passed = match self.state {
+            State::Line | State::ValueFold | State::ValueStartFold => {
+                self.whole_line(window, at, end)
+            }
+            State::Value if self.field == Field::Other => run(window, at, end, controls),
+            State::Reason => run(window, at, end, controls),
+            State::Target => match run(window, at, end, invisible) {
+                0 => 0,
+                _ if self.utf8 != utf8::WHOLE => 0,
+                passed => {
+                    self.place = 1;
+                    passed
+                }
+            },
+            _ => 0,
+        };
+        if passed > 0 {
+            self.bytes = self.bytes.saturating_add(passed);
+            return (at.saturating_add(passed), Parsed::Partial);
+        }
+        let parsed = self.byte(low_byte(window.word(at)));
+        (at.saturating_add(1), parsed)
+    }
+
+    /// Passes over a field line that is whole within 64 bytes and frames nothing. Returns
+    /// its length, or 0 where it has to be read byte by byte.
+    #[inline(always)]
+    fn whole_line<W: Window>(&mut self, window: &W, at: u32, end: u32) -> u32 {
+        let first = window.word(at);
+        let begins = lower(first);
+        // "content-type" and its like are read; few heads have more than two of them.
+        let frames = begins == eight(b"content-")
+            || begins == eight(b"transfer")
+            || begins << 16 == eight(b"\0\0expect");
+        // What is no letter or digit may be white space: the value before goes on.
+        if frames || not_in_names(first) & 0x80 != 0 {
+            return 0;
+        }
+        let name = run(window, at, at.saturating_add(24), not_in_names);
+        let colon = low_byte(window.word(at.saturating_add(name)));
+        let text = run(window, at, at.saturating_add(64), controls);
+        let behind = window.word(at.saturating_add(text));
+        let ending = match behind.to_le_bytes() {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => return 0,
+        };
+        let length = text.saturating_add(ending);
+        if colon != b':' || name >= text || at.saturating_add(length) > end {
+            return 0;
+        }
+        self.commit();
+        self.field = Field::Other;
+        self.state = State::ValueFold;
+        length
+    }
+
+    /// Reads one byte.
+    #[inline(always)]
+    fn byte(&mut self, byte: u8) -> Parsed {
+        self.bytes = self.bytes.saturating_add(1);
+        let next = match self.state {
+            State::Start => self.first(byte),
+            State::Word => self.word(byte),
+            State::Target => self.target(byte),
+            State::RequestVersion => self.version(byte, State::RequestEnd),
+            State::RequestEnd => line_end(byte, State::RequestLf),
+            State::Version => self.version(byte, State::VersionEnd),
+            State::VersionEnd => (byte == b' ').then_some(State::Status),
+            State::Status => self.status(byte),
+            State::StatusEnd => match byte {
+                b' ' => Some(State::Reason),
+                _ => line_end(byte, State::StatusLf),
+            },
+            State::Reason => match is_text(byte) {
+                true => Some(State::Reason),
+                false => line_end(byte, State::ReasonLf),
+            },
+            State::RequestLf | State::StatusLf | State::ReasonLf | State::IgnoredLf => {
+                (byte == b'\n').then_some(State::Line)
+            }
+            State::Line | State::ValueFold | State::ValueStartFold => return self.line(byte),
+            State::LastLf if byte == b'\n' => return self.complete(),
+            State::LastLf => None,
+            State::Name => self.name(byte),
+            State::NameEnd => match byte {
+                b' ' | b'\t' => Some(State::NameEnd),
+                b':' => Some(self.begin_value()),
+                _ => self.ignore(byte),
+            },
+            State::ValueStart => match byte {
+                b' ' | b'\t' => Some(State::ValueStart),
+                b'\r' => Some(State::ValueStartLf),
+                b'\n' => Some(State::ValueStartFold),
+                _ if is_text(byte) => Some(self.value(byte)),
+                _ => self.ignore(byte),
+            },
+            State::ValueStartLf => (byte == b'\n').then_some(State::ValueStartFold),
+            State::Value => match byte {
+                b'\r' => Some(State::ValueLf),
+                b'\n' => Some(State::ValueFold),
+                _ if is_text(byte) => Some(self.value(byte)),
+                _ => self.ignore(byte),
+            },
+            State::ValueLf => (byte == b'\n').then_some(State::ValueFold),
+            State::Ignored => self.ignore(byte),
+        };
+        match next {
+            Some(state) => {
+                self.state = state;
+                Parsed::Partial
+            }
+            None => Parsed::Invalid,
+        }
+    }
+
+    /// Empty lines before a message are passed over (RFC 9112 section 2.2).
+    #[inline(always)]
+    fn first(&mut self, byte: u8) -> Option<State> {
+        if byte == b'\r' || byte == b'\n' {
+            return Some(State::Start);
+        }
+        self.begin_word();
+        self.word(byte)
+    }
+
+    #[inline(always)]
+    fn begin_word(&mut self) {
+        self.candidates = IS_ANY;
+        self.place = 0;
+    }
+
+    /// Which of three words the bytes may still be, `byte` being the next one.
+    #[inline(always)]
+    fn narrow(&mut self, byte: u8, words: [&Word; 3]) {
+        let [first, second, third] = words;
+        let place = self.place;
+        let mut still = self.candidates;
+        if first.at(place) != byte {
+            still &= !IS_FIRST;
+        }
+        if second.at(place) != byte {
+            still &= !IS_SECOND;
+        }
+        if third.at(place) != byte {
+            still &= !IS_THIRD;
+        }
+        self.candidates = still;
+        self.place = place.saturating_add(1);
+    }
+
+    /// Whether the bytes are this word.
+    #[inline(always)]
+    fn is(&self, candidate: u8, word: &Word) -> bool {
+        self.candidates & candidate != 0 && self.place == word.1
+    }
+
+    /// The method (RFC 9112 section 3.1), or `HTTP/`.
+    #[inline(always)]
+    fn word(&mut self, byte: u8) -> Option<State> {
+        if byte == b' ' && self.place > 0 {
+            self.method = if self.is(IS_FIRST, &HEAD) {
+                Method::Head
+            } else if self.is(IS_SECOND, &CONNECT) {
+                Method::Connect
+            } else {
+                Method::Other
+            };
+            (self.place, self.utf8) = (0, utf8::WHOLE);
+            return Some(State::Target);
+        }
+        self.narrow(byte, [&HEAD, &CONNECT, &HTTP]);
+        if self.candidates & IS_THIRD != 0 && self.place == HTTP_SLASH {
+            self.flags |= RESPONSE;
+            return Some(State::Version);
+        }
+        is_token(byte).then_some(State::Word)
+    }
+
+    /// The target (RFC 9112 section 3.2).
+    #[inline(always)]
+    fn target(&mut self, byte: u8) -> Option<State> {
+        if byte == b' ' && self.place > 0 && self.utf8 == utf8::WHOLE {
+            (self.candidates, self.place) = (IS_THIRD, 0);
+            return Some(State::RequestVersion);
+        }
+        if !is_target(byte) {
+            return None;
+        }
+        self.place = 1;
+        self.utf8 = utf8::next(self.utf8, byte);
+        Some(State::Target)
+    }
+
+    /// `HTTP/1.0` or `HTTP/1.1` (RFC 9112 section 2.3).
+    #[inline(always)]
+    fn version(&mut self, byte: u8, behind: State) -> Option<State> {
+        if self.place == HTTP.1 {
+            self.place = 0;
+            return matches!(byte, b'0' | b'1').then_some(behind);
+        }
+        if HTTP.at(self.place) != byte {
+            return None;
+        }
+        self.place = self.place.saturating_add(1);
+        Some(self.state)
+    }
+
+    /// The status code (RFC 9112 section 4); spaces may stand before it.
+    #[inline(always)]
+    fn status(&mut self, byte: u8) -> Option<State> {
+        if byte == b' ' && self.place == 0 {
+            return Some(State::Status);
+        }
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        let digit = u16::from(byte.wrapping_sub(b'0'));
+        self.status = self.status.wrapping_mul(10).wrapping_add(digit);
+        self.place = self.place.saturating_add(1);
+        Some(match self.place {
+            3.. => State::StatusEnd,
+            _ => State::Status,
+        })
+    }
+
+    /// The first byte of a line, behind a field or the start line.
+    #[inline(always)]
+    fn line(&mut self, byte: u8) -> Parsed {
+        if self.flags & RESPONSE != 0 && (byte == b' ' || byte == b'\t') {
+            match self.state {
+                // A folded line (RFC 9112 section 5.2): white space, whatever it is.
+                State::ValueFold => {
+                    self.state = self.value(b' ');
+                    return Parsed::Partial;
+                }
+                State::ValueStartFold => {
+                    self.state = State::ValueStart;
+                    return Parsed::Partial;
+                }
+                _ => {}
+            }
+        }
+        self.commit();
+        let next = match byte {
+            b'\r' => Some(State::LastLf),
+            b'\n' => return self.complete(),
+            _ if is_token(byte) => {
+                self.begin_word();
+                self.name(byte)
+            }
+            _ => self.ignore(byte),
+        };
+        match next {
+            Some(state) => {
+                self.state = state;
+                Parsed::Partial
+            }
+            None => Parsed::Invalid,
+        }
+    }
+
+    /// A field name (RFC 9112 section 5.1).
+    #[inline(always)]
+    fn name(&mut self, byte: u8) -> Option<State> {
+        if is_token(byte) {
+            // Of what may stand in a name, only letters become those of the words.
+            self.narrow(byte | 0x20, [&CONTENT_LENGTH, &TRANSFER_ENCODING, &EXPECT]);
+            return Some(State::Name);
+        }
+        match byte {
+            b':' => Some(self.begin_value()),
+            b' ' | b'\t' if self.flags & RESPONSE != 0 => Some(State::NameEnd),
+            _ => self.ignore(byte),
+        }
+    }
+
+    #[inline(always)]
+    fn begin_value(&mut self) -> State {
+        self.field = if self.is(IS_FIRST, &CONTENT_LENGTH) {
+            Field::ContentLength
+        } else if self.is(IS_SECOND, &TRANSFER_ENCODING) {
+            Field::TransferEncoding
+        } else if self.is(IS_THIRD, &EXPECT) {
+            Field::Expect
+        } else {
+            Field::Other
+        };
+        (self.read_length, self.read_tag) = (self.length, self.tag);
+        (self.item, self.progress) = (0, 0);
+        State::ValueStart
+    }
+
+    /// A byte of a value.
+    #[inline(always)]
+    fn value(&mut self, byte: u8) -> State {
+        match self.field {
+            Field::Other => {}
+            Field::ContentLength if byte == b',' => self.end_item(),
+            Field::ContentLength => self.digit(byte),
+            Field::TransferEncoding if byte == b',' => self.progress = 0,
+            Field::TransferEncoding => self.become_word(byte, &CHUNKED),
+            Field::Expect => self.become_word(byte, &CONTINUE),
+        }
+        State::Value
+    }
+
+    /// A byte of a list's item that may be one word, in any case, between white space.
+    #[inline(always)]
+    fn become_word(&mut self, byte: u8, word: &Word) {
+        let progress = self.progress;
+        let white = byte == b' ' || byte == b'\t';
+        // Behind the word there is one more place: for white space.
+        let whole = word.1;
+        let behind = whole.saturating_add(1);
+        let is_letter = byte.is_ascii_alphabetic();
+        let letter = if is_letter { byte | 0x20 } else { byte };
+        self.progress = if white && (progress == 0 || progress == behind) {
+            progress
+        } else if white && progress == whole {
+            behind
+        } else if progress < whole && word.at(progress) == letter {
+            progress.saturating_add(1)
+        } else {
+            ANOTHER
+        };
+    }
+
+    /// A byte of an item of a `Content-Length`: `1*DIGIT` between white space.
+    #[inline(always)]
+    fn digit(&mut self, byte: u8) {
+        let white = byte == b' ' || byte == b'\t';
+        self.progress = match self.progress {
+            NO_DIGIT if white => NO_DIGIT,
+            DIGITS | BEHIND_DIGITS if white => BEHIND_DIGITS,
+            NO_DIGIT | DIGITS if byte.is_ascii_digit() => {
+                let digit = u64::from(byte.wrapping_sub(b'0'));
+                // 2^64 is 18,446,744,073,709,551,616: ten times the item plus a digit.
+                const TENTH: u64 = u64::MAX / 10;
+                const LAST: u64 = u64::MAX % 10;
+                if self.item > TENTH || (self.item == TENTH && digit > LAST) {
+                    ANOTHER
+                } else {
+                    self.item = self.item.wrapping_mul(10).wrapping_add(digit);
+                    DIGITS
+                }
+            }
+            _ => ANOTHER,
+        };
+    }
+
+    #[inline(always)]
+    fn end_item(&mut self) {
+        let number = matches!(self.progress, DIGITS | BEHIND_DIGITS);
+        match self.read_tag {
+            ABSENT if number => (self.read_tag, self.read_length) = (ONE, self.item),
+            ONE if number && self.read_length == self.item => {}
+            _ => self.read_tag = INVALID,
+        }
+        (self.item, self.progress) = (0, NO_DIGIT);
+    }
+
+    /// The field that was read counts, now that it is certain that it is one.
+    #[inline(always)]
+    fn commit(&mut self) {
+        match self.field {
+            Field::Other => return,
+            Field::ContentLength => {
+                self.end_item();
+                (self.length, self.tag) = (self.read_length, self.read_tag);
+            }
+            Field::TransferEncoding => {
+                self.flags &= !(CHUNKED_LAST | ANOTHER_LAST);
+                self.flags |= match self.is_whole(&CHUNKED) {
+                    true => CHUNKED_LAST,
+                    false => ANOTHER_LAST,
+                };
+            }
+            Field::Expect if self.is_whole(&CONTINUE) => self.flags |= WAITS,
+            Field::Expect => {}
+        }
+        self.field = Field::Other;
+    }
+
+    #[inline(always)]
+    fn is_whole(&self, word: &Word) -> bool {
+        self.progress == word.1 || self.progress == word.1.saturating_add(1)
+    }
+
+    /// A byte that no field has: in a response the line is passed over.
+    #[inline(always)]
+    fn ignore(&mut self, byte: u8) -> Option<State> {
+        self.field = Field::Other;
+        if self.flags & RESPONSE == 0 {
+            return None;
+        }
+        match byte {
+            b'\r' => Some(State::IgnoredLf),
+            b'\n' => Some(State::Line),
+            0 => None,
+            _ => Some(State::Ignored),
+        }
+    }
+
+    #[inline(always)]
+    fn complete(&self) -> Parsed {
+        Parsed::Complete(Head {
+            length: self.bytes,
+            start: match self.flags & RESPONSE {
+                0 => Start::Request(self.method),
+                _ => Start::Response(self.status),
+            },
+            lengths: match self.tag {
+                ABSENT => Lengths::Absent,
+                ONE => Lengths::One(self.length),
+                _ => Lengths::Invalid,
+            },
+            coding: if self.flags & CHUNKED_LAST != 0 {
+                Coding::Chunked
+            } else if self.flags & ANOTHER_LAST != 0 {
+                Coding::Other
+            } else {
+                Coding::None
+            },
+            waits: self.flags & WAITS != 0,
+        })
+    }
+}
+
+/// The end of a line: CR, behind which LF has to come, or LF (RFC 9112 section 2.2).
+#[inline(always)]
+fn line_end(byte: u8, behind_cr: State) -> Option<State> {
+    match byte {
+        b'\r' => Some(behind_cr),
+        b'\n' => Some(State::Line),
+        _ => None,
+    }
+}
+
+/// How many bytes from `at` on, at most 64, stand before the first of a class.
+#[inline(always)]
+fn run<W: Window>(window: &W, at: u32, end: u32, class: fn(u64) -> u64) -> u32 {
+    let mut passed: u32 = 0;
+    for _ in 0..8 {
+        let found = lowest(class(window.word(at.saturating_add(passed))));
+        passed = passed.saturating_add(found);
+        if found < 8 {
+            break;
+        }
+    }
+    W::hide(passed.min(end.saturating_sub(at)))
+}
+
+/// UTF-8, byte by byte (RFC 3629 section 4).
+mod utf8 {
+    /// Between two characters.
+    pub(super) const WHOLE: u8 = 0;
+    /// So many bytes of any kind are to come.
+    const ONE: u8 = 1;
+    const TWO: u8 = 2;
+    const THREE: u8 = 3;
+    /// The next one is from A0 on (no shorter form), up to 9F (no surrogate), from 90 on,
+    /// up to 8F (no more than U+10FFFF).
+    const E0: u8 = 4;
+    const ED: u8 = 5;
+    const F0: u8 = 6;
+    const F4: u8 = 7;
+    const BAD: u8 = 8;
+
+    #[inline(always)]
+    pub(super) const fn next(state: u8, byte: u8) -> u8 {
+        match (state, byte) {
+            (WHOLE, 0..=0x7f) => WHOLE,
+            (WHOLE, 0xc2..=0xdf) => ONE,
+            (WHOLE, 0xe0) => E0,
+            (WHOLE, 0xed) => ED,
+            (WHOLE, 0xe1..=0xef) => TWO,
+            (WHOLE, 0xf0) => F0,
+            (WHOLE, 0xf1..=0xf3) => THREE,
+            (WHOLE, 0xf4) => F4,
+            (ONE, 0x80..=0xbf) => WHOLE,
+            (TWO, 0x80..=0xbf) | (E0, 0xa0..=0xbf) | (ED, 0x80..=0x9f) => ONE,
+            (THREE, 0x80..=0xbf) | (F0, 0x90..=0xbf) | (F4, 0x80..=0x8f) => TWO,
+            _ => BAD,
+        }
+    }
+}

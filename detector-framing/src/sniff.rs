@@ -1,0 +1,133 @@
+//! What a connection speaks, and where a message may begin.
+
+/// What the first bytes of a direction are that are no HTTP/1 head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// A TLS record: handshake, change, alert or data, version 3.x (RFC 8446 section 5.1).
+    Tls,
+    /// The client's preface of HTTP/2 (RFC 9113 section 3.4).
+    Http2,
+    /// Neither.
+    Other,
+}
+
+impl Protocol {
+    /// Tells it by the first eight bytes; of fewer, by those.
+    #[must_use]
+    pub const fn of(first: &[u8]) -> Self {
+        match first {
+            [0x14..=0x17, 3, ..] => Self::Tls,
+            [b'P', b'R', b'I', b' ', b'*', b' ', b'H', b'T', ..] => Self::Http2,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What the bytes begin with, where a header of the PROXY protocol may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// A header of so many bytes.
+    Whole(usize),
+    /// The beginning of one.
+    Partial,
+    /// Something else.
+    None,
+}
+
+/// Longest header of version 1, its line end included.
+const LINE_LIMIT: usize = 107;
+
+/// How a header of version 2 begins.
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// How many bytes of a header of version 2 tell its length.
+const FIXED: usize = 16;
+
+/// Looks for a header of the PROXY protocol, of either version, at the start of a
+/// connection: a proxy sends it ahead of the first message (HAProxy's
+/// doc/proxy-protocol.txt, sections 2.1 and 2.2).
+#[must_use]
+pub fn proxy_header(bytes: &[u8]) -> ProxyHeader {
+    let begins =
+        |word: &[u8]| !bytes.is_empty() && (bytes.starts_with(word) || word.starts_with(bytes));
+    if begins(b"PROXY ") {
+        let line = bytes.get(..bytes.len().min(LINE_LIMIT)).unwrap_or_default();
+        return match line.windows(2).position(|two| two == b"\r\n") {
+            Some(end) => ProxyHeader::Whole(end.saturating_add(2)),
+            None if line.len() < LINE_LIMIT => ProxyHeader::Partial,
+            None => ProxyHeader::None,
+        };
+    }
+    // Empty lines alone stand before messages too.
+    if bytes.len() <= 4 || !begins(SIGNATURE) {
+        return ProxyHeader::None;
+    }
+    match bytes.get(FIXED.saturating_sub(2)..FIXED) {
+        Some(&[high, low]) => {
+            let length = usize::from(u16::from_be_bytes([high, low]));
+            ProxyHeader::Whole(FIXED.saturating_add(length))
+        }
+        _ => ProxyHeader::Partial,
+    }
+}
+
+/// Returns the bytes behind the empty lines at their start, which are to be ignored
+/// (RFC 9112 section 2.2).
+#[must_use]
+pub fn after_empty_lines(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|byte| !b"\r\n".contains(byte));
+    start
+        .and_then(|start| bytes.get(start..))
+        .unwrap_or_default()
+}
+
+/// What bytes are where a message may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// A status line, or the beginning of one.
+    Response,
+    /// What may be a request line, or the beginning of one.
+    Request,
+    /// Neither.
+    None,
+}
+
+impl Opening {
+    /// Tells it by the first line, whatever stands behind it. A request begins with a
+    /// method of capitals and hyphens, of three letters at least where the line has a
+    /// space; where its end is there, it has the version (RFC 9112 section 3). HTTP/0.9
+    /// has GET alone.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let line = after_empty_lines(bytes);
+        const STATUS_LINE: &[u8] = b"HTTP/";
+        if line.starts_with(STATUS_LINE) || (!line.is_empty() && STATUS_LINE.starts_with(line)) {
+            Self::Response
+        } else if may_be_request(line) {
+            Self::Request
+        } else {
+            Self::None
+        }
+    }
+}
+
+/// Whether bytes begin as a request does (RFC 9112 section 3), whatever its fields are: a
+/// method and, where the line's end is there, the version. HTTP/0.9 has GET alone.
+#[must_use]
+pub fn may_be_request(bytes: &[u8]) -> bool {
+    let line = after_empty_lines(bytes);
+    let end = line.iter().position(|byte| *byte == b'\n');
+    let line = line.get(..end.unwrap_or(line.len())).unwrap_or_default();
+    let Some(space) = line.iter().position(|byte| *byte == b' ') else {
+        return false;
+    };
+    let (Some(method), Some(rest)) = (line.get(..space), line.get(space..)) else {
+        return false;
+    };
+    let capitals = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'-';
+    let versioned = rest.windows(6).any(|word| word == b" HTTP/");
+    method.len() >= 3
+        && method.iter().all(capitals)
+        && rest.len() > 1
+        && (end.is_none() || versioned || method == b"GET")
+}

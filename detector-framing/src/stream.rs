@@ -1,0 +1,199 @@
+//! One direction of a connection: one message behind the other.
+
+use crate::{
+    ChunkDecoder, Chunked, Framing, Head, HeadParser, Method, Parsed, Start, Window, framing,
+};
+
+/// What a [`Framer`] needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The next bytes, to be read.
+    Read,
+    /// So many bytes may pass unread; [`u64::MAX`] for all that come.
+    Skip(u64),
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Nothing to tell.
+    None,
+    /// A head is whole. With [`Framing::NoBody`] and [`Framing::Interim`] the message is.
+    Head(Head, Framing),
+    /// The message's body ended.
+    End,
+    /// The stream cannot be followed any further.
+    Lost(Lost),
+}
+
+/// Why a stream cannot be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Where a message has to begin is something else.
+    NotHead,
+    /// The fields of the head contradict each other ([`Framing::Malformed`]).
+    Malformed,
+    /// The body is no chunked one.
+    NotChunked,
+    /// Behind a chunk is no size ([`Chunked::NoSize`]).
+    NoSize,
+    /// Bytes were not seen that had to be read.
+    Unseen,
+}
+
+/// Where to go on, and what came of what was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The offset in the piece of the first byte that was not read.
+    pub at: u32,
+    /// What came of it.
+    pub event: Event,
+}
+
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// In a head, or before one.
+    #[default]
+    Head = 0,
+    Body,
+    Chunks,
+    UntilClose,
+    Tunnel,
+    Lost,
+}
+
+/// Follows one direction. A `#[repr(C)]` value of 72 bytes that starts as zeros.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Framer {
+    head: HeadParser,
+    chunks: ChunkDecoder,
+    /// Bytes of a body that are still to come.
+    left: u64,
+    place: Place,
+}
+
+impl Framer {
+    /// Returns what is needed next.
+    #[inline(always)]
+    #[must_use]
+    pub const fn need(&self) -> Need {
+        match self.place {
+            Place::Head => Need::Read,
+            Place::Body => Need::Skip(self.left),
+            Place::Chunks => match self.chunks.data_left() {
+                0 => Need::Read,
+                left => Need::Skip(left),
+            },
+            Place::UntilClose | Place::Tunnel | Place::Lost => Need::Skip(u64::MAX),
+        }
+    }
+
+    /// Whether the next byte begins a message, or an empty line before one.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_at_boundary(&self) -> bool {
+        self.place == Place::Head && !self.head.has_begun()
+    }
+
+    /// Reads on from offset `at` of a piece that ends at `end`, one byte at least. A
+    /// response answers a request of this method. Bounded, as the parts are.
+    #[inline(always)]
+    pub fn turn<W: Window>(&mut self, window: &W, at: u32, end: u32, method: Method) -> Turn {
+        let (at, event) = match self.place {
+            Place::Head => {
+                let (at, parsed) = self.head.turn(window, at, end);
+                let event = match parsed {
+                    Parsed::Partial => Event::None,
+                    Parsed::Invalid => self.lose(Lost::NotHead),
+                    Parsed::Complete(head) => self.begin_body(head, method),
+                };
+                (at, event)
+            }
+            Place::Chunks => {
+                let (at, chunked) = self.chunks.turn(window, at, end);
+                let event = match chunked {
+                    Chunked::More => Event::None,
+                    Chunked::Done => self.end_message(),
+                    Chunked::Invalid => self.lose(Lost::NotChunked),
+                    Chunked::NoSize => self.lose(Lost::NoSize),
+                };
+                (at, event)
+            }
+            Place::Body => {
+                let here = u64::from(end.saturating_sub(at));
+                let passed = u32::try_from(self.left.min(here)).unwrap_or(0);
+                (at.saturating_add(passed), self.pass_body(u64::from(passed)))
+            }
+            Place::UntilClose | Place::Tunnel | Place::Lost => (end, Event::None),
+        };
+        Turn { at, event }
+    }
+
+    /// Passes over bytes that are not read. Returns how many of them were passed: fewer
+    /// where a message ended before them, or where the stream was lost.
+    #[inline(always)]
+    pub fn skip(&mut self, bytes: u64) -> (u64, Event) {
+        match self.place {
+            _ if bytes == 0 => (0, Event::None),
+            Place::Body => {
+                let passed = self.left.min(bytes);
+                (passed, self.pass_body(passed))
+            }
+            Place::Chunks if self.chunks.skip(bytes) => (bytes, Event::None),
+            Place::Head | Place::Chunks => (bytes, self.lose(Lost::Unseen)),
+            Place::UntilClose | Place::Tunnel | Place::Lost => (bytes, Event::None),
+        }
+    }
+
+    #[inline(always)]
+    fn begin_body(&mut self, head: Head, method: Method) -> Event {
+        self.head = HeadParser::default();
+        let framing = framing(&head, method);
+        match framing {
+            Framing::NoBody | Framing::Interim => {}
+            Framing::ContentLength(length) => (self.place, self.left) = (Place::Body, length),
+            Framing::Chunked => {
+                (self.place, self.chunks) = (Place::Chunks, ChunkDecoder::default());
+            }
+            Framing::UntilClose => self.place = Place::UntilClose,
+            Framing::Tunnel => self.place = Place::Tunnel,
+            Framing::Malformed => return self.lose(Lost::Malformed),
+        }
+        Event::Head(head, framing)
+    }
+
+    #[inline(always)]
+    const fn pass_body(&mut self, bytes: u64) -> Event {
+        self.left = self.left.saturating_sub(bytes);
+        match self.left {
+            0 => self.end_message(),
+            _ => Event::None,
+        }
+    }
+
+    #[inline(always)]
+    const fn end_message(&mut self) -> Event {
+        self.place = Place::Head;
+        Event::End
+    }
+
+    #[inline(always)]
+    const fn lose(&mut self, why: Lost) -> Event {
+        self.place = Place::Lost;
+        Event::Lost(why)
+    }
+}
+
+impl Head {
+    /// Whether it answers a request for good: a final response (RFC 9110 section 15).
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_final_response(&self) -> bool {
+        match self.start {
+            Start::Response(status) => status >= 200 || status < 100 || status == 101,
+            Start::Request(_) => false,
+        }
+    }
+}
