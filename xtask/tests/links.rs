@@ -136,6 +136,13 @@ fn fault(page: &str, target: &str, files: &BTreeMap<String, Option<String>>) -> 
     if !is_url && page.starts_with(BOOK) && !file.starts_with(BOOK) {
         return Some(format!("leaves the book: write {TREE}{file}"));
     }
+    if page.starts_with(BOOK)
+        && !page.ends_with("SUMMARY.md")
+        && path.ends_with("README.md")
+        && !is_url
+    {
+        return Some("mdBook gives a README.md another name".to_owned());
+    }
     let is_there = text
         .as_deref()
         .is_none_or(|text| anchors(text).contains(heading));
@@ -258,6 +265,7 @@ fn a_broken_link_is_a_fault() {
             "docs/a.md".to_owned(),
             page("# One two: 3.x\n```\n# code\n```\n## One two: 3.x\n"),
         ),
+        ("docs/README.md".to_owned(), page("# B\n")),
         ("xtask".to_owned(), None),
     ]);
     let ok = |from: &str, target: &str| fault(from, target, &files).is_none();
@@ -270,6 +278,7 @@ fn a_broken_link_is_a_fault() {
     assert!(!ok("README.md", "docs/a.md#code"));
     assert!(!ok("README.md", "../other"));
     assert!(!ok("docs/a.md", "../README.md"));
+    assert!(!ok("docs/a.md", "README.md"));
     assert!(!ok("docs/a.md", &format!("{TREE}none.md")));
 }
 
