@@ -171,6 +171,8 @@ pub struct Fields {
     pub close_slot: u32,
     /// `sock.sk_peer_pid`
     pub sock_peer_pid: u32,
+    /// `sock.sk_receive_queue.qlen`
+    pub sock_receive_queue_len: u32,
     /// `unix_sock.addr`
     pub unix_addr: u32,
     /// `unix_sock.peer`

@@ -120,6 +120,8 @@ pub mod seen {
     /// Not of the socket, but of the kernel: a reset that it sends later is told by a
     /// [`crate::Reset`].
     pub const RESETS: u32 = 1 << 2;
+    /// Something lies unread in a Unix socket, it is not known how many bytes.
+    pub const INPUT: u32 = 1 << 3;
 }
 
 // SAFETY: repr(C), integers and arrays of them; 8+4*2+32+108+4+4+4*5 = 184

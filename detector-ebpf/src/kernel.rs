@@ -353,6 +353,13 @@ impl Socket {
         info.error = self.0.read_or_zero(config!(fields.sock_err));
         if info.family != family::UNIX {
             self.describe_queues(info);
+        } else if has!(fields.sock_receive_queue_len)
+            && self
+                .0
+                .read_or_zero::<u32>(config!(fields.sock_receive_queue_len))
+                != 0
+        {
+            info.seen |= seen::INPUT;
         }
         if place {
             self.describe_place(info);

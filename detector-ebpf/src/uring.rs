@@ -64,7 +64,7 @@ fn submitted(request: Address) -> i32 {
     };
     if code == CLOSE {
         close(request);
-    } else if arguments(code) != 0 {
+    } else if arguments(code) != 0 && !waits(request) {
         // An LRU map: it is never full. Should it fail, the bytes of this
         // operation are not looked at.
         if SUBMITTED.insert(&tid, &request.0, 0).is_ok() {
@@ -117,12 +117,19 @@ fn close(request: Address) {
     let Some((file, socket)) = socket_of(fd) else {
         return;
     };
-    let flags: u64 = request.read(config!(fields.req_flags)).unwrap_or(WAITS);
-    if flags & WAITS == 0 && !in_chain(request) {
+    if !waits(request) {
         release(file, socket, EndKind::Close, BY_URING, fd);
     } else if let Some((_, connection)) = ending_of(socket, 1) {
         connection.end_flags |= flag::UNSEEN_END;
     }
+}
+
+/// Whether it may be issued later than it is submitted: others are submitted, and issued,
+/// between.
+#[inline(always)]
+fn waits(request: Address) -> bool {
+    let flags: u64 = request.read(config!(fields.req_flags)).unwrap_or(WAITS);
+    flags & WAITS != 0 || in_chain(request)
 }
 
 /// Whether it is linked to one that was submitted before.

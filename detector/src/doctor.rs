@@ -175,7 +175,7 @@ fn find_a_message_cut_short(filter: Filter) -> Result<Stack> {
     let mut judge = Judge::new();
     let mut copies = Copies::new(Room::AMPLE);
     while Instant::now() < until {
-        live.drain(|record| {
+        live.drain(usize::MAX, |record| {
             if let Ok(record) = record {
                 judge.take(record);
             }

@@ -61,11 +61,8 @@ impl Daemon {
                     if asked.send(self.snapshot()).is_err() {}
                 }
             }
-            self.nice.relax();
             self.shed(pressed > PRESSED);
-            let began = Instant::now();
             self.turn();
-            self.nice.took(began.elapsed());
             self.look_for_missing_units();
             self.listening.again().await;
             if self.textfile.as_mut().is_some_and(|file| file.due()) {
@@ -155,6 +152,7 @@ impl Daemon {
     /// The end: what is open is judged, what was held back is told.
     pub(super) fn finish(mut self) {
         self.notify.stopping();
+        self.nice.hurry();
         drop(self.drain());
         for held in self.limiter.over(Instant::now(), true) {
             self.sink.held_back(&held);

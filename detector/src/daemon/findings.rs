@@ -61,9 +61,9 @@ impl Daemon {
             told_before: self.told_before.as_ref().map(|(_, told)| told),
         };
         let known = self.engine.not_seen().len();
-        let turned = self
-            .engine
-            .turn(&mut |finding, program| sieve.takes(finding, program));
+        let turned = self.engine.turn(&mut self.nice, &mut |finding, program| {
+            sieve.takes(finding, program)
+        });
         if let Err(error) = turned {
             self.trouble(&error);
         }

@@ -303,7 +303,7 @@ impl Connection {
             if !owes {
                 let finding = noted(&flawed, open, counters, counters.sent_ns);
                 findings.push(self.qualified(finding));
-            } else if self.may_stop(&flawed, counters, 0) {
+            } else if self.may_stop(&flawed, counters, false) {
                 tally.miss(Unjudged::EarlyResponse);
             } else {
                 tally.messages_judged += 1;
@@ -463,11 +463,11 @@ impl Connection {
         finding
     }
 
-    /// Whether this side may stop sending this request: a final response began, or lies
-    /// `unread`, or no byte of the body was sent (a server may answer before it has read the
+    /// Whether this side may stop sending this request: a final response began, or something
+    /// lies `unread`, or no byte of the body was sent (a server may answer before it has read the
     /// whole request, and a client may wait for its leave: RFC 9110 section 10.1.1, RFC 9112
     /// section 9.5).
-    fn may_stop(&self, flawed: &Flawed, counters: &Counters, unread: u32) -> bool {
+    fn may_stop(&self, flawed: &Flawed, counters: &Counters, unread: bool) -> bool {
         let only_interim = self.streams.as_ref().is_some_and(|streams| {
             let answers = streams.answers();
             answers.only_interim(flawed.received, counters.received)
@@ -476,7 +476,7 @@ impl Connection {
         let waits = message
             .head_bytes
             .is_some_and(|length| counters.sent <= message.head_offset + length);
-        message.role == Role::Request && (!only_interim || waits || unread > 0)
+        message.role == Role::Request && (!only_interim || waits || unread)
     }
 
     /// Of a peer whose answer was not sampled, its first bytes tell.
@@ -674,8 +674,9 @@ impl Connection {
         self.note(counters, ending.header.time_ns, tally, findings);
         if let Some(flawed) = flawed {
             let received = &ending.connection;
-            let may_stop = self.may_stop(&flawed, received, ending.socket.unread)
-                || self.may_stop(&flawed, counters, 0);
+            let unread = ending.socket.unread > 0 || is_read(ending, seen::INPUT);
+            let may_stop =
+                self.may_stop(&flawed, received, unread) || self.may_stop(&flawed, counters, false);
             match verdict(&flawed, ending, counters, may_stop) {
                 Verdict::Short(finding) => {
                     // One that is too long was counted when it was whole.

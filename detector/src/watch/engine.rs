@@ -1,7 +1,10 @@
 //! What every watch does, whoever is told what it finds: the command's printer
 //! or the daemon's sinks.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use detector_common::Hint;
@@ -17,6 +20,7 @@ use super::{
 use crate::{
     capture::live::{self, Live, cgroup::Cgroup, process},
     judge::{Finding, Tally},
+    nice::Nice,
     recording::Feed,
     stack::Room,
 };
@@ -150,8 +154,10 @@ impl Engine {
     /// # Errors
     ///
     /// If a control group that took the place of another cannot be watched.
-    pub(crate) fn turn(&mut self, tell: &mut Tell<'_>) -> Result<()> {
-        self.drain();
+    pub(crate) fn turn(&mut self, nice: &mut Nice, tell: &mut Tell<'_>) -> Result<()> {
+        nice.relax();
+        let began = Instant::now();
+        self.drain_behind_others(nice);
         self.forget();
         self.settle();
         self.note();
@@ -160,7 +166,9 @@ impl Engine {
         self.note_gone();
         self.evict();
         self.gather(tell);
-        self.renew_cgroups()
+        self.renew_cgroups()?;
+        nice.took(began.elapsed());
+        Ok(())
     }
 
     /// Takes what is left, at the end of the watch, and judges what is open.

@@ -1,9 +1,6 @@
 //! What the command's watch waits for, and when it is over.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
@@ -65,13 +62,12 @@ pub(super) fn watch(
                     false
                 }
             };
-            nice.relax();
-            let began = Instant::now();
-            if watch.turn()? || over {
+            if watch.turn(&mut nice)? || over {
                 break;
             }
-            nice.took(began.elapsed());
         }
+        // What is left is read before the others fill the ring again.
+        nice.hurry();
         watch.finish()
     })
 }
@@ -119,14 +115,14 @@ impl Watch<'_> {
     }
 
     /// One round; `true` if the watch is over.
-    fn turn(&mut self) -> Result<bool> {
+    fn turn(&mut self, nice: &mut Nice) -> Result<bool> {
         let Self {
             engine,
             summary,
             cli,
             ..
         } = self;
-        engine.turn(&mut |finding, _| told(finding, summary, cli.count))?;
+        engine.turn(nice, &mut |finding, _| told(finding, summary, cli.count))?;
         self.report()?;
         self.engine.flush_recording()?;
         self.show();

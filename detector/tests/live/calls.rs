@@ -291,9 +291,7 @@ fn what_cannot_be_looked_at_is_not_observed() -> Result<()> {
         .summary
         .pointer("/unjudged/not-observed")
         .and_then(Value::as_u64);
-    // Where functions are traced, some are named by bytes that are not theirs (to be mended).
-    let least = if traces_functions() { 4 } else { 6 };
-    assert!(not_observed >= Some(least), "{}", report.summary);
+    assert!(not_observed >= Some(6), "{}", report.summary);
     Ok(())
 }
 

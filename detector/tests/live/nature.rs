@@ -127,10 +127,11 @@ for answer in answers.split(","):
     server.sendall(b"HTTP/1.1 %s X\r\n%s\r\n" % (
         answer.encode(), b"" if answer[0] == "1" else b"Content-Length: 0\r\n"))
     time.sleep(0.05)
-    client.recv(4096)
+    if end != "unread" or answer[0] == "1":
+        client.recv(4096)
 client.sendall(b"x" * 4000)
 server.recv(65536)
-if end == "close":
+if end in ("close", "unread"):
     client.close()
 else:
     child = os.fork()
@@ -154,10 +155,10 @@ time.sleep(0.1)
                 (&"local".into(), &4000.into())
             );
         }
-        for answers in ["413", "100,413"] {
-            let (findings, summary, _) = watched(SCRIPT, &[family, answers, "close"])?;
+        for (answers, end) in [("413", "close"), ("100,413", "close"), ("100,413", "unread")] {
+            let (findings, summary, _) = watched(SCRIPT, &[family, answers, end])?;
             let counts = (findings.len(), unjudged(&summary, "early-response"));
-            assert_eq!(counts, (0, 1), "{answers}: {summary}");
+            assert_eq!(counts, (0, 1), "{family} {answers} {end}: {summary}");
         }
     }
     Ok(())

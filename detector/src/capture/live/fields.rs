@@ -52,7 +52,7 @@ const MULTIPATH: [(&str, &str); 6] = [
 
 /// What can be done without, as the beginning of a sentence, and the fields that
 /// it takes: where one is missing none of them is read.
-const FEATURES: [(&str, &[(&str, &str)]); 5] = [
+const FEATURES: [(&str, &[(&str, &str)]); 6] = [
     (
         "delivery-at-risk",
         &[
@@ -68,6 +68,10 @@ const FEATURES: [(&str, &[(&str, &str)]); 5] = [
     (
         "the peer's process of a Unix socket",
         &[("sock", "sk_peer_pid"), ("pid", "numbers"), ("upid", "nr")],
+    ),
+    (
+        "what lies unread in a Unix socket",
+        &[("sock", "sk_receive_queue.qlen")],
     ),
     (
         "the path of a Unix socket",
@@ -235,6 +239,7 @@ pub(super) fn fields(btf: &Btf) -> Result<Fields, BtfError> {
         close_fd: uring("io_close", "fd"),
         close_slot: uring("io_close", "file_slot"),
         sock_peer_pid: optional("sock", "sk_peer_pid"),
+        sock_receive_queue_len: optional("sock", "sk_receive_queue.qlen"),
         unix_addr: optional("unix_sock", "addr"),
         unix_peer: optional("unix_sock", "peer"),
         unix_addr_len: optional("unix_address", "len"),

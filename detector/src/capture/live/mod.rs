@@ -323,11 +323,20 @@ impl Live {
         self.processes.any()
     }
 
-    /// Gives the records that are there.
-    pub fn drain(&mut self, mut take: impl FnMut(Result<Record, DecodeError>)) {
-        while let Some(item) = self.ring.get_mut().next() {
+    /// Gives the records that are there, but no more than so many; `true` if there may be
+    /// more.
+    pub fn drain(
+        &mut self,
+        most: usize,
+        mut take: impl FnMut(Result<Record, DecodeError>),
+    ) -> bool {
+        for _ in 0..most {
+            let Some(item) = self.ring.get_mut().next() else {
+                return false;
+            };
             take(Record::decode(&item));
         }
+        true
     }
 
     /// Gives the pieces of stacks that are there: after the records, an ending's

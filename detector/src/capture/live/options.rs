@@ -4,9 +4,9 @@ use detector_common::SLOTS;
 
 use super::{fields::Scope, filter::Filter};
 
-/// Bytes that the ring buffer holds where nothing else is asked for: some 24,000
+/// Bytes that the ring buffer holds where nothing else is asked for: some 12,000
 /// short connections.
-pub const RING_BYTES: u32 = 32 << 20;
+pub const RING_BYTES: u32 = 16 << 20;
 
 /// What to watch.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Which bytes are a message: a response only behind a request, a request for certain only
 //! with an answer.
 
-use detector_common::EndKind;
+use detector_common::{EndKind, seen};
 
 use super::{GET, HEAD, judged, ok};
 use crate::judge::{Cause, Fault, wire::Wire};
@@ -140,6 +140,9 @@ fn an_interim_answer_lets_no_client_stop() {
     let mut unread = upload(&[CONTINUE]);
     unread.unread = 40;
     assert_eq!(judged(&unread.close().none()), early);
+    let mut unix = upload(&[CONTINUE]);
+    unix.seen |= seen::INPUT;
+    assert_eq!(judged(&unix.close().none()), early);
     let mut waits = Wire::new();
     waits.connected(1).send(PUT, 0).receive(CONTINUE);
     assert_eq!(judged(&waits.close().none()), early);
