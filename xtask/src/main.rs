@@ -37,7 +37,7 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Measure what watching costs, as ratios of interleaved runs
     Bench(bench::Arguments),
-    /// Build what is installed: a static program, a package for Debian, an archive
+    /// Build what is installed: a static program, a package for Debian, an archive; and the book
     Dist(dist::Arguments),
     /// Put the daemon under mixed load for long, and compare what it tells
     Soak(soak::Arguments),

@@ -27,7 +27,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 pub use self::user::{User, UserError};
 use crate::signals::{Inherited, Received};
 
-/// Capabilities that truncwatch is given to watch without root (README.md).
+/// Capabilities that truncwatch is given to watch without root (docs/permissions.md).
 const OURS: [CapabilitySet; 4] = [
     CapabilitySet::BPF,
     CapabilitySet::PERFMON,

@@ -1,5 +1,5 @@
 //! What is installed: a program that needs no libraries, in a package for Debian
-//! and in an archive for everybody else.
+//! and in an archive for other systems. The book, for the web.
 //!
 //! | file | what it does |
 //! | --- | --- |
@@ -54,6 +54,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     } else {
         println!("LEFT OUT: the package for Debian: there is no dpkg-deb");
     }
+    book(&shell, &folder)
+}
+
+/// Builds the book as HTML if mdbook is installed.
+fn book(shell: &Shell, folder: &Path) -> Result<()> {
+    if !root::has("mdbook") {
+        println!("LEFT OUT: the book: there is no mdbook (cargo install mdbook)");
+        return Ok(());
+    }
+    let (source, to) = (root::folder(), folder.join("book"));
+    cmd!(shell, "mdbook build --dest-dir {to} {source}")
+        .quiet()
+        .ignore_stderr()
+        .run()
+        .context("mdbook refuses the book")?;
+    println!("{}", to.join("index.html").display());
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 use crate::root;
 
 /// Files of the repository, and where a package puts them.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 9] = [
     (
         "packaging/truncwatch.toml",
         "etc/truncwatch/truncwatch.toml",
@@ -33,9 +33,6 @@ const FILES: [(&str, &str); 12] = [
         "packaging/grafana/truncwatch.json",
         "usr/share/doc/truncwatch/grafana-dashboard.json",
     ),
-    ("docs/daemon.md", "usr/share/doc/truncwatch/daemon.md"),
-    ("docs/json.md", "usr/share/doc/truncwatch/json.md"),
-    ("README.md", "usr/share/doc/truncwatch/README.md"),
     (
         "packaging/debian/NEWS",
         "usr/share/doc/truncwatch/NEWS.Debian",
@@ -46,6 +43,43 @@ const FILES: [(&str, &str); 12] = [
     ),
     ("LICENSE-MIT", "usr/share/doc/truncwatch/LICENSE-MIT"),
     ("LICENSE-APACHE", "usr/share/doc/truncwatch/LICENSE-APACHE"),
+];
+
+/// Pages for users; a package puts all into one folder.
+const PAGES: [&str; 12] = [
+    "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "docs/guide.md",
+    "docs/findings.md",
+    "docs/limits.md",
+    "docs/permissions.md",
+    "docs/performance.md",
+    "docs/logs.md",
+    "docs/json.md",
+    "docs/daemon.md",
+    "docs/kernels.md",
+];
+
+/// Beginnings of links in these pages, and what they are where all are in one folder.
+const LINKS: [(&str, &str); 5] = [
+    (
+        "](docs/dev/",
+        "](https://github.com/truncwatch/truncwatch/blob/main/docs/dev/",
+    ),
+    (
+        "](dev/",
+        "](https://github.com/truncwatch/truncwatch/blob/main/docs/dev/",
+    ),
+    ("](docs/", "]("),
+    (
+        "](CONTRIBUTING.md",
+        "](https://github.com/truncwatch/truncwatch/blob/main/CONTRIBUTING.md",
+    ),
+    (
+        "](packaging/",
+        "](https://github.com/truncwatch/truncwatch/blob/main/packaging/",
+    ),
 ];
 
 /// Files that the program prints itself, and where they go.
@@ -74,6 +108,14 @@ pub(super) struct Tree<'a> {
     pub(super) binary: &'a Path,
 }
 
+/// Returns a page with the links that it has in a package.
+fn page(from: &str) -> Result<String> {
+    let path = root::folder().join(from);
+    let text = fs::read_to_string(path).with_context(|| format!("there is no {from}"))?;
+    let replace = |text: String, (from, to): &(&str, &str)| text.replace(from, to);
+    Ok(LINKS.iter().fold(text, replace))
+}
+
 impl Tree<'_> {
     /// Puts everything below this folder.
     fn fill(&self, folder: &Path) -> Result<()> {
@@ -91,6 +133,11 @@ impl Tree<'_> {
             let path = root::folder().join(from);
             let content = fs::read(&path).with_context(|| format!("there is no {from}"))?;
             put(to, content, 0o644)?;
+        }
+        for from in PAGES {
+            let name = from.rsplit('/').next().unwrap_or(from);
+            let to = format!("usr/share/doc/truncwatch/{name}");
+            put(&to, page(from)?.into_bytes(), 0o644)?;
         }
         for (kind, to) in GENERATED {
             let text = cmd!(shell, "{program} --generate {kind}")
@@ -153,5 +200,30 @@ impl Tree<'_> {
         .run()?;
         crate::apt::remove(&tree)?;
         Ok(package)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_link_to_pages_beside_them() -> Result<()> {
+        let mut links = 0;
+        for from in PAGES {
+            for link in page(from)?.split("](").skip(1) {
+                let target = link.split([')', '#']).next().unwrap_or_default();
+                if target.is_empty() || target.starts_with("https://") {
+                    continue;
+                }
+                links += 1;
+                let is_beside = PAGES
+                    .iter()
+                    .any(|page| page.rsplit('/').next() == Some(target));
+                assert!(is_beside, "{from} links to {target}");
+            }
+        }
+        assert!(links > 30, "only {links} links were found");
+        Ok(())
     }
 }
