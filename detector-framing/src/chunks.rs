@@ -4,7 +4,7 @@ use crate::{Window, class::low_byte};
 
 /// What a piece of the body brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chunked {
+pub enum Chunks {
     /// The body goes on.
     More,
     /// The body, trailer section included, ended.
@@ -18,7 +18,7 @@ pub enum Chunked {
 
 /// What a byte is that is not chunk data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum ChunkPart {
     /// It tells where chunks begin and end.
     Framing,
     /// It belongs to an extension or a trailer field.
@@ -65,7 +65,7 @@ impl ChunkDecoder {
     /// Reads the next bytes of the body. Returns what they brought and how many of them
     /// were read: behind the end of the body stands something else.
     #[must_use]
-    pub fn feed(&mut self, piece: &[u8]) -> (Chunked, usize) {
+    pub fn feed(&mut self, piece: &[u8]) -> (Chunks, usize) {
         self.feed_parts(piece, |_, _| {})
     }
 
@@ -75,8 +75,8 @@ impl ChunkDecoder {
     pub fn feed_parts(
         &mut self,
         piece: &[u8],
-        mut part: impl FnMut(usize, Part),
-    ) -> (Chunked, usize) {
+        mut part: impl FnMut(usize, ChunkPart),
+    ) -> (Chunks, usize) {
         let mut rest = piece;
         let read = |rest: &[u8]| piece.len().saturating_sub(rest.len());
         while let Some((byte, behind)) = rest.split_first() {
@@ -91,32 +91,39 @@ impl ChunkDecoder {
             rest = behind;
             let before = self.state;
             match self.byte(*byte) {
-                broken @ (Chunked::Invalid | Chunked::NoSize) => return (broken, read(rest)),
+                broken @ (Chunks::Invalid | Chunks::NoSize) => return (broken, read(rest)),
                 chunked => {
                     let in_text = matches!(before, State::Extension | State::Line | State::Trailer);
                     let text = in_text && !matches!(byte, b'\r' | b'\n');
-                    part(at, if text { Part::Text } else { Part::Framing });
-                    if chunked == Chunked::Done {
+                    part(
+                        at,
+                        if text {
+                            ChunkPart::Text
+                        } else {
+                            ChunkPart::Framing
+                        },
+                    );
+                    if chunked == Chunks::Done {
                         return (chunked, read(rest));
                     }
                 }
             }
         }
-        (Chunked::More, piece.len())
+        (Chunks::More, piece.len())
     }
 
     /// Reads on from offset `at` of a piece that ends at `end`, one byte at least. Returns
     /// where to go on. Bounded: the rest of a chunk, or one byte.
     #[inline(always)]
-    pub fn turn<W: Window>(&mut self, window: &W, at: u32, end: u32) -> (u32, Chunked) {
+    pub fn turn<W: Window>(&mut self, window: &W, at: u32, end: u32) -> (u32, Chunks) {
         if at >= end {
-            return (at, Chunked::More);
+            return (at, Chunks::More);
         }
         if self.state == State::Data {
             let here = end.saturating_sub(at);
             let data = u32::try_from(self.left).unwrap_or(u32::MAX).min(here);
             self.pass_data(u64::from(data));
-            return (at.saturating_add(data), Chunked::More);
+            return (at.saturating_add(data), Chunks::More);
         }
         let chunked = self.byte(low_byte(window.word(at)));
         (at.saturating_add(1), chunked)
@@ -171,11 +178,11 @@ impl ChunkDecoder {
 
     /// Reads one byte that is not chunk data.
     #[inline(always)]
-    fn byte(&mut self, byte: u8) -> Chunked {
+    fn byte(&mut self, byte: u8) -> Chunks {
         let next = match (self.state, byte) {
             (State::Size | State::Digits, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 if self.left >> 60 != 0 {
-                    return Chunked::Invalid;
+                    return Chunks::Invalid;
                 }
                 self.left = self.left << 4 | digit(byte);
                 State::Digits
@@ -190,24 +197,24 @@ impl ChunkDecoder {
             (State::DataEnd, b'\r') => State::DataLf,
             (State::DataEnd | State::DataLf, b'\n') => State::Size,
             (State::Line, b'\r') => State::LastLf,
-            (State::Line | State::LastLf, b'\n') => return Chunked::Done,
+            (State::Line | State::LastLf, b'\n') => return Chunks::Done,
             (State::Trailer, b'\n') => State::Line,
             (State::Line | State::Trailer, _) => State::Trailer,
             _ => return self.broken(byte),
         };
         self.behind_chunk |= matches!(self.state, State::DataEnd | State::DataLf);
         self.state = next;
-        Chunked::More
+        Chunks::More
     }
 
     /// What a byte says that cannot stand where it does. Some readers take white space or
     /// a sign before a number.
     #[inline(always)]
-    fn broken(&self, byte: u8) -> Chunked {
+    fn broken(&self, byte: u8) -> Chunks {
         let sign = byte.is_ascii_whitespace() || byte == b'+' || byte == b'-';
         match self.state {
-            State::Size if self.behind_chunk && !sign => Chunked::NoSize,
-            _ => Chunked::Invalid,
+            State::Size if self.behind_chunk && !sign => Chunks::NoSize,
+            _ => Chunks::Invalid,
         }
     }
 }

@@ -33,10 +33,12 @@ pub mod sniff;
 pub mod stream;
 pub mod window;
 
-pub use chunks::{ChunkDecoder, Chunked, Part};
+pub use chunks::{ChunkDecoder, ChunkPart, Chunks};
 pub use framing::{Framing, framing};
 pub use head::{Coding, Head, HeadParser, Lengths, Parsed, Start};
 pub use methods::{Method, Outstanding};
-pub use sniff::{Opening, Protocol, ProxyHeader, after_empty_lines, may_be_request, proxy_header};
+pub use sniff::{
+    Protocol, ProxyHeader, after_empty_lines, may_be_request, may_begin_message, proxy_header,
+};
 pub use stream::{Event, Framer, Lost, Need, Turn};
 pub use window::{Slice, Window};

@@ -81,35 +81,29 @@ pub fn after_empty_lines(bytes: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
-/// What bytes are where a message may begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
-    /// A status line, or the beginning of one.
-    Response,
-    /// What may be a request line, or the beginning of one.
-    Request,
-    /// Neither.
-    None,
-}
-
-impl Opening {
-    /// Tells it by the first line, whatever stands behind it. A request begins with a
-    /// method of capitals and hyphens, of three letters at least where the line has a
-    /// space; where its end is there, it has the version (RFC 9112 section 3). HTTP/0.9
-    /// has GET alone.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        let line = after_empty_lines(bytes);
-        const STATUS_LINE: &[u8] = b"HTTP/";
-        if line.starts_with(STATUS_LINE) || (!line.is_empty() && STATUS_LINE.starts_with(line)) {
-            Self::Response
-        } else if may_be_request(line) {
-            Self::Request
-        } else {
-            Self::None
+/// Whether bytes may be the first of a message, by the fewest of them that can tell: a
+/// response's, or a method of at least three capitals and hyphens and the blank behind it
+/// (RFC 9112 section 3). Fewer bytes than that may be.
+#[must_use]
+pub fn may_begin_message(bytes: &[u8]) -> bool {
+    const STATUS_LINE: &[u8] = b"HTTP/";
+    let start = bytes.get(..STATUS_LINE.len()).unwrap_or(bytes);
+    if !start.is_empty() && STATUS_LINE.starts_with(start) {
+        return true;
+    }
+    for (place, byte) in bytes.iter().take(LONGEST_METHOD).enumerate() {
+        match byte {
+            b' ' => return place >= 3,
+            b'A'..=b'Z' | b'-' => {}
+            _ => return false,
         }
     }
+    !bytes.is_empty()
 }
+
+/// Bytes that are looked at for the blank behind a method; registered ones have 17 at most
+/// (UPDATEREDIRECTREF).
+const LONGEST_METHOD: usize = 20;
 
 /// Whether bytes begin as a request does (RFC 9112 section 3), whatever its fields are: a
 /// method and, where the line's end is there, the version. HTTP/0.9 has GET alone.

@@ -1,7 +1,7 @@
 //! One direction of a connection: one message behind the other.
 
 use crate::{
-    ChunkDecoder, Chunked, Framing, Head, HeadParser, Method, Parsed, Start, Window, framing,
+    ChunkDecoder, Chunks, Framing, Head, HeadParser, Method, Parsed, Start, Window, framing,
 };
 
 /// What a [`Framer`] needs next.
@@ -35,7 +35,7 @@ pub enum Lost {
     Malformed,
     /// The body is no chunked one.
     NotChunked,
-    /// Behind a chunk is no size ([`Chunked::NoSize`]).
+    /// Behind a chunk is no size ([`Chunks::NoSize`]).
     NoSize,
     /// Bytes were not seen that had to be read.
     Unseen,
@@ -114,10 +114,10 @@ impl Framer {
             Place::Chunks => {
                 let (at, chunked) = self.chunks.turn(window, at, end);
                 let event = match chunked {
-                    Chunked::More => Event::None,
-                    Chunked::Done => self.end_message(),
-                    Chunked::Invalid => self.lose(Lost::NotChunked),
-                    Chunked::NoSize => self.lose(Lost::NoSize),
+                    Chunks::More => Event::None,
+                    Chunks::Done => self.end_message(),
+                    Chunks::Invalid => self.lose(Lost::NotChunked),
+                    Chunks::NoSize => self.lose(Lost::NoSize),
                 };
                 (at, event)
             }

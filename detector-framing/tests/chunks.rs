@@ -1,15 +1,15 @@
 //! Chunked bodies: RFC 9112 section 7.1.
 
-use detector_framing::{ChunkDecoder, Chunked, Part};
+use detector_framing::{ChunkDecoder, ChunkPart, Chunks};
 
 /// The same bytes whole, and one by one; with how many of them were read.
-fn feed(body: &str) -> (Chunked, usize) {
+fn feed(body: &str) -> (Chunks, usize) {
     let whole = ChunkDecoder::default().feed(body.as_bytes());
     let mut decoder = ChunkDecoder::default();
-    let mut apart = (Chunked::More, body.len());
+    let mut apart = (Chunks::More, body.len());
     for (at, byte) in body.bytes().enumerate() {
         let (chunked, _) = decoder.feed(&[byte]);
-        if chunked != Chunked::More {
+        if chunked != Chunks::More {
             apart = (chunked, at + 1);
             break;
         }
@@ -20,7 +20,7 @@ fn feed(body: &str) -> (Chunked, usize) {
 
 #[test]
 fn the_last_chunk_and_its_trailer_section_end_the_body() {
-    let done = |bytes| (Chunked::Done, bytes);
+    let done = |bytes| (Chunks::Done, bytes);
     assert_eq!(feed("5\r\nhello\r\n0\r\n\r\n"), done(15));
     assert_eq!(
         feed("5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\nHTTP/1.1"),
@@ -41,7 +41,7 @@ fn anything_less_does_not() {
         "5\r\nhello\r\n0\r\n",
         "0\r\nX: y\r\n",
     ] {
-        assert_eq!(feed(body).0, Chunked::More, "{body:?}");
+        assert_eq!(feed(body).0, Chunks::More, "{body:?}");
     }
 }
 
@@ -55,48 +55,48 @@ fn other_things_are_not_chunked() {
         "fffffffffffffffff\r\n",
         "5\rx",
     ] {
-        assert_eq!(feed(body).0, Chunked::Invalid, "{body:?}");
+        assert_eq!(feed(body).0, Chunks::Invalid, "{body:?}");
     }
 }
 
 #[test]
 fn behind_a_chunk_stands_a_size() {
     for next in ["HTTP/1.1 500", "oops", "x\r\n"] {
-        assert_eq!(feed(&format!("5\r\nhello\r\n{next}")).0, Chunked::NoSize);
-        assert_eq!(feed(next).0, Chunked::Invalid);
+        assert_eq!(feed(&format!("5\r\nhello\r\n{next}")).0, Chunks::NoSize);
+        assert_eq!(feed(next).0, Chunks::Invalid);
     }
     // Some readers might take these for one.
     for next in ["\r\n0", " 5", "+5", "5 x\r\nX\n0\r"] {
         let read = feed(&format!("5\r\nhello\r\n{next}")).0;
-        assert_ne!(read, Chunked::NoSize, "{next:?}");
+        assert_ne!(read, Chunks::NoSize, "{next:?}");
     }
     let mut decoder = ChunkDecoder::default();
-    assert_eq!(decoder.feed(b"10\r\nab").0, Chunked::More);
+    assert_eq!(decoder.feed(b"10\r\nab").0, Chunks::More);
     // Unseen, a line's end may be one byte or two.
     let mut unseen = decoder;
     assert!(unseen.skip(16));
-    assert_eq!(unseen.feed(b"oops").0, Chunked::Invalid);
+    assert_eq!(unseen.feed(b"oops").0, Chunks::Invalid);
     assert!(decoder.skip(14));
-    assert_eq!(decoder.feed(b"\r\noops").0, Chunked::NoSize);
+    assert_eq!(decoder.feed(b"\r\noops").0, Chunks::NoSize);
 }
 
 #[test]
 fn data_can_be_passed_over_unseen_but_sizes_cannot() {
     let mut decoder = ChunkDecoder::default();
-    assert_eq!(decoder.feed(b"10\r\nab").0, Chunked::More);
+    assert_eq!(decoder.feed(b"10\r\nab").0, Chunks::More);
     assert_eq!(decoder.data_left(), 14);
     assert!(decoder.skip(16));
-    assert_eq!(decoder.feed(b"0\r\n\r\n"), (Chunked::Done, 5));
+    assert_eq!(decoder.feed(b"0\r\n\r\n"), (Chunks::Done, 5));
     let mut decoder = ChunkDecoder::default();
-    assert_eq!(decoder.feed(b"10\r\nab").0, Chunked::More);
+    assert_eq!(decoder.feed(b"10\r\nab").0, Chunks::More);
     assert!(!decoder.skip(17));
     // The line's end behind it, or what is left of that.
     for (seen, unseen) in [(&b"2\r\nab"[..], 2), (b"2\r\nab\r", 1), (b"2\r\na", 3)] {
         let mut decoder = ChunkDecoder::default();
-        assert_eq!(decoder.feed(seen).0, Chunked::More);
+        assert_eq!(decoder.feed(seen).0, Chunks::More);
         let mut further = decoder;
         assert!(decoder.skip(unseen));
-        assert_eq!(decoder.feed(b"0\r\n\r\n").0, Chunked::Done);
+        assert_eq!(decoder.feed(b"0\r\n\r\n").0, Chunks::Done);
         assert!(!further.skip(unseen + 1));
     }
 }
@@ -106,9 +106,9 @@ fn extensions_and_trailer_fields_are_told_from_framing() {
     let body = b"5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n";
     let mut text = Vec::new();
     let (chunked, _) = ChunkDecoder::default().feed_parts(body, |at, part| {
-        if part == Part::Text {
+        if part == ChunkPart::Text {
             text.push(body[at]);
         }
     });
-    assert_eq!((chunked, &text[..]), (Chunked::Done, &b"a=bX: y"[..]));
+    assert_eq!((chunked, &text[..]), (Chunks::Done, &b"a=bX: y"[..]));
 }

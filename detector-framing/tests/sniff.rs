@@ -1,6 +1,6 @@
 //! What a connection speaks, and where a message may begin.
 
-use detector_framing::{Opening, Protocol, ProxyHeader, may_be_request, proxy_header};
+use detector_framing::{Protocol, ProxyHeader, may_be_request, may_begin_message, proxy_header};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -63,7 +63,6 @@ fn a_request_begins_with_its_line() {
         "M-SEARCH * HTTP/1.1\n",
     ] {
         assert!(may_be_request(text.as_bytes()), "{text:?}");
-        assert_eq!(Opening::of(text.as_bytes()), Opening::Request);
     }
     for text in [
         "",
@@ -75,10 +74,25 @@ fn a_request_begins_with_its_line() {
         "\u{16}\u{3}\u{1}",
     ] {
         assert!(!may_be_request(text.as_bytes()), "{text:?}");
-        assert_eq!(Opening::of(text.as_bytes()), Opening::None);
     }
     for text in ["H", "HTTP/", "\r\nHTTP/1.1 200 OK\r\n"] {
         assert!(!may_be_request(text.as_bytes()), "{text:?}");
-        assert_eq!(Opening::of(text.as_bytes()), Opening::Response);
+    }
+}
+
+#[test]
+fn a_message_may_begin_with_a_status_line_or_a_method() {
+    for text in [
+        "H",
+        "HTTP/1.1 200",
+        "GET ",
+        "G",
+        "M-SEARCH *",
+        "ABCDEFGHIJKLMNOPQRSTUVWX",
+    ] {
+        assert!(may_begin_message(text.as_bytes()), "{text:?}");
+    }
+    for text in ["", "HE ", "Get /", "220 ", "\r\nGET /"] {
+        assert!(!may_begin_message(text.as_bytes()), "{text:?}");
     }
 }
