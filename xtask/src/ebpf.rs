@@ -10,9 +10,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use host::{root, setup::LLVM};
 use xshell::{Shell, cmd};
-
-use crate::root;
 
 /// How to build it.
 #[derive(Args)]
@@ -26,11 +25,8 @@ pub(crate) struct Arguments {
 const OBJECTS: [(&str, &str); 2] = [
     ("truncwatch", "detector/bpf/truncwatch.bpf.o"),
     // The same hooks with empty programs, for `cargo xtask bench`.
-    ("empty", "xtask/bpf/empty.bpf.o"),
+    ("empty", "bench/bpf/empty.bpf.o"),
 ];
-
-/// Where Debian packages put the LLVM that bpf-linker is built with.
-pub(crate) const LLVM: &str = "/usr/lib/llvm-22";
 
 /// Where the source is built, on every machine.
 const BUILD_FOLDER: &str = "/tmp/truncwatch-bpf-build";

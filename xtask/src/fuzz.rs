@@ -7,9 +7,8 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
+use host::{root, setup};
 use xshell::{Shell, cmd};
-
-use crate::{root, setup};
 
 /// What to run, and for how long.
 #[derive(Args)]

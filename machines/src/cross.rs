@@ -2,10 +2,10 @@
 //! Debian's packages without installing them.
 
 use anyhow::{Context as _, Result, bail};
+use host::root;
 use xshell::{PushEnv, Shell, cmd};
 
 use super::{arch::Arch, fetch::once, own};
-use crate::root;
 
 /// It, and the static C library, which is only recommended with it.
 const PACKAGES: [&str; 2] = ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];

@@ -8,10 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use host::{apt, root};
 use xshell::{Shell, cmd};
 
 use super::{arch::Arch, build::Built, fetch::Fetched};
-use crate::{apt, root};
 
 /// What runs first in the machine.
 const INIT: &str = include_str!("init.sh");

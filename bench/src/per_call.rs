@@ -6,13 +6,13 @@
 use std::{fmt, path::Path};
 
 use anyhow::Result;
+use host::root;
 use serde::Serialize;
 
 use super::{
     EMPTY, observer,
     worker::{Plan, Times, Worker},
 };
-use crate::root;
 
 /// A round. The tenth percentile: whatever else the machine does makes a burst
 /// slower, never faster.

@@ -12,13 +12,15 @@ use xshell::{Shell, cmd};
 
 use crate::{
     apt::{Apt, Suite},
-    ebpf::LLVM,
     root,
 };
 
+/// Where Debian packages put the LLVM that bpf-linker is built with.
+pub const LLVM: &str = "/usr/lib/llvm-22";
+
 /// What to install.
 #[derive(Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Only what the tests need, not the BPF toolchain
     #[arg(long)]
     tests: bool,
@@ -65,7 +67,7 @@ const LLVM_PACKAGES: [&str; 4] = [
 ];
 
 /// Installs; fails if something is missing in the end.
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(arguments: &Arguments) -> Result<()> {
     let shell = root::shell()?;
     let mut missing = Vec::new();
     let mut step = |name: &str, result: Result<()>| match result {
@@ -93,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Programs that the tests use.
-pub(crate) fn test_programs() -> Result<()> {
+pub fn test_programs() -> Result<()> {
     let shell = root::shell()?;
     let absent = || {
         let mut absent = absent_programs(&TEST_PROGRAMS);
@@ -106,7 +108,7 @@ pub(crate) fn test_programs() -> Result<()> {
 }
 
 /// Programs that measurements use, beside truncwatch.
-pub(crate) fn bench_programs() -> Result<()> {
+pub fn bench_programs() -> Result<()> {
     programs(&root::shell()?, || absent_programs(&BENCH_PROGRAMS))
 }
 
@@ -149,7 +151,7 @@ fn stop_service(shell: &Shell, service: &str, pid_file: &str) {
 }
 
 /// What libFuzzer is compiled with.
-pub(crate) fn cpp_compiler() -> Result<()> {
+pub fn cpp_compiler() -> Result<()> {
     if std::env::var_os("CXX").is_some() || root::has("c++") {
         return Ok(());
     }

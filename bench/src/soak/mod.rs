@@ -14,17 +14,17 @@ use std::{
 
 use anyhow::{Result, bail};
 use clap::Args;
+use host::root;
 use testbed::{TempDir, soak::Soak};
 
 use self::daemon::{Daemon, Sample};
-use crate::root;
 
 /// Resident memory that the daemon may take, KiB.
 const MOST_KIB: u64 = 64 << 10;
 
 /// What is done.
 #[derive(Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// How long the load goes on
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
 }
 
 /// Puts on the load and compares.
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(pairs) = arguments.holder {
         return idle::hold(pairs);
     }

@@ -11,10 +11,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use host::root;
 use serde::Serialize;
 
 use super::statistics::median;
-use crate::root;
 
 /// Memory within which a log of any size is to be judged.
 const TARGET_MIB: f64 = 64.0;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use host::root;
 use xshell::{Shell, cmd};
 
 use super::{
@@ -14,7 +15,6 @@ use super::{
     fetch::{numbers, once},
     own,
 };
-use crate::root;
 
 /// The oldest that is used: 7.2, Debian 12's own, crashes Linux 6.12 in a third
 /// of the runs.

@@ -13,7 +13,7 @@ use xshell::{Shell, cmd};
 use crate::root;
 
 /// A suite of Debian's, and in which of its two archives it is.
-pub(crate) enum Suite<'a> {
+pub enum Suite<'a> {
     /// Such as `trixie` and `trixie-backports`.
     Main(&'a str),
     /// Such as `trixie-security`.
@@ -21,39 +21,35 @@ pub(crate) enum Suite<'a> {
 }
 
 /// An apt that sees these suites and no others, of one architecture.
-pub(crate) struct Apt {
+pub struct Apt {
     folder: PathBuf,
     options: Vec<String>,
 }
 
 /// A version of a package that can be had.
-pub(crate) struct Available {
+pub struct Available {
     /// Its name.
-    pub(crate) package: String,
+    pub package: String,
     /// Its version.
-    pub(crate) version: String,
+    pub version: String,
 }
 
 impl Apt {
     /// Keeps its files in this folder, and fetches the suites' lists, of this
     /// machine's architecture.
-    pub(crate) fn new(folder: &Path, suites: &[Suite<'_>]) -> Result<Self> {
+    pub fn new(folder: &Path, suites: &[Suite<'_>]) -> Result<Self> {
         Self::with(folder, suites, &[])
     }
 
     /// The same of this architecture, by Debian's name.
-    pub(crate) fn of(architecture: &str, folder: &Path, suites: &[Suite<'_>]) -> Result<Self> {
+    pub fn of(architecture: &str, folder: &Path, suites: &[Suite<'_>]) -> Result<Self> {
         let options = ["Architecture", "Architectures"];
         let options = options.map(|name| format!("-oAPT::{name}={architecture}"));
         Self::with(folder, suites, &options)
     }
 
     /// The same as if nothing were installed: for what is to run in another machine.
-    pub(crate) fn of_nothing(
-        architecture: &str,
-        folder: &Path,
-        suites: &[Suite<'_>],
-    ) -> Result<Self> {
+    pub fn of_nothing(architecture: &str, folder: &Path, suites: &[Suite<'_>]) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let status = folder.join("status");
         fs::write(&status, "")?;
@@ -101,7 +97,7 @@ impl Apt {
     }
 
     /// The names that begin so.
-    pub(crate) fn names(&self, start: &str) -> Result<Vec<String>> {
+    pub fn names(&self, start: &str) -> Result<Vec<String>> {
         let (shell, options) = (Shell::new()?, &self.options);
         let names = cmd!(shell, "apt-cache {options...} pkgnames {start}")
             .quiet()
@@ -110,7 +106,7 @@ impl Apt {
     }
 
     /// All versions of these packages that can be had.
-    pub(crate) fn available(&self, packages: &[String]) -> Result<Vec<Available>> {
+    pub fn available(&self, packages: &[String]) -> Result<Vec<Available>> {
         if packages.is_empty() {
             return Ok(Vec::new());
         }
@@ -130,7 +126,7 @@ impl Apt {
     }
 
     /// Fetches a package and unpacks it into this folder.
-    pub(crate) fn unpack(&self, package: &str, version: &str, into: &Path) -> Result<()> {
+    pub fn unpack(&self, package: &str, version: &str, into: &Path) -> Result<()> {
         let archives = self.folder.join("download");
         remove(&archives)?;
         fs::create_dir_all(&archives)?;
@@ -147,7 +143,7 @@ impl Apt {
 
     /// Fetches packages with everything that they need and this machine has
     /// not, and unpacks all that into this folder.
-    pub(crate) fn unpack_with_needs(
+    pub fn unpack_with_needs(
         &self,
         packages: &[&str],
         release: Option<&str>,
@@ -217,7 +213,7 @@ fn unpack_all(archives: &Path, into: &Path) -> Result<()> {
 }
 
 /// Removes a folder that may not be there.
-pub(crate) fn remove(folder: &Path) -> Result<()> {
+pub fn remove(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;

@@ -4,8 +4,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
-
-use crate::apt::{Apt, Suite};
+use host::apt::{Apt, Suite};
 
 /// The name of the release.
 pub(super) fn codename() -> Result<String> {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use host::apt::{self, Apt, Suite};
 use testbed::server::HyperVersion;
 use xshell::{Shell, cmd};
 
@@ -17,10 +18,6 @@ use super::{
     boot, build,
     fetch::{self, Fetched, once},
     image,
-};
-use crate::{
-    apt::{self, Apt, Suite},
-    dist,
 };
 
 /// The release whose systemd it is, and the kernel that comes with it.
@@ -76,7 +73,7 @@ const UNNEEDED: [&str; 5] = [
 const COMMAND_LINE: &str = "systemd.unit=multi-user.target systemd.show_status=no";
 
 /// Boots each of these kernels; fails if a step does.
-pub(super) fn run(kernels: &[String]) -> Result<()> {
+pub(super) fn run(kernels: &[String], package: impl Fn(&Path) -> Result<PathBuf>) -> Result<()> {
     let arch = &X86_64;
     let kernels = if kernels.is_empty() {
         &[KERNEL.to_owned()]
@@ -84,7 +81,7 @@ pub(super) fn run(kernels: &[String]) -> Result<()> {
         kernels
     };
     let fetched = fetch::all(arch, kernels)?;
-    let image = pack(&fetched)?;
+    let image = pack(&fetched, package)?;
     let mut failed = Vec::new();
     for kernel in &fetched.kernels {
         boot::forget(arch, kernel)?;
@@ -108,7 +105,7 @@ pub(super) fn run(kernels: &[String]) -> Result<()> {
 }
 
 /// Packs the file system; its path.
-fn pack(fetched: &Fetched) -> Result<PathBuf> {
+fn pack(fetched: &Fetched, package: impl Fn(&Path) -> Result<PathBuf>) -> Result<PathBuf> {
     let arch = &X86_64;
     let systemd = once(arch, &format!("systemd-{RELEASE}"), |into| {
         println!("fetching systemd of {RELEASE}");
@@ -120,7 +117,7 @@ fn pack(fetched: &Fetched) -> Result<PathBuf> {
         apt.unpack_with_needs(&["systemd", "dash"], None, into)
     })?;
     println!("building the package and a server");
-    let package = dist::package(&arch.folder())?;
+    let package = package(&arch.folder())?;
     let built = build::all(arch, false)?;
     let image = arch.folder().join("image-systemd");
     apt::remove(&image)?;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use host::root;
 use serde_json::Value;
 use testbed::server::HyperVersion;
 use xshell::{Shell, cmd};
@@ -13,7 +14,6 @@ use super::{
     cross,
     declared::LEFT_OUT,
 };
-use crate::root;
 
 /// What was built: where a binary is, and where the tests look for it.
 pub(super) struct Built {

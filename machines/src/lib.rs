@@ -27,6 +27,8 @@ mod qemu;
 mod service;
 mod table;
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
@@ -39,7 +41,7 @@ use self::{
 
 /// What to run.
 #[derive(Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Kernels by the beginning of their version, such as 6.12, or `newest`
     /// [default: 5.10 6.1 6.12 6.18 newest; for arm64 without 5.10]
     kernels: Vec<String>,
@@ -65,13 +67,18 @@ pub(crate) struct Arguments {
     repeat: usize,
 }
 
-/// Boots every kernel; fails if one does something that is not declared.
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+/// Boots every kernel. `package` builds truncwatch's Debian package into a folder and
+/// returns its path.
+///
+/// # Errors
+///
+/// If a machine cannot be built or booted, or does something that is not declared.
+pub fn run(arguments: &Arguments, package: impl Fn(&Path) -> Result<PathBuf>) -> Result<()> {
     if !cfg!(target_arch = "x86_64") {
         bail!("this builds and emulates on a machine of the x86-64 kind");
     }
     if arguments.systemd {
-        return service::run(&arguments.kernels);
+        return service::run(&arguments.kernels, package);
     }
     let arch = if arguments.arm64 { &ARM64 } else { &X86_64 };
     let kernels = if arguments.kernels.is_empty() {

@@ -6,6 +6,7 @@
 use std::{fmt, fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
+use host::{root, setup};
 use serde::Serialize;
 use testbed::{
     TempDir,
@@ -14,7 +15,6 @@ use testbed::{
 };
 
 use super::{EMPTY, observer, statistics::median, wrk};
-use crate::{root, setup};
 
 /// Seconds that one run takes, and one before it that is not counted.
 const SECONDS: u32 = 2;

@@ -11,6 +11,7 @@
 //! | `analyze.rs` | how fast a log of strace is judged, and with how much memory |
 //! | `burst.rs` | how much the daemon can take |
 //! | `server.rs` | what a watch costs nginx under load |
+//! | [`soak`] | the daemon under mixed load for long, and what it tells |
 //! | `observer.rs` | starts and ends truncwatch, strace and bpftrace |
 //! | `worker.rs` | the process whose calls are timed |
 //! | `wrk.rs` | runs wrk, and reads what it says |
@@ -25,6 +26,7 @@ mod observer;
 mod per_call;
 mod probe_effect;
 mod server;
+pub mod soak;
 mod startup;
 mod statistics;
 mod worker;
@@ -34,13 +36,12 @@ use std::fmt::Display;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use host::root;
 use serde::Serialize;
-
-use crate::root;
 
 /// What to measure, and how often.
 #[derive(Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// What to measure; everything if nothing is named
     #[arg(value_enum)]
     names: Vec<Name>,
@@ -104,7 +105,7 @@ enum Name {
 
 /// Programs that return at once, on the same hooks: built from
 /// `detector-ebpf/src/bin/empty.rs`.
-const EMPTY: &str = "xtask/bpf/empty.bpf.o";
+const EMPTY: &str = "bench/bpf/empty.bpf.o";
 
 /// A measurement, with its name.
 #[derive(Serialize)]
@@ -115,7 +116,7 @@ struct Measurement<T> {
 }
 
 /// Measures and prints.
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.worker {
         return worker::work();
     }

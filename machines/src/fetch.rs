@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use host::apt::{self, Apt, Suite};
 
 use super::{
     arch::{Arch, X86_64},
     qemu::{self, Qemu},
 };
-use crate::apt::{self, Apt, Suite};
 
 /// Where the kernels are; versions move from one to another.
 const SUITES: [Suite<'_>; 8] = [

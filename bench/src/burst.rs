@@ -12,15 +12,13 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use host::root;
 use serde::Serialize;
 use testbed::TempDir;
 
-use crate::{
-    root,
-    soak::{
-        daemon::{Daemon, Sample},
-        idle,
-    },
+use crate::soak::{
+    daemon::{Daemon, Sample},
+    idle,
 };
 
 /// Rates that are tried, responses per second, one after the other.

@@ -17,6 +17,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use host::root;
 use serde::Serialize;
 use testbed::{
     TempDir,
@@ -26,7 +27,6 @@ use testbed::{
 };
 
 use super::{EMPTY, observer, statistics::mean};
-use crate::root;
 
 /// Where server and clients take turns, if they are pinned. Observers may run anywhere.
 const CPU: usize = 0;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::root;
+use host::root;
 
 /// One kind.
 pub(super) struct Arch {

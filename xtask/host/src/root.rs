@@ -6,36 +6,36 @@ use anyhow::{Context as _, Result};
 use xshell::{Cmd, Shell, cmd};
 
 /// The workspace's folder.
-pub(crate) fn folder() -> &'static Path {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask)
+pub fn folder() -> &'static Path {
+    let host = Path::new(env!("CARGO_MANIFEST_DIR"));
+    host.ancestors().nth(2).unwrap_or(host)
 }
 
 /// A shell that stands there.
-pub(crate) fn shell() -> Result<Shell> {
+pub fn shell() -> Result<Shell> {
     let shell = Shell::new()?;
     shell.change_dir(folder());
     Ok(shell)
 }
 
 /// Where cargo puts what it builds.
-pub(crate) fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| folder().join("target"), PathBuf::from)
 }
 
 /// Whether this runs as root.
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// Whether this runs in continuous integration, where what cannot run fails.
-pub(crate) fn is_ci() -> bool {
+pub fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
 
 /// Whether a program is on the PATH or in the folders that only root's PATH
 /// has.
-pub(crate) fn has(program: &str) -> bool {
+pub fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
@@ -43,7 +43,7 @@ pub(crate) fn has(program: &str) -> bool {
 }
 
 /// A command as root: as it is if we are, else through sudo.
-pub(crate) fn as_root<'a>(shell: &'a Shell, program: &str) -> Cmd<'a> {
+pub fn as_root<'a>(shell: &'a Shell, program: &str) -> Cmd<'a> {
     if is_root() {
         cmd!(shell, "{program}")
     } else {
@@ -52,7 +52,7 @@ pub(crate) fn as_root<'a>(shell: &'a Shell, program: &str) -> Cmd<'a> {
 }
 
 /// Builds the release binary, as the user that we are; its path.
-pub(crate) fn build_truncwatch() -> Result<PathBuf> {
+pub fn build_truncwatch() -> Result<PathBuf> {
     let shell = shell()?;
     let cargo = cargo();
     cmd!(
@@ -65,6 +65,6 @@ pub(crate) fn build_truncwatch() -> Result<PathBuf> {
 }
 
 /// The cargo that runs this.
-pub(crate) fn cargo() -> String {
+pub fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
