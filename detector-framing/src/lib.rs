@@ -10,7 +10,7 @@
 //! | [`window`] | how bytes are read: a word at an offset | |
 //! | [`sniff`] | what a connection speaks, where a message may begin | 9112 2.2, 8446 5.1, 9113 3.4 |
 //! | [`head`] | start lines, the fields that frame, where a head ends | 9112 2 to 5 |
-//! | [`framing`] | how long a body is | 9112 6.3 |
+//! | [`mod@framing`] | how long a body is | 9112 6.3 |
 //! | [`chunks`] | chunk sizes, extensions, trailers | 9112 7.1 |
 //! | [`stream`] | one message behind the other: *read here* or *skip so many bytes* | 9112 9.3 |
 //! | [`methods`] | which request a response answers | 9110 9, 9112 9.3.2 |

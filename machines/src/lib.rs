@@ -12,7 +12,7 @@
 //! | [`build`] | truncwatch, its tests and what they start, as static binaries |
 //! | [`image`] | the file system, and the script that runs in it |
 //! | [`boot`] | runs one machine and reads what it says |
-//! | [`table`] | kernels and results side by side |
+//! | [`mod@table`] | kernels and results side by side |
 //! | [`service`] | the package under systemd, and the script that tries it |
 
 mod arch;

@@ -1,6 +1,7 @@
 //! truncwatch's chores, as `cargo xtask …`.
 
 mod demo;
+mod deny;
 mod dist;
 mod ebpf;
 mod fuzz;
@@ -35,6 +36,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Build what is installed: a static program, a package for Debian, an archive; and the book
     Dist(dist::Arguments),
+    /// Check licences, bans and sources of the dependencies (deny.toml)
+    Deny,
     /// Put the daemon under mixed load for long, and compare what it tells
     Soak(soak::Arguments),
     /// Run the tests of the live kernel on other kernels, in emulated machines
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
+        Task::Deny => deny::run(),
         Task::Soak(arguments) => soak::run(&arguments),
         Task::Vm(arguments) => machines::run(&arguments, dist::package),
     };

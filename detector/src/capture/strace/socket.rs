@@ -78,7 +78,7 @@ pub(super) struct Socket {
     pub(super) born: u64,
     /// Sends that have begun and not returned.
     pub(super) sending: u32,
-    /// Where the next bytes are that matter ([`detector_common::hint`]).
+    /// Where the next bytes are that matter (`detector_common::Hint`).
     pub(super) boundary: u64,
     /// Nothing that is told of it can be relied on.
     pub(super) lost: bool,

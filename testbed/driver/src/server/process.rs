@@ -37,7 +37,7 @@ impl Server {
         Self::start_binary(&build(version)?, options)
     }
 
-    /// Starts a server that [`build`] has built, and waits until it listens.
+    /// Starts a server that [`build()`] has built, and waits until it listens.
     ///
     /// # Errors
     /// If it cannot be started, exits, or does not say within 20 s that it listens.
