@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{engine::Engine, monotonic_ns};
+use super::{clock::monotonic_ns, engine::Engine};
 use crate::{
     capture::{
         Record,

@@ -1,6 +1,6 @@
 //! What ended and what goes on.
 
-use super::{engine::Engine, monotonic_ns};
+use super::{clock::monotonic_ns, engine::Engine};
 
 impl Engine {
     /// Tells what was found wrong on connections that go on.

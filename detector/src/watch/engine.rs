@@ -12,7 +12,7 @@ use detector_common::Hint;
 use super::{
     Stacks,
     before::Before,
-    monotonic_ns,
+    clock::monotonic_ns,
     programs::{Program, Programs},
     stalls::Stalls,
     sweep::Sweep,

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::{
     Waiting,
+    clock::monotonic_ns,
     engine::{Engine, Tell},
-    monotonic_ns,
     programs::Program,
 };
 use crate::{

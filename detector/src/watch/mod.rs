@@ -11,6 +11,7 @@
 //! | `gather.rs`, `stacks.rs` | findings on their way to be told, in order |
 //! | `sweep.rs` | sockets that are gone, unseen |
 //! | `look.rs` | which sockets exist |
+//! | `clock.rs` | the clock of the records |
 //! | `programs.rs` | what is known of processes |
 //! | `start.rs` | how the command's watch begins |
 //! | `events.rs` | what it waits for, and when it is over |
@@ -19,6 +20,7 @@
 //! | `record.rs` | a watch that is written down |
 
 mod before;
+mod clock;
 mod endings;
 pub(crate) mod engine;
 mod events;
@@ -41,7 +43,6 @@ use std::{
 };
 
 use anyhow::Result;
-use rustix::time::{ClockId, clock_gettime};
 
 pub use self::record::record;
 use self::{engine::Engine, events::watch, filter::filter, stacks::Stacks};
@@ -105,10 +106,4 @@ struct Watch<'a> {
     closed: bool,
     /// The terminal interrupts it, and with it whoever reads the report there.
     interrupted: bool,
-}
-
-pub(crate) fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }

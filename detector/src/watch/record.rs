@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 
-use super::{Engine, Watch, filter, monotonic_ns, process, watch};
+use super::{Engine, Watch, clock::monotonic_ns, filter, process, watch};
 use crate::{
     cli::RecordOptions,
     command::Prepared,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{engine::Engine, monotonic_ns};
+use super::{clock::monotonic_ns, engine::Engine};
 use crate::{capture::Record, nice::Nice};
 
 /// Records that are taken before hints are given back and stacks are taken: their ring is

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use detector_common::Connection as Counters;
 
 use super::{
+    clock::monotonic_ns,
     engine::Engine,
     look::{Found, Look},
-    monotonic_ns,
 };
 
 /// How often connections that make no progress are looked for, nanoseconds; less often

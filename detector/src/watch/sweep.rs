@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
+    clock::monotonic_ns,
     engine::Engine,
     look::{Found, Look},
-    monotonic_ns,
 };
 
 /// How often sockets are looked for that are gone, nanoseconds; less often where
