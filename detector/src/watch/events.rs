@@ -101,7 +101,7 @@ impl Watch<'_> {
         };
         let status = command.status().context("cannot wait for the command")?;
         self.summary.command_status = Some(status);
-        let left = self.engine.live.watched().len();
+        let left = self.engine.live().watched().len();
         if left > 0 {
             let (noun, run, are) = match left {
                 1 => ("process", "runs", "is"),
@@ -128,7 +128,7 @@ impl Watch<'_> {
         self.show();
         self.look_for_the_reader();
         let found: u64 = self.summary.findings.values().sum();
-        let ended = !self.cli.pid.is_empty() && !self.engine.live.watches_any();
+        let ended = !self.cli.pid.is_empty() && !self.engine.live().watches_any();
         if ended {
             self.status.end();
             note(format_args!("no watched process runs any more"));

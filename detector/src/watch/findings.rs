@@ -33,7 +33,7 @@ impl Watch<'_> {
         } = self;
         status.show(|| {
             let kernel = engine.stats();
-            let tally = engine.judge.tally();
+            let tally = engine.tally();
             let stat = |name| kernel.get(name).copied().unwrap_or(0);
             Counts {
                 seconds: started.elapsed().as_secs(),
@@ -41,7 +41,7 @@ impl Watch<'_> {
                 judged: tally.messages_judged,
                 findings: summary.findings.values().sum(),
                 unjudged: tally.unjudged.values().sum(),
-                lost: stat("ring-full") + engine.missed,
+                lost: stat("ring-full") + engine.missed(),
             }
         });
     }
@@ -150,17 +150,16 @@ impl Watch<'_> {
         while let Some((waiting, stack)) = self.engine.next_last() {
             self.print(&waiting, &stack)?;
         }
-        let kernel = self.engine.live.stats();
+        let kernel = self.engine.stats();
         self.summary.seconds = self.started.elapsed().as_secs_f64();
         self.summary.not_seen = self.engine.not_seen().to_vec();
-        let tally = self.engine.judge.tally();
+        let tally = self.engine.tally();
         self.summary.take(tally, &kernel);
         self.summary.verbose = self.cli.verbose;
-        let programs = &self.engine.programs;
         self.summary
             .processes
-            .list(&tally.by_process, |pid| programs.identity(pid));
-        let left_out = self.engine.live.left_out();
+            .list(&tally.by_process, |pid| self.engine.identity(pid));
+        let left_out = self.engine.live().left_out();
         let missed = left_out.values().sum::<u64>();
         self.summary.events_lost += missed;
         self.summary.incomplete |= missed > 0;
@@ -170,11 +169,11 @@ impl Watch<'_> {
                 .not_seen
                 .push(format!("{runs} of {program}, which the kernel left out"));
         }
-        self.summary.incomplete |= self.engine.unknown_records > 0;
+        self.summary.incomplete |= self.engine.unknown_records() > 0;
         if self.cli.verbose {
             note(format_args!(
                 "kernel side: {kernel:?}, unknown records {}",
-                self.engine.unknown_records
+                self.engine.unknown_records()
             ));
         }
         self.record_totals(&kernel, missed)?;

@@ -4,9 +4,8 @@
 //! | --- | --- |
 //! | `filter.rs` | what is looked at: names become numbers |
 //! | `engine.rs` | every watch: capture and judge, joined |
+//! | `intake.rs` | records from the kernel side to the judge |
 //! | `before.rs` | connections that were open before, and are gone |
-//! | `records.rs` | takes what the kernel side wrote |
-//! | `endings.rs` | what ended, what goes on |
 //! | `stalls.rs` | what makes no progress |
 //! | `gather.rs`, `stacks.rs` | findings on their way to be told, in order |
 //! | `sweep.rs` | sockets that are gone, unseen |
@@ -21,16 +20,15 @@
 
 mod before;
 mod clock;
-mod endings;
 pub(crate) mod engine;
 mod events;
 mod filter;
 mod findings;
 mod gather;
+mod intake;
 mod look;
 mod programs;
 mod record;
-mod records;
 mod stacks;
 mod stalls;
 mod start;
@@ -45,7 +43,7 @@ use std::{
 use anyhow::Result;
 
 pub use self::record::record;
-use self::{engine::Engine, events::watch, filter::filter, stacks::Stacks};
+use self::{engine::Engine, events::watch, filter::filter};
 pub(crate) use self::{programs::Program, stacks::Waiting};
 use crate::{
     capture::live::process,

@@ -8,12 +8,11 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 
-use super::{Engine, Watch, clock::monotonic_ns, filter, process, watch};
+use super::{Watch, clock::monotonic_ns, filter, process, watch};
 use crate::{
     cli::RecordOptions,
     command::Prepared,
-    judge::Finding,
-    recording::{About, Feed, Frame, Process, Program, RecordingFile, Totals, Writer},
+    recording::{About, Feed, Process, RecordingFile, Totals, Writer},
     report::{Format, Outcome, Place, Printer, note},
 };
 
@@ -66,31 +65,6 @@ pub fn record(options: &RecordOptions) -> Result<Outcome> {
     Ok(outcome)
 }
 
-impl Engine {
-    /// Records that these findings are taken, and their programs.
-    pub(super) fn record_report(&mut self, findings: &[Finding]) {
-        let Some(writer) = self.judge.writer() else {
-            return;
-        };
-        for finding in findings {
-            let exe = self.programs.seen(finding);
-            writer.frame(&Frame::Program(Program {
-                pid: finding.pid,
-                exe,
-            }));
-        }
-        writer.report(self.missed);
-    }
-
-    /// What is recorded so far is in the file.
-    pub(super) fn flush_recording(&mut self) -> Result<()> {
-        let Some(writer) = self.judge.writer() else {
-            return Ok(());
-        };
-        writer.flush().context("cannot write the recording")
-    }
-}
-
 impl Watch<'_> {
     /// The last of it.
     pub(super) fn record_totals(
@@ -98,18 +72,21 @@ impl Watch<'_> {
         kernel: &BTreeMap<&'static str, u64>,
         missed: u64,
     ) -> Result<()> {
-        let totals = Totals {
-            seconds: self.summary.seconds,
+        let Self {
+            engine, summary, ..
+        } = self;
+        let unknown_records = engine.unknown_records();
+        engine.finish_recording(|| Totals {
+            seconds: summary.seconds,
             kernel: kernel
                 .iter()
                 .map(|(name, count)| ((*name).to_owned(), *count))
                 .collect(),
             missed,
-            unknown_records: self.engine.unknown_records,
-            command_status: self.summary.command_status,
-            not_seen: self.summary.not_seen.clone(),
-            processes: self
-                .summary
+            unknown_records,
+            command_status: summary.command_status,
+            not_seen: summary.not_seen.clone(),
+            processes: summary
                 .processes
                 .listed()
                 .map(|(pid, comm, exe)| Process {
@@ -118,11 +95,6 @@ impl Watch<'_> {
                     exe: exe.map(str::to_owned),
                 })
                 .collect(),
-        };
-        let Some(writer) = self.engine.judge.writer() else {
-            return Ok(());
-        };
-        writer.frame(&Frame::Totals(totals));
-        writer.finish().context("cannot write the recording")
+        })
     }
 }

@@ -67,9 +67,9 @@ impl<'a> Watch<'a> {
         if command.is_none() {
             let pids = match cli.pid.is_empty() {
                 true => Vec::new(),
-                false => engine.live.watched().into_iter().collect(),
+                false => engine.live().watched().into_iter().collect(),
             };
-            engine.look_before(&pids);
+            engine.note_open(&pids);
         }
         // A command's own output would be mixed with it, and a reader of the report may
         // draw on the same terminal.
@@ -88,18 +88,18 @@ impl<'a> Watch<'a> {
             closed: false,
             interrupted: false,
         };
-        for what in watch.engine.live.reduced() {
+        for what in watch.engine.live().reduced() {
             note(format_args!("not seen: {what}"));
         }
         if cli.verbose {
-            if watch.engine.live.traces_functions() {
+            if watch.engine.live().traces_functions() {
                 note(format_args!(
                     "counting at the ends of functions: this kernel lacks tracepoints for it"
                 ));
             }
-            let verified = watch.engine.live.verified_instructions();
+            let verified = watch.engine.live().verified_instructions();
             note(format_args!("instructions verified: {verified:?}"));
-            let counted = watch.engine.live.counted_probes();
+            let counted = watch.engine.live().counted_probes();
             note(format_args!(
                 "probes whose missed calls are told: {counted:?}"
             ));
@@ -127,7 +127,7 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         let waiting = command.start(signals.inherited())?;
-        self.engine.live.watch(waiting.pid());
+        self.engine.watch_starting(waiting.pid());
         note(format_args!(
             "watching {} and its children (process {}){}{}",
             self.cli

@@ -108,7 +108,7 @@ impl Watch<'_> {
     /// Who may have handed connections on to what is watched, in words, if any were used
     /// before.
     pub(super) fn masters(&self) -> String {
-        if self.engine.judge.tally().missed(Unjudged::MidStream) == 0 {
+        if self.engine.tally().missed(Unjudged::MidStream) == 0 {
             return String::new();
         }
         let masters: BTreeSet<_> = self
@@ -149,7 +149,12 @@ impl Watch<'_> {
                 None => pid.to_string(),
             })
             .collect();
-        let children = self.engine.live.watched().len().saturating_sub(named.len());
+        let children = self
+            .engine
+            .live()
+            .watched()
+            .len()
+            .saturating_sub(named.len());
         let followed = match (self.cli.follow, children) {
             (false, _) => String::new(),
             (true, 0) => " and children to come".to_owned(),
