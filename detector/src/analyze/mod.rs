@@ -3,7 +3,6 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `options.rs` | the command line |
 //! | `input.rs`   | opens the log, compressed or not |
 //! | `encoding.rs`, `paste.rs` | logs that went through other programs |
 //! | `joined.rs`  | connections that were open before the log began |
@@ -15,7 +14,6 @@ mod advice;
 mod encoding;
 mod input;
 mod joined;
-mod options;
 mod paste;
 mod proof;
 mod recorded;
@@ -29,8 +27,8 @@ use std::{
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 
+pub use self::advice::Advice;
 pub(crate) use self::advice::quoted;
-pub use self::{advice::Advice, options::Options};
 use self::{
     advice::How,
     encoding::{Encoding, Utf16, encoding},
@@ -40,6 +38,7 @@ use self::{
     proof::{Lacks, Proof, may_be_refuted, proof},
     recorded::Recorded,
 };
+pub use crate::cli::AnalyzeOptions as Options;
 use crate::{
     capture::strace::{Evidence, LineText, Lines, Meaning, Replay, Step, Sure},
     cli::ColorChoice,
