@@ -21,6 +21,7 @@ mod recorded;
 use std::{
     collections::{BTreeMap, HashMap},
     io::{self, Read, Write},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -38,14 +39,12 @@ use self::{
     proof::{Lacks, Proof, may_be_refuted, proof},
     recorded::Recorded,
 };
-pub use crate::cli::AnalyzeOptions as Options;
 use crate::{
     capture::strace::{Evidence, LineText, Lines, Meaning, Replay, Step, Sure},
-    cli::ColorChoice,
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
     report::{
-        Format, Identity, LogSummary, Place, Printer, Reported, Seen, Summary, When, columns,
+        Identity, LogSummary, Place, Printer, Reported, Reporting, Seen, Summary, When,
         create_file, written_to,
     },
     stack::Stack,
@@ -60,6 +59,17 @@ const SAMPLE: u64 = 1 << 16;
 /// How often the progress is shown, in lines.
 const PROGRESS: u64 = 1 << 14;
 
+/// Which log, and how to report.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The log, or the recording; `-` is standard input.
+    pub log: PathBuf,
+    /// strace was asked for every call that matters, although the log does not show it.
+    pub all_traced: bool,
+    /// How to report it.
+    pub reporting: Reporting,
+}
+
 /// Reads the log to its end, prints what was found and the summary.
 ///
 /// # Errors
@@ -69,7 +79,7 @@ const PROGRESS: u64 = 1 << 14;
 pub fn run(options: &Options) -> Result<Summary> {
     let input = Input::open(&options.log)?;
     let (name, progress, read) = (input.name.clone(), input.progress(), input.bytes_read());
-    let out: Box<dyn Write> = match &options.output {
+    let out: Box<dyn Write> = match &options.reporting.output {
         Some(path) => Box::new(create_file(path, Some(&options.log))?),
         None => Box::new(io::stdout()),
     };
@@ -80,10 +90,9 @@ pub fn run(options: &Options) -> Result<Summary> {
             progress.set_position(read.get());
         }
     };
-    // A file is as wide as it likes.
-    let columns = columns(io::stdout()).filter(|_| options.output.is_none());
+    let columns = options.reporting.columns();
     let (summary, advice) = judge(options, &name, input, out, columns, advance)?;
-    Place::of(options.output.as_deref()).note_end(&summary);
+    Place::of(options.reporting.output.as_deref()).note_end(&summary);
     advice.say();
     Ok(summary)
 }
@@ -104,7 +113,7 @@ pub fn judge<'a>(
     columns: Option<u16>,
     advance: impl Fn(bool),
 ) -> Result<(Summary, Advice)> {
-    let printer = Printer::new(out, options.format(), color(options), columns).brief(options.brief);
+    let printer = options.reporting.printer(out, columns);
     let mut start = Vec::new();
     let begun = input
         .by_ref()
@@ -182,14 +191,6 @@ fn sampled<'a>(mut input: impl Read + 'a) -> (Vec<u8>, Box<dyn Read + 'a>) {
     debug_assert!(decoded.is_ok(), "memory can be read");
     let whole = io::Cursor::new(start).chain(rest);
     (sample, Box::new(Utf16::new(whole, encoding)))
-}
-
-/// A file takes colours only if it is told to.
-fn color(options: &Options) -> bool {
-    match (options.format(), &options.output, options.color) {
-        (Format::Json, ..) | (_, Some(_), ColorChoice::Auto) => false,
-        (Format::Table, _, choice) => choice.wanted(),
-    }
 }
 
 struct Analysis<'a> {

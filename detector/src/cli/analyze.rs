@@ -1,10 +1,11 @@
 //! The command line of `truncwatch analyze`.
 
-use std::{ops::Deref, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::Reporting;
+use super::reporting::ReportingArguments;
+use crate::analyze::Options;
 
 /// Which log, and how to report.
 #[derive(Clone, Debug, Args)]
@@ -12,27 +13,30 @@ use crate::cli::Reporting;
     after_help = EXAMPLES,
     mut_arg("output", |argument| argument.value_name("REPORT")),
 )]
-pub struct Options {
+pub(super) struct AnalyzeArguments {
     /// The log that strace wrote, with -o or from standard error, or what
     /// truncwatch record wrote; gzip is unpacked; - is standard input
     #[arg(value_name = "FILE")]
-    pub log: PathBuf,
+    log: PathBuf,
 
     /// strace was asked for every call that matters (%net, %desc, %process,
     /// close_range and unshare), although the log does not show it
     #[arg(long)]
-    pub all_traced: bool,
+    all_traced: bool,
 
     /// How to report it.
     #[command(flatten)]
-    pub reporting: Reporting,
+    reporting: ReportingArguments,
 }
 
-impl Deref for Options {
-    type Target = Reporting;
-
-    fn deref(&self) -> &Reporting {
-        &self.reporting
+impl AnalyzeArguments {
+    /// The same as the analysis takes it.
+    pub(super) fn build(self) -> Options {
+        Options {
+            log: self.log,
+            all_traced: self.all_traced,
+            reporting: self.reporting.build(),
+        }
     }
 }
 

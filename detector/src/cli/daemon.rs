@@ -4,17 +4,29 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::daemon::Options;
+
 /// Where the daemon's configuration is.
 #[derive(Args, Clone, Debug)]
-pub struct DaemonOptions {
+pub(super) struct DaemonArguments {
     /// Read this configuration [default: /etc/truncwatch/truncwatch.toml, if it is
     /// there]
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
 
     /// Say whether the configuration is right, and do nothing else
     #[arg(long)]
-    pub check_config: bool,
+    check_config: bool,
+}
+
+impl DaemonArguments {
+    /// The same as the daemon takes it.
+    pub(super) fn build(self) -> Options {
+        Options {
+            config: self.config,
+            check_config: self.check_config,
+        }
+    }
 }
 
 pub(super) const DAEMON_NOTES: &str = "\

@@ -2,18 +2,28 @@
 
 use clap::Args;
 
-use super::ColorChoice;
+use crate::{doctor::Options, report::ColorChoice};
 
 /// How to print what `doctor` found.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct DoctorOptions {
+pub(super) struct DoctorArguments {
     /// Print one JSON object instead of a table
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 
     /// When to use colours; auto heeds NO_COLOR and TERM=dumb in the environment
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorChoice,
+    color: ColorChoice,
+}
+
+impl DoctorArguments {
+    /// The same as the doctor takes it.
+    pub(super) fn build(self) -> Options {
+        Options {
+            json: self.json,
+            color: self.color,
+        }
+    }
 }
 
 pub(super) const DOCTOR_STATUS: &str = "\

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line: what clap parses, and the plain options that the rest takes.
 
 mod analyze;
 mod daemon;
@@ -10,20 +10,16 @@ mod watch;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::usage::in_one_line;
-pub use self::{
-    analyze::Options as AnalyzeOptions,
-    daemon::DaemonOptions,
-    doctor::DoctorOptions,
-    record::RecordOptions,
-    reporting::{ColorChoice, FormatName, Reporting},
-    watch::{Pids, Watching},
+use self::{
+    analyze::AnalyzeArguments,
+    daemon::{DAEMON_NOTES, DaemonArguments},
+    doctor::{DOCTOR_STATUS, DoctorArguments},
+    record::RecordArguments,
+    usage::in_one_line,
+    watch::WatchArguments,
 };
-use self::{daemon::DAEMON_NOTES, doctor::DOCTOR_STATUS};
-use crate::capture::live::COMM_BYTES;
-
 /// Report HTTP messages that were cut short, from what the kernel accepted.
 ///
 /// truncwatch counts the bytes that the kernel took from a process on each
@@ -42,19 +38,19 @@ use crate::capture::live::COMM_BYTES;
     override_usage = USAGE,
     args_conflicts_with_subcommands = true
 )]
-pub struct Cli {
+struct Arguments {
     /// Another mode than watching.
     #[command(subcommand)]
-    pub mode: Option<Mode>,
+    mode: Option<ModeArguments>,
 
     /// What to watch.
     #[command(flatten)]
-    pub watching: Watching,
+    watching: WatchArguments,
 
     /// Print a file that is made from these definitions and do nothing else:
     /// the manual page, or a shell's completions
     #[arg(long, value_enum, value_name = "KIND", exclusive = true)]
-    pub generate: Option<Generate>,
+    generate: Option<Generate>,
 }
 
 const USAGE: &str = "\
@@ -112,18 +108,18 @@ package.";
 
 /// Another mode than watching.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Mode {
+enum ModeArguments {
     /// Judge a log of strace, or a recording, instead of watching; needs no root
-    Analyze(AnalyzeOptions),
+    Analyze(AnalyzeArguments),
     /// Watch, and keep what was judged in a file, for `truncwatch analyze`
-    Record(Box<RecordOptions>),
+    Record(Box<RecordArguments>),
     /// Say what works on this kernel with these privileges, by trying it
     #[command(after_help = DOCTOR_STATUS)]
-    Doctor(DoctorOptions),
+    Doctor(DoctorArguments),
     /// Watch without end, for a service manager: findings to the journal, numbers
     /// to Prometheus
     #[command(after_help = DAEMON_NOTES)]
-    Daemon(DaemonOptions),
+    Daemon(DaemonArguments),
 }
 
 /// Files made from the definitions of the options.
@@ -143,37 +139,70 @@ pub enum Generate {
     CompletePowershell,
 }
 
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub enum Mode {
+    /// A watch.
+    Watch(crate::watch::Options),
+    /// A watch that is written down.
+    Record(crate::watch::RecordOptions),
+    /// A log, or a recording.
+    Analyze(crate::analyze::Options),
+    /// What works here.
+    Doctor(crate::doctor::Options),
+    /// A watch without end.
+    Daemon(crate::daemon::Options),
+    /// A file made from the definitions.
+    Generate(Generate),
+}
+
+/// The definitions that `--help`, the manual page and completions are made of.
+#[must_use]
+pub fn definitions() -> clap::Command {
+    Arguments::command()
+}
+
 /// Reads the command line. Where help or the version was asked for, prints that
 /// and ends the program.
 ///
 /// # Errors
 ///
 /// If it is not understood: with one line that says why and what to do.
-pub fn parse() -> Result<Cli, UsageError> {
+pub fn parse() -> Result<Mode, UsageError> {
     parse_from(std::env::args_os().collect())
 }
 
-fn parse_from(words: Vec<OsString>) -> Result<Cli, UsageError> {
+/// The same of these words, of which the first is the program.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_from(words: Vec<OsString>) -> Result<Mode, UsageError> {
     // A script's variable that is empty must not make it the whole host.
     let ends_in_dashes = words.last().is_some_and(|word| word == "--");
-    let mut cli = Cli::try_parse_from(&words).map_err(|error| {
+    let arguments = Arguments::try_parse_from(&words).map_err(|error| {
         if error.use_stderr() {
             UsageError(in_one_line(&error, &words))
         } else {
             error.exit()
         }
     })?;
-    let watching = match &mut cli.mode {
-        Some(Mode::Record(options)) => &mut options.watching,
-        _ => &mut cli.watching,
+    let watching = match &arguments.mode {
+        Some(ModeArguments::Record(record)) => &record.watching,
+        _ => &arguments.watching,
     };
-    watching.list_pids();
-    let command = &watching.command;
-    if ends_in_dashes && command.is_empty() {
+    if ends_in_dashes && watching.command.is_empty() {
         let text = "no command after --: give one, or leave out the -- (see truncwatch --help)";
         return Err(UsageError(text.to_owned()));
     }
-    Ok(cli)
+    Ok(match (arguments.mode, arguments.generate) {
+        (Some(ModeArguments::Analyze(analyze)), _) => Mode::Analyze(analyze.build()),
+        (Some(ModeArguments::Record(record)), _) => Mode::Record(record.build()),
+        (Some(ModeArguments::Doctor(doctor)), _) => Mode::Doctor(doctor.build()),
+        (Some(ModeArguments::Daemon(daemon)), _) => Mode::Daemon(daemon.build()),
+        (None, Some(kind)) => Mode::Generate(kind),
+        (None, None) => Mode::Watch(arguments.watching.build()),
+    })
 }
 
 /// A command line that is not understood.
@@ -181,35 +210,13 @@ fn parse_from(words: Vec<OsString>) -> Result<Cli, UsageError> {
 #[error("{0}")]
 pub struct UsageError(String);
 
-/// As much of a process's name as the kernel keeps (`TASK_COMM_LEN`, proc(5)).
-pub(crate) fn kept(name: &str) -> &[u8] {
-    let bytes = name.as_bytes();
-    bytes.get(..COMM_BYTES).unwrap_or(bytes)
-}
-
-pub(crate) fn name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.contains('\0') {
-        return Err("give a name as ps -e prints it".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-pub(crate) fn unit(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.contains(['/', '\0']) || text.starts_with(['.', '-']) {
-        return Err("give a unit's name, such as nginx.service".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_definitions_are_consistent() {
-        Cli::command().debug_assert();
+        definitions().debug_assert();
     }
 
     #[test]
@@ -224,7 +231,7 @@ mod tests {
             "true",
             "--json",
         ];
-        let cli = Cli::try_parse_from(all);
+        let cli = Arguments::try_parse_from(all);
         assert!(cli.is_ok_and(|cli| cli.watching.command == ["sh", "-c", "true", "--json"]));
     }
 
@@ -243,9 +250,10 @@ mod tests {
     fn processes_come_in_lists() {
         let listed = |words: &[&str]| {
             let words = words.iter().map(OsString::from).collect();
-            parse_from(words).map(|cli| match cli.mode {
-                Some(Mode::Record(options)) => options.watching.pid,
-                _ => cli.watching.pid,
+            parse_from(words).map(|mode| match mode {
+                Mode::Watch(options) => options.pids,
+                Mode::Record(options) => options.watch.pids,
+                other => panic!("{other:?}"),
             })
         };
         for (words, pids) in [
@@ -312,7 +320,7 @@ mod tests {
             &["true"],
         ] {
             let all = std::iter::once(&"truncwatch").chain(arguments);
-            assert!(Cli::try_parse_from(all).is_err(), "{arguments:?}");
+            assert!(Arguments::try_parse_from(all).is_err(), "{arguments:?}");
         }
     }
 }

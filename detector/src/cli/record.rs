@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::Watching;
+use super::watch::WatchArguments;
+use crate::watch::RecordOptions;
 
 /// What to record: the options of a watch.
 #[derive(Args, Clone, Debug)]
@@ -21,14 +22,24 @@ use super::Watching;
     mut_arg("show_query", |argument| argument
         .help("Keep request targets whole; what follows `?` is taken out otherwise")),
 )]
-pub struct RecordOptions {
+pub(super) struct RecordArguments {
     /// What to watch.
     #[command(flatten)]
-    pub watching: Watching,
+    pub(super) watching: WatchArguments,
 
     /// Replace the file if it is there; without, that is refused
     #[arg(long)]
-    pub force: bool,
+    force: bool,
+}
+
+impl RecordArguments {
+    /// The same as the watch takes it.
+    pub(super) fn build(self) -> RecordOptions {
+        RecordOptions {
+            watch: self.watching.build(),
+            force: self.force,
+        }
+    }
 }
 
 const RECORD_NOTES: &str = "\

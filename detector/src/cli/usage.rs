@@ -2,24 +2,21 @@
 
 use std::ffi::OsString;
 
-use clap::{
-    CommandFactory as _,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::Cli;
+use super::definitions;
 use crate::analyze;
 
 /// clap's message without its usage, and what may have been meant. `words` are
 /// the command line's.
-pub(crate) fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
+pub(super) fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
     let text = error.to_string();
     let mut paragraphs = text.split("\n\n");
     let said = paragraphs.next().unwrap_or_default();
     let said = said.trim_start_matches("error: ");
     let said: Vec<_> = said.split_whitespace().collect();
     let said = said.join(" ");
-    let cli = Cli::command();
+    let cli = definitions();
     let mode = words.get(1).and_then(|word| cli.find_subcommand(word));
     let mode = mode.map(clap::Command::get_name);
     let word = match (error.kind(), error.get(ContextKind::InvalidArg)) {
@@ -62,7 +59,7 @@ fn meant(word: &str, mode: Option<&str>, words: &[OsString]) -> Option<String> {
     }
     match mode {
         Some("analyze") => Some(one_at_a_time(words)),
-        None if Cli::command().find_subcommand(word).is_some() => Some(format!(
+        None if definitions().find_subcommand(word).is_some() => Some(format!(
             "options of {word} come behind it: truncwatch {word} ..."
         )),
         None | Some("record") if word.parse::<u32>().is_ok() => {
@@ -80,7 +77,7 @@ fn meant(word: &str, mode: Option<&str>, words: &[OsString]) -> Option<String> {
 /// options instead of one: asked without them, it does.
 fn similar_mode(word: &str) -> Option<String> {
     let modes = clap::Command::new("truncwatch")
-        .subcommands(Cli::command().get_subcommands().cloned())
+        .subcommands(definitions().get_subcommands().cloned())
         .subcommand_required(true);
     let error = modes.try_get_matches_from(["truncwatch", word]).err()?;
     match error.get(ContextKind::SuggestedSubcommand)? {

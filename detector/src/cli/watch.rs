@@ -1,16 +1,20 @@
 //! The command line of a watch.
 
-use std::{ffi::OsString, ops::Deref, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Reporting, name, unit};
+use super::reporting::ReportingArguments;
+use crate::{
+    capture::live::{RING_BYTES, Stacks, comm, unit},
+    watch::Options,
+};
 
 const FILTERS: &str = "Filters";
 
 /// What to watch, for how long, and how to report it.
 #[derive(Args, Clone, Debug)]
-pub struct Watching {
+pub(super) struct WatchArguments {
     /// Watch these processes, with all their threads: `-p 12,34`, or as many words,
     /// as `--pid $(pidof nginx)` gives them; may be repeated
     #[arg(
@@ -23,16 +27,12 @@ pub struct Watching {
         allow_negative_numbers = true,
         value_parser = pids,
     )]
-    pub pids: Vec<Pids>,
-
-    /// The same one by one, each once.
-    #[arg(skip)]
-    pub pid: Vec<u32>,
+    pids: Vec<Pids>,
 
     /// Watch its children too: those it has already and those to come, as with
     /// a server's master process; always so for a command
     #[arg(short, long, requires = "root")]
-    pub follow: bool,
+    follow: bool,
 
     /// Run this command and watch it with its children, until it ends: as the
     /// user who called sudo, with every probe in place before its first
@@ -43,22 +43,22 @@ pub struct Watching {
         group = "root",
         conflicts_with = "pid"
     )]
-    pub command: Vec<OsString>,
+    pub(super) command: Vec<OsString>,
 
     /// Only processes, or threads, of this name, as ps -e shows it: the kernel
     /// keeps 15 bytes of a name, and no more are compared; may be repeated
-    #[arg(long, value_name = "NAME", help_heading = FILTERS, value_parser = name)]
-    pub comm: Vec<String>,
+    #[arg(long, value_name = "NAME", help_heading = FILTERS, value_parser = comm)]
+    comm: Vec<String>,
 
     /// Only processes of this unit of systemd, such as nginx.service, also when
     /// it is started anew; may be repeated
     #[arg(long, value_name = "NAME", help_heading = FILTERS, value_parser = unit)]
-    pub unit: Vec<String>,
+    unit: Vec<String>,
 
     /// Only processes in this control group (version 2) or below, by its folder
     /// or as in /proc/PID/cgroup; may be repeated
     #[arg(long, value_name = "PATH", help_heading = FILTERS)]
-    pub cgroup: Vec<PathBuf>,
+    cgroup: Vec<PathBuf>,
 
     /// Only connections with this local or remote port; may be repeated
     #[arg(
@@ -68,7 +68,7 @@ pub struct Watching {
         allow_negative_numbers = true,
         value_parser = port,
     )]
-    pub port: Vec<u16>,
+    port: Vec<u16>,
 
     /// Stop after so many seconds; a command is then ended with SIGTERM
     #[arg(
@@ -77,7 +77,7 @@ pub struct Watching {
         allow_negative_numbers = true,
         value_parser = seconds,
     )]
-    pub duration: Option<std::time::Duration>,
+    duration: Option<Duration>,
 
     /// Stop after so many findings; a command is then ended with SIGTERM
     #[arg(
@@ -86,7 +86,7 @@ pub struct Watching {
         allow_negative_numbers = true,
         value_parser = count,
     )]
-    pub count: Option<u64>,
+    count: Option<u64>,
 
     /// Report also a message that owes bytes and made no progress for so many
     /// seconds, on a socket that is still connected; 0 is off
@@ -97,63 +97,79 @@ pub struct Watching {
         value_parser = seconds_or_none,
         default_value = "0",
     )]
-    pub stall: std::time::Duration,
+    stall: Duration,
 
     /// How to report it.
     #[command(flatten)]
-    pub reporting: Reporting,
+    reporting: ReportingArguments,
 
     /// Copy no stacks: findings then do not say who called what ended them
     #[arg(long)]
-    pub no_stack: bool,
+    no_stack: bool,
 
     /// Copy the stack of each finding; else, of a process's findings, of eight at
     /// once and then of one a second
     #[arg(long, conflicts_with = "no_stack")]
-    pub all_stacks: bool,
+    all_stacks: bool,
 
     /// Say on standard error what is watched, and the kernel side's counters
     #[arg(short, long)]
-    pub verbose: bool,
+    verbose: bool,
 
     /// Size of the ring buffer in bytes; a power of two of at least a page
-    #[arg(long, value_name = "BYTES", hide = true, default_value_t = crate::capture::live::RING_BYTES)]
-    pub ring_bytes: u32,
+    #[arg(long, value_name = "BYTES", hide = true, default_value_t = RING_BYTES)]
+    ring_bytes: u32,
 
     /// Most connections that are tracked at a time
     #[arg(long, value_name = "N", hide = true)]
-    pub max_connections: Option<u32>,
+    max_connections: Option<u32>,
 
     /// Take this tracepoint, or this kernel field (structure.path), for missing;
     /// may be repeated
     #[arg(long, value_name = "NAME", hide = true)]
-    pub hide: Vec<String>,
+    hide: Vec<String>,
 
     /// Load this BPF object instead of the embedded one
     #[arg(long, value_name = "FILE", hide = true)]
-    pub bpf_object: Option<PathBuf>,
+    bpf_object: Option<PathBuf>,
 }
 
 /// Processes of one word of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pids(Vec<u32>);
+struct Pids(Vec<u32>);
 
-impl Watching {
-    /// Takes the processes out of the words that name them.
-    pub(super) fn list_pids(&mut self) {
+impl WatchArguments {
+    /// The same as the watch takes it.
+    pub(super) fn build(self) -> Options {
+        let mut pids = Vec::new();
         for pid in self.pids.iter().flat_map(|word| &word.0) {
-            if !self.pid.contains(pid) {
-                self.pid.push(*pid);
+            if !pids.contains(pid) {
+                pids.push(*pid);
             }
         }
-    }
-}
-
-impl Deref for Watching {
-    type Target = Reporting;
-
-    fn deref(&self) -> &Reporting {
-        &self.reporting
+        Options {
+            pids,
+            follow: self.follow,
+            command: self.command,
+            comms: self.comm,
+            units: self.unit,
+            cgroups: self.cgroup,
+            ports: self.port,
+            duration: self.duration,
+            count: self.count,
+            stall: self.stall,
+            reporting: self.reporting.build(),
+            stacks: match (self.no_stack, self.all_stacks) {
+                (true, _) => Stacks::None,
+                (false, false) => Stacks::Some,
+                (false, true) => Stacks::All,
+            },
+            verbose: self.verbose,
+            ring_bytes: self.ring_bytes,
+            max_connections: self.max_connections,
+            hidden: self.hide,
+            bpf_object: self.bpf_object,
+        }
     }
 }
 
@@ -195,16 +211,16 @@ fn count(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "give a number of findings, 1 or more".to_owned())
 }
 
-fn seconds(text: &str) -> Result<std::time::Duration, String> {
+fn seconds(text: &str) -> Result<Duration, String> {
     duration(text)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "give a positive number of seconds, such as 60 or 0.5".to_owned())
 }
 
-fn seconds_or_none(text: &str) -> Result<std::time::Duration, String> {
+fn seconds_or_none(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "give a number of seconds, such as 30; 0 is off".to_owned())
 }
 
-fn duration(text: &str) -> Option<std::time::Duration> {
-    std::time::Duration::try_from_secs_f64(text.parse().ok()?).ok()
+fn duration(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Instant};
 
 use super::{Daemon, config::Exclude, limiter::Limiter, metrics::Truncated};
-use crate::{cli::kept, judge::Finding, origin::Origin, report::note, watch::Program};
+use crate::{capture::live::kept, judge::Finding, origin::Origin, report::note, watch::Program};
 
 /// Decides of each finding.
 pub(super) struct Sieve<'a> {

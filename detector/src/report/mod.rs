@@ -6,6 +6,7 @@ pub mod doctor;
 mod errno;
 mod file;
 mod json;
+mod options;
 mod outcome;
 mod place;
 mod processes;
@@ -35,6 +36,7 @@ pub use self::{
         HeldBackProcess, SCHEMA, finding as finding_json, held_back as held_back_json,
         summary as summary_json,
     },
+    options::{ColorChoice, Reporting},
     outcome::{Outcome, Seen},
     place::Place,
     processes::{Identity, ProcessSummary, Processes, UnjudgedBy},
@@ -46,9 +48,10 @@ pub use self::{
 use crate::{judge::Finding, stack::Stack};
 
 /// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// For people.
+    #[default]
     Table,
     /// JSON lines, for scripts.
     Json,

@@ -7,7 +7,6 @@ use std::{
     ffi::OsString,
 };
 
-use clap::CommandFactory as _;
 use detector_common::StackCopy;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     analyze::LOG_REASONS,
     capture::live::probe::{Check, State},
-    cli::{Cli, in_one_line},
+    cli::{definitions, parse_from},
     judge::{
         Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, TimelineEntry,
         Unjudged,
@@ -344,7 +343,7 @@ fn what_the_doctor_says() -> std::io::Result<()> {
 
 #[test]
 fn help() {
-    let mut command = Cli::command().term_width(80);
+    let mut command = definitions().term_width(80);
     insta::assert_snapshot!(command.render_long_help());
 }
 
@@ -395,8 +394,8 @@ fn bad_usage() {
             .chain(*arguments)
             .map(OsString::from)
             .collect();
-        let error = Cli::command().try_get_matches_from(&all).err();
-        let text = error.map(|error| in_one_line(&error, &all));
+        let error = parse_from(all).err();
+        let text = error.map(|error| error.to_string());
         let text = text.unwrap_or_default();
         format!("$ truncwatch {}\ntruncwatch: {text}", arguments.join(" "))
     })

@@ -6,10 +6,9 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use tokio::time::MissedTickBehavior;
 
-use super::{Watch, findings::told};
+use super::{Options, Watch, findings::told};
 use crate::{
     capture::live::Filter,
-    cli::Watching,
     command::{Prepared, Running},
     cpus::Cpus,
     nice::Nice,
@@ -23,7 +22,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// Watches with all that can be wrong before looked at.
 pub(super) fn watch(
-    cli: &Watching,
+    options: &Options,
     command: Option<Prepared>,
     filter: Filter,
     printer: (Printer<'_>, Place),
@@ -38,9 +37,9 @@ pub(super) fn watch(
         .context("cannot start the event loop")?;
     runtime.block_on(async {
         let signals = signals.into_async().context("cannot wait for signals")?;
-        let mut watch = Watch::start(cli, printer, filter, command, judge, &signals)?;
+        let mut watch = Watch::start(options, printer, filter, command, judge, &signals)?;
         // Not before: to begin should not take long, and the command is as it would be.
-        let mut cpus = Cpus::without(&cli.pid);
+        let mut cpus = Cpus::without(&options.pids);
         let mut nice = Nice::behind_others();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -119,23 +118,25 @@ impl Watch<'_> {
         let Self {
             engine,
             summary,
-            cli,
+            options,
             ..
         } = self;
-        engine.turn(nice, &mut |finding, _| told(finding, summary, cli.count))?;
+        engine.turn(nice, &mut |finding, _| {
+            told(finding, summary, options.count)
+        })?;
         self.report()?;
         self.engine.flush_recording()?;
         self.show();
         self.look_for_the_reader();
         let found: u64 = self.summary.findings.values().sum();
-        let ended = !self.cli.pid.is_empty() && !self.engine.live().watches_any();
+        let ended = !self.options.pids.is_empty() && !self.engine.live().watches_any();
         if ended {
             self.status.end();
             note(format_args!("no watched process runs any more"));
         }
-        let limit = self.cli.count.is_some_and(|count| found >= count)
+        let limit = self.options.count.is_some_and(|count| found >= count)
             || self
-                .cli
+                .options
                 .duration
                 .is_some_and(|duration| self.started.elapsed() >= duration);
         // What we started we end, and then it ends the watch.

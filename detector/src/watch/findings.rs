@@ -54,7 +54,7 @@ impl Watch<'_> {
     }
 
     fn print(&mut self, waiting: &Waiting, stack: &Stack) -> Result<()> {
-        let reported = waiting.reported(stack, self.cli.show_query);
+        let reported = waiting.reported(stack, self.options.reporting.show_query);
         let newline = self.needs_newline();
         let printer = &mut self.printer;
         let written = self.status.aside(|| {
@@ -68,7 +68,7 @@ impl Watch<'_> {
 
     /// Whether the command may have left a line unended where the report goes.
     fn needs_newline(&self) -> bool {
-        !self.cli.command.is_empty() && self.place.needs_newline(self.printer.format())
+        !self.options.command.is_empty() && self.place.needs_newline(self.printer.format())
     }
 
     /// Ends the watch where a pager was closed: nobody would see what comes of it, and the
@@ -118,7 +118,7 @@ impl Watch<'_> {
 
     /// A reader that went away ends the watch quietly.
     fn written(&mut self, result: io::Result<()>) -> Result<()> {
-        self.closed |= written_to(self.cli.reporting.output.as_deref(), result)?;
+        self.closed |= written_to(self.options.reporting.output.as_deref(), result)?;
         Ok(())
     }
 
@@ -132,7 +132,7 @@ impl Watch<'_> {
         self.closed |= self.place.is_abandoned(wait);
         self.turn_to_stderr();
         let found: u64 = self.summary.findings.values().sum();
-        if let Some(count) = self.cli.count
+        if let Some(count) = self.options.count
             && found >= count
         {
             note(format_args!(
@@ -143,10 +143,10 @@ impl Watch<'_> {
         let Self {
             engine,
             summary,
-            cli,
+            options,
             ..
         } = &mut self;
-        engine.finish(&mut |finding, _| told(finding, summary, cli.count));
+        engine.finish(&mut |finding, _| told(finding, summary, options.count));
         while let Some((waiting, stack)) = self.engine.next_last() {
             self.print(&waiting, &stack)?;
         }
@@ -155,7 +155,7 @@ impl Watch<'_> {
         self.summary.not_seen = self.engine.not_seen().to_vec();
         let tally = self.engine.tally();
         self.summary.take(tally, &kernel);
-        self.summary.verbose = self.cli.verbose;
+        self.summary.verbose = self.options.verbose;
         self.summary
             .processes
             .list(&tally.by_process, |pid| self.engine.identity(pid));
@@ -170,7 +170,7 @@ impl Watch<'_> {
                 .push(format!("{runs} of {program}, which the kernel left out"));
         }
         self.summary.incomplete |= self.engine.unknown_records() > 0;
-        if self.cli.verbose {
+        if self.options.verbose {
             note(format_args!(
                 "kernel side: {kernel:?}, unknown records {}",
                 self.engine.unknown_records()

@@ -2,6 +2,7 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
+//! | `options.rs` | what a command asks of a watch |
 //! | `filter.rs` | what is looked at: names become numbers |
 //! | `engine.rs` | every watch: capture and judge, joined |
 //! | `intake.rs` | records from the kernel side to the judge |
@@ -27,6 +28,7 @@ mod findings;
 mod gather;
 mod intake;
 mod look;
+mod options;
 mod programs;
 mod record;
 mod stacks;
@@ -42,15 +44,17 @@ use std::{
 
 use anyhow::Result;
 
-pub use self::record::record;
 use self::{engine::Engine, events::watch, filter::filter};
+pub use self::{
+    options::{Options, RecordOptions},
+    record::record,
+};
 pub(crate) use self::{programs::Program, stacks::Waiting};
 use crate::{
     capture::live::process,
-    cli::{ColorChoice, Watching},
     command::{Prepared, Running},
     recording::Feed,
-    report::{Format, Outcome, Place, Printer, Status, Summary, columns, create_file},
+    report::{Outcome, Place, Printer, Status, Summary, create_file},
 };
 
 /// Watches until a signal, the end of the processes, or a limit.
@@ -59,35 +63,25 @@ use crate::{
 ///
 /// If the watch cannot begin, or the report cannot be written. Each error's
 /// text says what to do next.
-pub fn run(cli: &Watching) -> Result<Outcome> {
-    for pid in &cli.pid {
+pub fn run(options: &Options) -> Result<Outcome> {
+    for pid in &options.pids {
         process::check(*pid)?;
     }
-    let command = Prepared::new(&cli.command)?;
-    let filter = filter(cli)?;
-    let out: Box<dyn Write> = match &cli.output {
+    let command = Prepared::new(&options.command)?;
+    let filter = filter(options)?;
+    let out: Box<dyn Write> = match &options.reporting.output {
         Some(path) => Box::new(create_file(path, None)?),
         None => Box::new(io::stdout()),
     };
-    // A file is as wide as it likes.
-    let columns = columns(io::stdout()).filter(|_| cli.output.is_none());
-    let printer = Printer::new(out, cli.format(), color(cli), columns).brief(cli.brief);
-    let place = Place::of(cli.output.as_deref());
-    let (_, outcome) = watch(cli, command, filter, (printer, place), Feed::default())?;
+    let printer = options.reporting.printer(out, options.reporting.columns());
+    let place = Place::of(options.reporting.output.as_deref());
+    let (_, outcome) = watch(options, command, filter, (printer, place), Feed::default())?;
     Ok(outcome)
-}
-
-/// A file takes colours only if it is told to.
-fn color(cli: &Watching) -> bool {
-    match (cli.format(), &cli.output, cli.color) {
-        (Format::Json, ..) | (_, Some(_), ColorChoice::Auto) => false,
-        (Format::Table, _, choice) => choice.wanted(),
-    }
 }
 
 /// The command's watch: prints what it finds, until a limit.
 struct Watch<'a> {
-    cli: &'a Watching,
+    options: &'a Options,
     engine: Engine,
     /// The command that is watched, while it runs.
     command: Option<Running>,

@@ -8,9 +8,8 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 
-use super::{Watch, clock::monotonic_ns, filter, process, watch};
+use super::{RecordOptions, Watch, clock::monotonic_ns, filter, process, watch};
 use crate::{
-    cli::RecordOptions,
     command::Prepared,
     recording::{About, Feed, Process, RecordingFile, Totals, Writer},
     report::{Format, Outcome, Place, Printer, note},
@@ -22,38 +21,43 @@ use crate::{
 /// # Errors
 ///
 /// As [`super::run`], and if the recording cannot be written.
-pub fn record(options: &RecordOptions) -> Result<Outcome> {
-    let cli = &options.watching;
-    for pid in &cli.pid {
+pub fn record(asked: &RecordOptions) -> Result<Outcome> {
+    let options = &asked.watch;
+    for pid in &options.pids {
         process::check(*pid)?;
     }
-    let command = Prepared::new(&cli.command)?;
-    let filter = filter(cli)?;
-    let path = cli.output.as_deref().context("give a file with -o")?;
+    let command = Prepared::new(&options.command)?;
+    let filter = filter(options)?;
+    let path = options
+        .reporting
+        .output
+        .as_deref()
+        .context("give a file with -o")?;
     ensure!(
         path != "-",
         "a recording is written to a file: give its path with -o"
     );
     let name = path.display();
     let cannot = || format!("cannot write the recording to {name}");
-    let file = RecordingFile::open(path, options.force)?;
+    let file = RecordingFile::open(path, asked.force)?;
     let about = About {
         truncwatch: env!("CARGO_PKG_VERSION").to_owned(),
         begun: Timestamp::now().to_string(),
         monotonic_ns: monotonic_ns(),
-        show_query: cli.show_query,
+        show_query: options.reporting.show_query,
     };
     let writer = Writer::new(Box::new(BufWriter::new(file)), about).with_context(cannot)?;
-    let json = cli.format() == Format::Json;
+    let format = options.reporting.format;
+    let json = format == Format::Json;
     let out: Box<dyn Write> = if json {
         Box::new(io::stdout())
     } else {
         Box::new(io::sink())
     };
-    let printer = Printer::new(out, cli.format(), false, None);
+    let printer = Printer::new(out, format, false, None);
     let place = if json { Place::of(None) } else { Place::none() };
     let feed = Feed::new(Some(writer));
-    let (summary, outcome) = watch(cli, command, filter, (printer, place), feed)?;
+    let (summary, outcome) = watch(options, command, filter, (printer, place), feed)?;
     if !json {
         let written = write!(io::stderr(), "{summary}");
         // As with notes: it is no result.

@@ -40,7 +40,7 @@ use self::{
 pub use self::{
     btf::BtfError,
     error::CaptureError,
-    filter::{COMM_BYTES, Filter, MOST_COMMS, MOST_PORTS},
+    filter::{COMM_BYTES, Filter, MOST_COMMS, MOST_PORTS, comm, kept, unit},
     options::{Options, RING_BYTES, Stacks},
 };
 use super::{DecodeError, Record};
