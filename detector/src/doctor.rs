@@ -11,12 +11,8 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    capture::live::{
-        self, Filter, Live,
-        cgroup::Hierarchy,
-        probe::{self, Check, State},
-        process,
-    },
+    capture::live::{self, Filter, Live, cgroup::Hierarchy, probe, process},
+    check::{Check, State},
     judge::{Cause, Judge},
     report::{
         ColorChoice, columns,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     analyze::LOG_REASONS,
-    capture::live::probe::{Check, State},
+    check::{Check, State},
     cli::{definitions, parse_from},
     judge::{
         Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, TimelineEntry,
