@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     finding::{Fault, Finding, Role},
-    tally::Unjudged,
+    unjudged::Unjudged,
 };
 
 /// Most processes with findings that are kept, and most of the others; those of
