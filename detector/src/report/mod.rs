@@ -17,8 +17,8 @@ mod status;
 mod summary;
 mod table;
 pub mod terminal;
+mod text;
 mod when;
-mod words;
 
 use std::{
     fmt,
@@ -194,7 +194,7 @@ pub fn note(text: fmt::Arguments<'_>) {
 
 /// The same of something long: on a terminal, in lines of whole words.
 pub(crate) fn note_wrapped(text: &str) {
-    for line in words::wrapped(&format!("truncwatch: {text}"), columns(io::stderr())) {
+    for line in text::wrapped(&format!("truncwatch: {text}"), columns(io::stderr())) {
         aside(format_args!("{line}"));
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     grouped,
-    table::{cut_in_the_middle, printable},
+    text::{cut_in_the_middle, printable},
 };
 use crate::judge::{ByProcess, Fault, Finding, Service, Unjudged};
 
