@@ -3,6 +3,7 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
+//! | `options.rs` | what a command asks of it |
 //! | `input.rs`   | opens the log, compressed or not |
 //! | `encoding.rs`, `paste.rs` | logs that went through other programs |
 //! | `joined.rs`  | connections that were open before the log began |
@@ -14,6 +15,7 @@ mod advice;
 mod encoding;
 mod input;
 mod joined;
+mod options;
 mod paste;
 mod proof;
 mod recorded;
@@ -21,17 +23,16 @@ mod recorded;
 use std::{
     collections::{BTreeMap, HashMap},
     io::{self, Read, Write},
-    path::PathBuf,
     time::Duration,
 };
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 
-pub use self::advice::Advice;
 pub(crate) use self::advice::quoted;
+pub use self::{advice::Advice, options::Options};
 use self::{
-    advice::How,
+    advice::{CUT, How},
     encoding::{Encoding, Utf16, encoding},
     input::{Broken, Input},
     joined::Joined,
@@ -44,8 +45,8 @@ use crate::{
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
     report::{
-        Identity, LogSummary, Place, Printer, Reported, Reporting, Seen, Summary, When,
-        create_file, written_to,
+        Identity, LogSummary, Place, Printer, Reported, Seen, Summary, When, create_file,
+        written_to,
     },
     stack::Stack,
 };
@@ -58,17 +59,6 @@ const SAMPLE: u64 = 1 << 16;
 
 /// How often the progress is shown, in lines.
 const PROGRESS: u64 = 1 << 14;
-
-/// Which log, and how to report.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The log, or the recording; `-` is standard input.
-    pub log: PathBuf,
-    /// strace was asked for every call that matters, although the log does not show it.
-    pub all_traced: bool,
-    /// How to report it.
-    pub reporting: Reporting,
-}
 
 /// Reads the log to its end, prints what was found and the summary.
 ///
@@ -606,7 +596,7 @@ impl Analysis<'_> {
 
 /// Why a log does not show something for judging, besides [`Unjudged`]; docs/json.md
 /// explains them.
-pub(crate) const LOG_REASONS: [&str; 9] = [
+pub const LOG_REASONS: [&str; 9] = [
     "unreadable-lines",
     "elided-lines",
     "unknown-descriptors",
@@ -616,16 +606,6 @@ pub(crate) const LOG_REASONS: [&str; 9] = [
     "unseen-calls",
     "untraced-calls",
     "interrupted-calls",
-];
-
-/// What is not judged where a log shows too few of the bytes.
-const CUT: [Unjudged; 6] = [
-    Unjudged::HeadCut,
-    Unjudged::Chunked,
-    Unjudged::Unaccounted,
-    Unjudged::MethodUnknown,
-    Unjudged::NotObserved,
-    Unjudged::Malformed,
 ];
 
 /// When a finding was, by the log's clock.
