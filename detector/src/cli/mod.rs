@@ -182,7 +182,7 @@ pub fn parse_from(words: Vec<OsString>) -> Result<Mode, UsageError> {
     let ends_in_dashes = words.last().is_some_and(|word| word == "--");
     let arguments = Arguments::try_parse_from(&words).map_err(|error| {
         if error.use_stderr() {
-            UsageError(in_one_line(&error, &words))
+            UsageError(in_one_line(&definitions(), &error, &words))
         } else {
             error.exit()
         }
