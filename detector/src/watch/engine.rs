@@ -1,51 +1,27 @@
 //! What every watch does, whoever is told what it finds: the command's printer
 //! or the daemon's sinks.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, io, time::Instant};
 
 use anyhow::{Context as _, Result};
 
 use super::{
-    clock::monotonic_ns, gather::Gather, intake::Intake, programs::Program, stacks::Waiting,
-    stalls::Stalls, sweep::Sweep,
+    clock::monotonic_ns,
+    gather::{Gather, Tell},
+    intake::Intake,
+    settings::Settings,
+    stacks::Waiting,
+    stalls::Stalls,
+    sweep::Sweep,
 };
 use crate::{
-    capture::live::{self, Live, cgroup::Cgroup},
-    judge::{Finding, Tally},
+    capture::live::{Live, cgroup::Cgroup},
+    judge::Tally,
     nice::Nice,
     recording::{Feed, Totals},
     report::Identity,
     stack::{Room, Stack},
 };
-
-/// How to watch.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Settings {
-    /// What the kernel side is told.
-    pub(crate) live: live::Options,
-    /// No progress for so long is a finding; 0 is off.
-    pub(crate) stall: Duration,
-    /// What the peer cut short is a finding too.
-    pub(crate) show_peer: bool,
-    /// It goes on for months.
-    pub(crate) monitor: Option<Monitor>,
-}
-
-/// What a watch without end needs besides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Monitor {
-    /// Most connections that are tracked.
-    pub(crate) connections: usize,
-    /// Resident memory, bytes, within which programs are read to name stacks.
-    pub(crate) memory: u64,
-}
-
-/// Decides whether a finding is told; it knows what its process is and where it belongs.
-pub(crate) type Tell<'a> = dyn FnMut(&Finding, &Program) -> bool + 'a;
 
 /// A watch: capture and judge, joined.
 pub(crate) struct Engine {

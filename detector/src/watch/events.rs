@@ -1,24 +1,49 @@
 //! What the command's watch waits for, and when it is over.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use tokio::time::MissedTickBehavior;
 
-use super::{Options, Watch, findings::told};
+use super::{Options, engine::Engine};
 use crate::{
     capture::live::Filter,
     command::{Prepared, Running},
     cpus::Cpus,
+    judge::Finding,
     nice::Nice,
     recording::Feed,
-    report::{Outcome, Place, Printer, Summary, note},
+    report::{Outcome, Place, Printer, Status, Summary, note},
     signals::{Received, Signals},
 };
 
 /// How often the records are read where the kernel does not ask for it.
 const TICK: Duration = Duration::from_millis(50);
+
+/// The command's watch: prints what it finds, until a limit.
+pub(super) struct Watch<'a> {
+    pub(super) options: &'a Options,
+    pub(super) engine: Engine,
+    /// The command that is watched, while it runs.
+    pub(super) command: Option<Running>,
+    /// It was asked to end, since a limit was reached, or was not run at all.
+    pub(super) dismissed: bool,
+    /// It was sent SIGTERM for that.
+    pub(super) asked: bool,
+    pub(super) printer: Printer<'a>,
+    pub(super) place: Place,
+    pub(super) status: Status,
+    pub(super) summary: Summary,
+    pub(super) started: Instant,
+    /// Nobody reads the report any more.
+    pub(super) closed: bool,
+    /// The terminal interrupts it, and with it whoever reads the report there.
+    pub(super) interrupted: bool,
+}
 
 /// Watches with all that can be wrong before looked at.
 pub(super) fn watch(
@@ -158,4 +183,14 @@ impl Watch<'_> {
         }
         Ok(ended || self.closed || self.dismissed || limit)
     }
+}
+
+/// Whether a finding is told, and not beyond the count that was asked for.
+pub(super) fn told(finding: &Finding, summary: &mut Summary, count: Option<u64>) -> bool {
+    let found: u64 = summary.findings.values().sum();
+    if count.is_some_and(|count| found >= count) {
+        return false;
+    }
+    summary.count(finding);
+    true
 }

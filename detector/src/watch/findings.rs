@@ -8,9 +8,11 @@ use std::{
 use anyhow::Result;
 use detector_common::Stat;
 
-use super::{Waiting, Watch};
+use super::{
+    Waiting,
+    events::{Watch, told},
+};
 use crate::{
-    judge::Finding,
     report::{
         Counts, Format, Outcome, Place, Seen, Summary, aside, note, note_wrapped, several,
         written_to,
@@ -189,14 +191,4 @@ impl Watch<'_> {
         }
         Ok((self.summary, outcome))
     }
-}
-
-/// Whether a finding is told, and not beyond the count that was asked for.
-pub(super) fn told(finding: &Finding, summary: &mut Summary, count: Option<u64>) -> bool {
-    let found: u64 = summary.findings.values().sum();
-    if count.is_some_and(|count| found >= count) {
-        return false;
-    }
-    summary.count(finding);
-    true
 }

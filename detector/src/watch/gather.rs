@@ -5,13 +5,12 @@ use std::{collections::HashMap, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    clock::monotonic_ns,
-    engine::{Settings, Tell},
-    intake::Intake,
-    programs::Program,
-    stacks::Waiting,
+    clock::monotonic_ns, intake::Intake, programs::Program, settings::Settings, stacks::Waiting,
 };
 use crate::judge::{Cause, Finding};
+
+/// Decides whether a finding is told; it knows what its process is and where it belongs.
+pub(crate) type Tell<'a> = dyn FnMut(&Finding, &Program) -> bool + 'a;
 
 /// What decides whether findings are proved: calls that the kernel did not show us.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `options.rs` | what a command asks of a watch |
 //! | `filter.rs` | what is looked at: names become numbers |
+//! | `settings.rs` | how an engine watches |
 //! | `engine.rs` | every watch: capture and judge, joined |
 //! | `intake.rs` | records from the kernel side to the judge |
 //! | `before.rs` | connections that were open before, and are gone |
@@ -13,8 +14,8 @@
 //! | `look.rs` | which sockets exist |
 //! | `clock.rs` | the clock of the records |
 //! | `programs.rs` | what is known of processes |
-//! | `start.rs` | how the command's watch begins |
-//! | `events.rs` | what it waits for, and when it is over |
+//! | `events.rs` | the command's watch: what it waits for, and when it is over |
+//! | `start.rs` | how it begins |
 //! | `findings.rs` | what it prints |
 //! | `words.rs` | what is watched, in words |
 //! | `record.rs` | a watch that is written down |
@@ -31,20 +32,18 @@ mod look;
 mod options;
 mod programs;
 mod record;
+pub(crate) mod settings;
 mod stacks;
 mod stalls;
 mod start;
 mod sweep;
 mod words;
 
-use std::{
-    io::{self, Write},
-    time::Instant,
-};
+use std::io::{self, Write};
 
 use anyhow::Result;
 
-use self::{engine::Engine, events::watch, filter::filter};
+use self::{events::watch, filter::filter};
 pub use self::{
     options::{Options, RecordOptions},
     record::record,
@@ -52,9 +51,9 @@ pub use self::{
 pub(crate) use self::{programs::Program, stacks::Waiting};
 use crate::{
     capture::live::process,
-    command::{Prepared, Running},
+    command::Prepared,
     recording::Feed,
-    report::{Outcome, Place, Printer, Status, Summary, create_file},
+    report::{Outcome, Place, create_file},
 };
 
 /// Watches until a signal, the end of the processes, or a limit.
@@ -77,25 +76,4 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let place = Place::of(options.reporting.output.as_deref());
     let (_, outcome) = watch(options, command, filter, (printer, place), Feed::default())?;
     Ok(outcome)
-}
-
-/// The command's watch: prints what it finds, until a limit.
-struct Watch<'a> {
-    options: &'a Options,
-    engine: Engine,
-    /// The command that is watched, while it runs.
-    command: Option<Running>,
-    /// It was asked to end, since a limit was reached, or was not run at all.
-    dismissed: bool,
-    /// It was sent SIGTERM for that.
-    asked: bool,
-    printer: Printer<'a>,
-    place: Place,
-    status: Status,
-    summary: Summary,
-    started: Instant,
-    /// Nobody reads the report any more.
-    closed: bool,
-    /// The terminal interrupts it, and with it whoever reads the report there.
-    interrupted: bool,
 }

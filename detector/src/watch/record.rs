@@ -8,8 +8,14 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 
-use super::{RecordOptions, Watch, clock::monotonic_ns, filter, process, watch};
+use super::{
+    RecordOptions,
+    clock::monotonic_ns,
+    events::{Watch, watch},
+    filter::filter,
+};
 use crate::{
+    capture::live::process,
     command::Prepared,
     recording::{About, Feed, Process, RecordingFile, Totals, Writer},
     report::{Format, Outcome, Place, Printer, note},

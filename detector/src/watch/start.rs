@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Engine, Options, Watch, engine::Settings};
+use super::{Options, engine::Engine, events::Watch, settings::Settings};
 use crate::{
     capture::live::{self, Filter},
     command::Prepared,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Watch;
+use super::events::Watch;
 use crate::judge::Unjudged;
 use crate::{
     capture::live::process,
