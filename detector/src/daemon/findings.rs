@@ -107,7 +107,7 @@ impl Daemon {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::snapshots::finding;
+    use crate::examples::finding;
 
     #[test]
     fn what_is_excluded_goes_by_name_or_unit() {

@@ -241,7 +241,7 @@ impl First {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::snapshots::finding;
+    use crate::examples::finding;
 
     fn used(pid: u32) -> Use {
         Use {

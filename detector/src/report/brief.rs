@@ -101,8 +101,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        examples::{finding, reported},
         judge::{Cause, EndingKind},
-        report::snapshots::{finding, reported},
         stack::Stack,
     };
 

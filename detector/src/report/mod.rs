@@ -10,8 +10,6 @@ mod options;
 mod outcome;
 mod place;
 mod processes;
-#[cfg(test)]
-pub(crate) mod snapshots;
 mod stack;
 mod status;
 mod summary;
@@ -29,7 +27,7 @@ use std::{
 pub(crate) use self::{
     file::{create as create_file, written_to},
     json::ending_call,
-    summary::{KERNEL_REASONS, several},
+    summary::several,
 };
 pub use self::{
     json::{
@@ -41,7 +39,7 @@ pub use self::{
     place::Place,
     processes::{Identity, ProcessSummary, Processes, UnjudgedBy},
     status::{Counts, Status},
-    summary::{LogSummary, Summary},
+    summary::{KERNEL_REASONS, LogSummary, Summary},
     table::finding as finding_table,
     when::When,
 };

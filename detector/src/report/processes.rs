@@ -376,7 +376,7 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{judge::Cause, report::snapshots::finding};
+    use crate::{examples::finding, judge::Cause};
 
     fn of(pid: u32, target: &str) -> Finding {
         let mut finding = finding();

@@ -482,7 +482,7 @@ mod tests {
                 comm: comm.to_owned(),
                 pid,
                 tid,
-                ..crate::report::snapshots::finding()
+                ..crate::examples::finding()
             };
             assert_eq!(who(&finding), told);
         }
@@ -503,7 +503,7 @@ mod tests {
                 sent: Some(301_000),
                 stranded: Some(0),
                 timeline: calls.to_vec(),
-                ..crate::report::snapshots::finding()
+                ..crate::examples::finding()
             })
         };
         let head = call("sendto", Some(44), Some(44));
@@ -542,7 +542,7 @@ mod tests {
 
     #[test]
     fn what_the_peer_ended_is_said_to_be_its_doing() {
-        let mut finding = crate::report::snapshots::finding();
+        let mut finding = crate::examples::finding();
         assert!(!ended_by(&finding).contains("peer"));
         finding.cause = Cause::PeerClosed;
         let told = ended_by(&finding);
@@ -561,7 +561,7 @@ mod tests {
         ] {
             assert_eq!(lasting(milliseconds * 1_000_000), told);
         }
-        let mut finding = crate::report::snapshots::finding();
+        let mut finding = crate::examples::finding();
         finding.ending.idle_ns = Some(3_214_060_000);
         assert!(ended_by(&finding).ends_with(", 3.2 s after the last byte"));
     }
@@ -574,7 +574,7 @@ mod tests {
                 sent,
                 stranded,
                 timeline: Vec::new(),
-                ..crate::report::snapshots::finding()
+                ..crate::examples::finding()
             })
         };
         for (promised, sent, stranded, text) in [
@@ -609,7 +609,7 @@ mod tests {
 
     #[test]
     fn a_headline_says_nothing_twice() {
-        let mut finding = crate::report::snapshots::finding();
+        let mut finding = crate::examples::finding();
         finding.cause = Cause::Stalled;
         finding.ending.idle_ns = Some(5_000_000_000);
         assert_eq!(headline(&finding), "STALLED");
