@@ -132,7 +132,7 @@ pub(crate) fn hexadecimal(word: u64) -> (u32, u32) {
     let letters = (letter & !word & HIGH) >> 7;
     let values = (ascii & (0x0f * ONES)).wrapping_add(9 * letters);
     // The first digit is the highest; those behind the last fall away.
-    let mut packed = values.swap_bytes() >> ((8 - (digits as u64 & 7)) * 8 & 63);
+    let mut packed = values.swap_bytes() >> (((8 - (digits as u64 & 7)) * 8) & 63);
     packed = (packed | packed >> 4) & 0x00ff_00ff_00ff_00ff;
     packed = (packed | packed >> 8) & 0x0000_ffff_0000_ffff;
     packed |= packed >> 16;

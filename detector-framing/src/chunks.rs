@@ -154,8 +154,7 @@ impl ChunkDecoder {
             self.left = left.saturating_sub(bytes);
             return true;
         };
-        self.left = 0;
-        self.state = match behind.saturating_add(passed) {
+        let state = match behind.saturating_add(passed) {
             0 => State::DataEnd,
             1 => State::DataLf,
             2 => {
@@ -165,6 +164,7 @@ impl ChunkDecoder {
             }
             _ => return false,
         };
+        (self.left, self.state) = (0, state);
         true
     }
 

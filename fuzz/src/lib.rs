@@ -3,6 +3,8 @@
 //! Each begins with one byte that says what it is and two, little-endian, that
 //! say how long it is; a length beyond the end means up to the end.
 
+pub mod oracle;
+
 use detector_common::{Connection, Plain as _};
 use truncwatch::{
     capture::Record,

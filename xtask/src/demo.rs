@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use host::root;
 use serde_json::Value;
 use testbed::{
     Signal,
@@ -16,8 +17,6 @@ use testbed::{
     server::{self, HyperVersion, Server},
     watcher::{Report, Watcher, command},
 };
-
-use crate::root;
 
 /// Healthy requests on one connection, before and after each trigger.
 const HEALTHY: usize = 5;

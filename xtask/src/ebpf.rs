@@ -10,9 +10,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use host::{root, setup::LLVM};
 use xshell::{Shell, cmd};
-
-use crate::root;
 
 /// How to build it.
 #[derive(Args)]
@@ -20,17 +19,18 @@ pub(crate) struct Arguments {
     /// Build and compare with the committed objects instead of replacing them
     #[arg(long)]
     check: bool,
+
+    /// Only run clippy over the kernel side
+    #[arg(long, conflicts_with = "check")]
+    lint: bool,
 }
 
 /// What is built, and where it is committed.
 const OBJECTS: [(&str, &str); 2] = [
     ("truncwatch", "detector/bpf/truncwatch.bpf.o"),
     // The same hooks with empty programs, for `cargo xtask bench`.
-    ("empty", "xtask/bpf/empty.bpf.o"),
+    ("empty", "bench/bpf/empty.bpf.o"),
 ];
-
-/// Where Debian packages put the LLVM that bpf-linker is built with.
-pub(crate) const LLVM: &str = "/usr/lib/llvm-22";
 
 /// Where the source is built, on every machine.
 const BUILD_FOLDER: &str = "/tmp/truncwatch-bpf-build";
@@ -40,7 +40,10 @@ const PACKAGES: [&str; 2] = ["detector-ebpf", "detector-common"];
 
 /// Builds, then replaces or compares.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    build()?;
+    if arguments.lint {
+        return cargo("clippy", &["--", "-D", "warnings"]);
+    }
+    cargo("build", &[])?;
     let built = root::target().join("ebpf/bpfel-unknown-none/release");
     let mut differ = Vec::new();
     for (name, committed) in OBJECTS {
@@ -74,7 +77,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn build() -> Result<()> {
+/// Runs a command of cargo's over a copy of the kernel side.
+fn cargo(command: &str, more: &[&str]) -> Result<()> {
     let shell = root::shell()?;
     // The folder is the same for all: one build at a time.
     let lock = fs::File::create(format!("{BUILD_FOLDER}.lock"))
@@ -126,10 +130,10 @@ fn build() -> Result<()> {
     let cargo = root::cargo();
     cmd!(
         shell,
-        "{cargo} build --release --locked -Z build-std=core --target bpfel-unknown-none"
+        "{cargo} {command} --release --locked -Z build-std=core --target bpfel-unknown-none {more...}"
     )
     .run()
-    .context("the kernel side could not be built")
+    .with_context(|| format!("cargo {command} of the kernel side failed"))
 }
 
 fn copy_source(shell: &Shell) -> Result<()> {

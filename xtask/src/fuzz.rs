@@ -7,19 +7,18 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
+use host::{root, setup};
 use xshell::{Shell, cmd};
-
-use crate::{root, setup};
 
 /// What to run, and for how long.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// What to run; all three if none is named
+    /// What to run; all four if none is named
     #[arg(value_enum)]
     targets: Vec<Target>,
 
-    /// Inputs for each; by default a million over all three
-    #[arg(long, default_value_t = 333_334, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Inputs for each; by default a million over all four
+    #[arg(long, default_value_t = 250_000, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
 
     /// Begin the same sequence of inputs again
@@ -30,7 +29,9 @@ pub(crate) struct Arguments {
 /// The targets.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Target {
-    /// Message heads and chunked bodies
+    /// Framing, against httparse and the decoders of 0.1.0
+    Framing,
+    /// Whole message heads
     Head,
     /// Logs of strace, from bytes to report
     Log,
@@ -41,6 +42,7 @@ enum Target {
 impl Target {
     fn name(self) -> &'static str {
         match self {
+            Self::Framing => "framing",
             Self::Head => "head",
             Self::Log => "log",
             Self::Record => "record",
@@ -50,7 +52,7 @@ impl Target {
     /// The longest input.
     fn most(self) -> u32 {
         match self {
-            Self::Head => 4096,
+            Self::Framing | Self::Head => 4096,
             Self::Log => 8192,
             Self::Record => 16_384,
         }

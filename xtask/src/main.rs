@@ -1,20 +1,16 @@
 //! truncwatch's chores, as `cargo xtask …`.
 
-mod apt;
-mod bench;
 mod demo;
 mod dist;
 mod ebpf;
 mod fuzz;
-mod root;
-mod setup;
-mod soak;
 mod test;
-mod vm;
 
 use std::process::ExitCode;
 
+use bench::soak;
 use clap::{Parser, Subcommand};
+use host::setup;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "truncwatch's chores")]
@@ -42,7 +38,7 @@ enum Task {
     /// Put the daemon under mixed load for long, and compare what it tells
     Soak(soak::Arguments),
     /// Run the tests of the live kernel on other kernels, in emulated machines
-    Vm(vm::Arguments),
+    Vm(machines::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,7 +51,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),
-        Task::Vm(arguments) => vm::run(&arguments),
+        Task::Vm(arguments) => machines::run(&arguments, dist::package),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,9 @@
 //! Everything that is tested, in one command.
 
 use anyhow::{Context as _, Result, bail};
+use host::{root, setup};
 use testbed::{framework::Framework, server};
 use xshell::cmd;
-
-use crate::{root, setup};
 
 /// The tests that put on as much load as they can, or watch the whole host.
 const ALONE: [&str; 2] = ["concurrency::", "daemon::"];

@@ -184,7 +184,7 @@ fn sample_flags<W: Way>(connection: &mut Connection) -> u32 {
     }
     // Without a branch, of which the verifier would follow both ways.
     let unseen = connection.receive_flags;
-    let unseen = (unseen / flag::UNREADABLE | unseen / flag::OPAQUE) & 1;
+    let unseen = ((unseen / flag::UNREADABLE) | (unseen / flag::OPAQUE)) & 1;
     connection.send_flags | (unseen * flag::UNSEEN_RECEIVES)
 }
 

@@ -83,7 +83,7 @@ pub(super) fn size_line<W: Way>(
     if there == 0 || there > 7 {
         return Line::None;
     }
-    let bytes = start & ((1 << (there * 8 & 63)) - 1);
+    let bytes = start & ((1 << ((there * 8) & 63)) - 1);
     let line = if bytes & 0xffff == END {
         bytes >> 16
     } else {

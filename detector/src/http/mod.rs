@@ -1,16 +1,17 @@
-//! HTTP/1.0 and HTTP/1.1 on the wire: heads and framing. Pure.
+//! HTTP/1.0 and HTTP/1.1 messages as the judge and logs have them: whole heads with the
+//! words of their start lines. Pure; the syntax is [`detector_framing`]'s.
 //!
-//! Only framing is read: the start line, `Content-Length`,
-//! `Transfer-Encoding`. No other header value leaves the parser.
+//! No field value leaves it but what frames.
 
-mod chunked;
 mod framing;
 mod head;
-mod proxy;
 
-pub use chunked::{ChunkDecoder, ChunkPart, Chunks};
-pub use framing::{Framing, framing};
-pub use head::{
-    Head, Lengths, Parsed, StartLine, after_empty_lines, may_be_request, parse, parse_seen,
+pub use detector_framing::{
+    ChunkDecoder, ChunkPart, Chunks, Framing, Lengths, Protocol, ProxyHeader, after_empty_lines,
+    may_be_request, may_begin_message, proxy_header,
 };
-pub use proxy::{ProxyHeader, proxy_header};
+
+pub use self::{
+    framing::framing,
+    head::{Head, Parsed, StartLine, parse, parse_seen},
+};

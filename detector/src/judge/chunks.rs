@@ -61,10 +61,10 @@ pub(super) fn follow(
         .and_then(|skip| seen.start.get(skip..))
         .unwrap_or_default();
     match feed(decoder, from, start) {
-        Chunks::Done(length) => return Followed::Ended(from + length as u64),
-        Chunks::Invalid => return Followed::Refuted,
-        Chunks::NoSize => return Followed::Broken,
-        Chunks::More => {}
+        (Chunks::Done, length) => return Followed::Ended(from + length as u64),
+        (Chunks::Invalid, _) => return Followed::Refuted,
+        (Chunks::NoSize, _) => return Followed::Broken,
+        (Chunks::More, _) => {}
     }
     let after = from + start.len() as u64;
     let Some(tail_at) = seen.end.checked_sub(seen.tail.len() as u64) else {
@@ -75,10 +75,10 @@ pub(super) fn follow(
         _ => return Followed::Lost,
     }
     match feed(decoder, tail_at, seen.tail) {
-        Chunks::Done(length) => Followed::Ended(tail_at + length as u64),
-        Chunks::Invalid => Followed::Refuted,
-        Chunks::NoSize => Followed::Broken,
-        Chunks::More => Followed::Within,
+        (Chunks::Done, length) => Followed::Ended(tail_at + length as u64),
+        (Chunks::Invalid, _) => Followed::Refuted,
+        (Chunks::NoSize, _) => Followed::Broken,
+        (Chunks::More, _) => Followed::Within,
     }
 }
 

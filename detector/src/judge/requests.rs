@@ -311,7 +311,7 @@ impl Requests {
                 self.parsed += 1;
                 let certain = self.certain();
                 let after = start + head.len;
-                self.waits = head.waits.then_some(after);
+                self.waits = head.framing.waits.then_some(after);
                 self.place = match framing(&head, None) {
                     Framing::NoBody => Place::At(after),
                     Framing::ContentLength(length) => {

@@ -163,7 +163,7 @@ fn hooks_and_fields_that_counting_needs_are_asked_for() -> Result<()> {
 fn programs_that_do_nothing_take_the_places_of_all() -> Result<()> {
     let folder = TempDir::new()?;
     let object = folder.path().join("empty.bpf.o");
-    fs::write(&object, include_bytes!("../../../xtask/bpf/empty.bpf.o"))?;
+    fs::write(&object, include_bytes!("../../../bench/bpf/empty.bpf.o"))?;
     let _alone = alone();
     for hidden in [&[][..], &["--hide", "steady-tracepoints"]] {
         let output = Command::new(truncwatch())

@@ -3,9 +3,8 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use host::root;
 use xshell::{Shell, cmd};
-
-use crate::root;
 
 /// The most that `systemd-analyze security` may say of the unit, in tenths.
 const EXPOSURE: u32 = 20;

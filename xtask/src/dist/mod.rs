@@ -16,9 +16,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use host::root;
 use xshell::{Shell, cmd};
-
-use crate::root;
 
 /// What to build.
 #[derive(Args)]
@@ -40,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let version = cmd!(shell, "{binary} --version").quiet().read()?;
     let version = version.split_whitespace().last().context("no version")?;
     let folder = root::target().join("dist");
-    crate::apt::remove(&folder)?;
+    host::apt::remove(&folder)?;
     fs::create_dir_all(&folder)?;
     let name = format!("truncwatch-{version}-{}", std::env::consts::ARCH);
     let tree = tree::Tree {

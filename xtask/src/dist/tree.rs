@@ -7,9 +7,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use host::root;
 use xshell::{Shell, cmd};
-
-use crate::root;
 
 /// Files of the repository, and where a package puts them.
 const FILES: [(&str, &str); 9] = [
@@ -161,7 +160,7 @@ impl Tree<'_> {
         )
         .quiet()
         .run()?;
-        crate::apt::remove(&tree)?;
+        host::apt::remove(&tree)?;
         Ok(archive)
     }
 
@@ -198,7 +197,7 @@ impl Tree<'_> {
         .quiet()
         .ignore_stdout()
         .run()?;
-        crate::apt::remove(&tree)?;
+        host::apt::remove(&tree)?;
         Ok(package)
     }
 }

@@ -155,8 +155,8 @@ fn same_framing(one: &[u8], other: &[u8]) -> bool {
     let (Parsed::Complete(one), Parsed::Complete(other)) = (parse(one), parse(other)) else {
         return false;
     };
-    (one.start, one.content_length, one.transfer_encoding)
-        == (other.start, other.content_length, other.transfer_encoding)
+    (one.start, one.framing.lengths, one.framing.coding)
+        == (other.start, other.framing.lengths, other.framing.coding)
 }
 
 #[cfg(test)]

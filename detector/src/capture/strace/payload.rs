@@ -4,9 +4,9 @@ use super::{
     arguments::{Arguments, counted_field, elements, field, number},
     calls::Data,
     edited::{beginning, fitted, head_length, is_marked},
-    socket::begins_message,
     unquote::{Quoted, quoted},
 };
+use crate::http::may_begin_message;
 
 /// The bytes of a call, or of one message of a call that sends several.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Payload {
             self.fitted.push((offset, offset + length));
             return self.add(offset, head);
         }
-        if begins_message(bytes) {
+        if may_begin_message(bytes) {
             let start = beginning(bytes, length.unwrap_or(u64::MAX));
             self.add(offset, start.to_vec());
         }
@@ -116,7 +116,7 @@ impl Payload {
         self.seen.retain_mut(|(offset, bytes)| {
             let length = beginning(bytes, offered.saturating_sub(*offset)).len();
             bytes.truncate(length);
-            *offset == 0 && begins_message(bytes)
+            *offset == 0 && may_begin_message(bytes)
         });
         self.fitted.clear();
     }

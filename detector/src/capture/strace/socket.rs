@@ -11,7 +11,10 @@ use detector_common::{
 use super::{
     arguments::constant, payload::Payload, server::Server, sides::Other, socket_name::SocketName,
 };
-use crate::capture::{Bytes, Record};
+use crate::{
+    capture::{Bytes, Record},
+    http::may_begin_message,
+};
 
 /// What a line comes to.
 #[derive(Clone, Debug)]
@@ -129,7 +132,7 @@ impl Socket {
         let first = &self.counters.first_received;
         self.counters.sent == 0
             && self.counters.received > 0
-            && begins_message(first)
+            && may_begin_message(first)
             && !first.starts_with(b"HTTP")
     }
 
@@ -189,7 +192,7 @@ impl Socket {
         let begins = payload
             .seen
             .first()
-            .is_some_and(|(start, bytes)| *start == 0 && begins_message(bytes));
+            .is_some_and(|(start, bytes)| *start == 0 && may_begin_message(bytes));
         if begins || self.boundary < self.counters.sent {
             self.sample(call, payload, offset, moved, true, moment, steps);
         }
@@ -480,23 +483,6 @@ fn address(address: Option<SocketAddr>) -> ([u8; 16], u16) {
         IpAddr::V6(ip) => bytes = ip.octets(),
     }
     (bytes, address.port())
-}
-
-/// Whether bytes may be the first of a message: a response's, or a method and
-/// the blank behind it (RFC 9110 section 9.1; as in the kernel side).
-pub(super) fn begins_message(bytes: &[u8]) -> bool {
-    let start = bytes.get(..bytes.len().min(5)).unwrap_or_default();
-    if !start.is_empty() && b"HTTP/".starts_with(start) {
-        return true;
-    }
-    for (place, byte) in bytes.iter().take(20).enumerate() {
-        match byte {
-            b' ' => return place >= 3,
-            b'A'..=b'Z' | b'-' => {}
-            _ => return false,
-        }
-    }
-    !bytes.is_empty()
 }
 
 /// `AF_INET` and its like, as the kernel numbers those that carry HTTP; 0 for

@@ -2,7 +2,7 @@
 
 use super::head::{HeadBlank, blank};
 use crate::{
-    http::{ChunkPart, after_empty_lines},
+    http::{ChunkPart, Protocol, after_empty_lines},
     judge::Look,
 };
 
@@ -254,11 +254,10 @@ fn begins(bytes: &[u8], word: &[u8]) -> bool {
 
 /// How many of the first bytes tell what a stream speaks that is no HTTP/1.
 pub(super) fn preface(bytes: &[u8]) -> usize {
-    match bytes {
-        // As in the judge's protocol.rs.
-        [0x14..=0x17, 3, ..] => 2,
-        _ if bytes.starts_with(b"PRI * HT") => 8,
-        _ if bytes.starts_with(b"HTTP/") => 5,
-        _ => 0,
+    match Protocol::of(bytes) {
+        Protocol::Tls => 2,
+        Protocol::Http2 => 8,
+        Protocol::Other if bytes.starts_with(b"HTTP/") => 5,
+        Protocol::Other => 0,
     }
 }

@@ -3,17 +3,20 @@
 use detector_common::flag;
 
 use super::descriptor;
-use crate::capture::strace::{
-    arguments::{
-        self, Arguments, annotation, elements, field, has_flag, is_constant, number, unnamed,
+use crate::{
+    capture::strace::{
+        arguments::{
+            self, Arguments, annotation, elements, field, has_flag, is_constant, number, unnamed,
+        },
+        calls::{self, Data},
+        descriptors::What,
+        evidence::Sure,
+        payload::{Payload, messages, payload},
+        replay::Replay,
+        result::{Outcome, Returned},
+        socket::Call,
     },
-    calls::{self, Data},
-    descriptors::What,
-    evidence::Sure,
-    payload::{Payload, messages, payload},
-    replay::Replay,
-    result::{Outcome, Returned},
-    socket::{Call, begins_message},
+    http::may_begin_message,
 };
 
 /// Most steps that are kept for a descriptor of which it is not known whether it
@@ -138,7 +141,7 @@ impl Replay {
         if !known && !certain {
             let begins = all.first().is_some_and(|(payload, _)| {
                 payload.seen.first().is_some_and(|(start, bytes)| {
-                    *start == 0 && bytes.len() >= 4 && begins_message(bytes)
+                    *start == 0 && bytes.len() >= 4 && may_begin_message(bytes)
                 })
             });
             if !begins {
@@ -239,7 +242,7 @@ impl Replay {
             self.counts.cut_by_edit += u64::from(cut && payload.edited);
             let head = payload.seen.first().is_none_or(|(start, bytes)| {
                 *start == 0
-                    && begins_message(bytes)
+                    && may_begin_message(bytes)
                     && memchr::memmem::find(bytes, b"\r\n\r\n").is_none()
             });
             if cut && head && !payload.edited {

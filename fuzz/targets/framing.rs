@@ -1,0 +1,99 @@
+//! `detector-framing` against httparse and the decoder of 0.1.0: the same decision over the
+//! same bytes, whole and in two pieces.
+#![no_main]
+
+use detector_framing::{
+    ChunkDecoder, ChunkPart, Chunks, Coding, HeadParser, Lengths, Method, Parsed, Start,
+};
+use libfuzzer_sys::fuzz_target;
+use truncwatch_fuzz::oracle;
+
+fuzz_target!(|bytes: &[u8]| {
+    // The first byte tells where the rest is split.
+    let Some((cut, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let cut = bytes.len() * usize::from(*cut) / 255;
+    let found = HeadParser::default().feed(bytes);
+    let body = match (found, oracle::parse(bytes)) {
+        (Parsed::Partial, oracle::Parsed::Partial) | (Parsed::Invalid, oracle::Parsed::Invalid) => {
+            bytes
+        }
+        (Parsed::Complete(head), oracle::Parsed::Complete(expected)) => {
+            same(&head, &expected);
+            bytes.get(head.length as usize..).unwrap_or_default()
+        }
+        (found, expected) => panic!("{found:?} is not {expected:?}"),
+    };
+    assert_eq!(found, head_in_pieces(bytes, cut));
+    chunks(body, cut.min(body.len()));
+});
+
+fn same(head: &detector_framing::Head, expected: &oracle::Head) {
+    assert_eq!(u64::from(head.length), expected.len);
+    match (head.start, &expected.start) {
+        (Start::Request(found), oracle::StartLine::Request { method, .. }) => {
+            assert_eq!(found, Method::named(method));
+        }
+        (Start::Response(found), oracle::StartLine::Response { status }) => {
+            assert_eq!(found, *status);
+        }
+        (found, expected) => panic!("{found:?} is not {expected:?}"),
+    }
+    let lengths = match expected.content_length {
+        oracle::Lengths::Absent => Lengths::Absent,
+        oracle::Lengths::One(length) => Lengths::One(length),
+        oracle::Lengths::Invalid => Lengths::Invalid,
+    };
+    let coding = match expected.transfer_encoding {
+        None => Coding::None,
+        Some(true) => Coding::Chunked,
+        Some(false) => Coding::Other,
+    };
+    assert_eq!((head.lengths, head.coding), (lengths, coding));
+    assert_eq!(head.waits, expected.waits);
+}
+
+fn head_in_pieces(bytes: &[u8], cut: usize) -> Parsed {
+    let (first, second) = bytes.split_at(cut);
+    let mut parser = HeadParser::default();
+    match parser.feed(first) {
+        Parsed::Partial => parser.feed(second),
+        parsed => parsed,
+    }
+}
+
+/// The same end, the same parts, the same after bytes that were not seen.
+fn chunks(body: &[u8], cut: usize) {
+    let mut parts = Vec::new();
+    let mut decoder = ChunkDecoder::default();
+    let (found, read) =
+        decoder.feed_parts(body, |at, part| parts.push((at, part == ChunkPart::Text)));
+    let mut expected_parts = Vec::new();
+    let mut expected = oracle::ChunkDecoder::default();
+    let told = expected.feed_parts(body, |at, part| {
+        expected_parts.push((at, part == oracle::ChunkPart::Text));
+    });
+    match (found, told) {
+        (Chunks::Done, oracle::Chunks::Done(bytes)) => assert_eq!(read, bytes),
+        (Chunks::More, oracle::Chunks::More)
+        | (Chunks::Invalid, oracle::Chunks::Invalid)
+        | (Chunks::NoSize, oracle::Chunks::NoSize) => {}
+        (found, expected) => panic!("{found:?} is not {expected:?}"),
+    }
+    assert_eq!(parts, expected_parts);
+    let (first, second) = body.split_at(cut);
+    let mut apart = ChunkDecoder::default();
+    let pieces = match apart.feed(first) {
+        (Chunks::More, _) => apart.feed(second).0,
+        (chunks, _) => chunks,
+    };
+    assert_eq!(found, pieces);
+    if found == Chunks::More {
+        assert_eq!(decoder, apart);
+        assert_eq!(decoder.data_left(), expected.data_left());
+        let unseen = cut as u64;
+        assert_eq!(decoder.skip(unseen), expected.skip(unseen));
+        assert_eq!(decoder.data_left(), expected.data_left());
+    }
+}
