@@ -11,16 +11,11 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    capture::live::{
-        Filter, Live, Options,
-        cgroup::Hierarchy,
-        probe::{self, Check, State},
-        process,
-    },
-    cli::DoctorOptions,
+    capture::live::{self, Filter, Live, cgroup::Hierarchy, probe, process},
+    check::{Check, State},
     judge::{Cause, Judge},
     report::{
-        columns,
+        ColorChoice, columns,
         doctor::{self, Diagnosis},
     },
     stack::{Answer, Copied, Copies, Frame, Resolver, Room, Stack},
@@ -29,12 +24,21 @@ use crate::{
 /// How long the finding may take: a shutdown waits 150 ms to be judged.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How to print what was found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// One JSON object instead of a table.
+    pub json: bool,
+    /// When to use colours.
+    pub color: ColorChoice,
+}
+
 /// Tries everything and prints what came of it; the exit status.
 ///
 /// # Errors
 ///
 /// If it cannot be printed.
-pub fn run(options: &DoctorOptions) -> Result<u8> {
+pub fn run(options: &Options) -> Result<u8> {
     let mut checks = probe::probe();
     if verdict(&checks) != State::Missing {
         checks.extend(proof());
@@ -160,9 +164,9 @@ fn find_a_message_cut_short(filter: Filter) -> Result<Stack> {
         .build()
         .context("cannot start the event loop")?;
     let _within = runtime.enter();
-    let mut live = Live::start(&Options {
+    let mut live = Live::start(&live::Options {
         filter,
-        ..Options::default()
+        ..live::Options::default()
     })?;
     live.watch(std::process::id());
     let (mut server, mut client) = UnixStream::pair().context("cannot make a socket pair")?;

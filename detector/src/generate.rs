@@ -5,12 +5,11 @@ mod notes;
 
 use std::io::{self, Write};
 
-use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
 use self::notes::Notes;
-use crate::cli::{Cli, Generate};
+use crate::cli::{Generate, definitions};
 
 /// Writes one.
 ///
@@ -18,7 +17,7 @@ use crate::cli::{Cli, Generate};
 ///
 /// If it cannot be written.
 pub fn write(kind: Generate, out: &mut dyn Write) -> io::Result<()> {
-    let mut command = Cli::command();
+    let mut command = definitions();
     let shell = match kind {
         Generate::Man => return manual(command, out),
         Generate::CompleteBash => Shell::Bash,

@@ -8,14 +8,14 @@ use std::{
 use anyhow::Result;
 use truncwatch::{
     analyze,
-    cli::{self, Cli, Generate, Mode},
+    cli::{self, Generate, Mode},
     daemon, doctor, generate,
     report::note,
     watch,
 };
 
 fn main() -> ExitCode {
-    match cli::parse().map_err(Into::into).and_then(|cli| run(&cli)) {
+    match cli::parse().map_err(Into::into).and_then(|mode| run(&mode)) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             // One line, whatever the causes hold.
@@ -29,14 +29,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<u8> {
-    match (&cli.mode, cli.generate) {
-        (Some(Mode::Analyze(options)), _) => Ok(analyze::run(options)?.exit_status()),
-        (Some(Mode::Record(options)), _) => Ok(watch::record(options)?.status),
-        (Some(Mode::Doctor(options)), _) => doctor::run(options),
-        (Some(Mode::Daemon(options)), _) => daemon::run(options),
-        (None, Some(kind)) => print(kind),
-        (None, None) => Ok(watch::run(&cli.watching)?.status),
+fn run(mode: &Mode) -> Result<u8> {
+    match mode {
+        Mode::Watch(options) => Ok(watch::run(options)?.status),
+        Mode::Record(options) => Ok(watch::record(options)?.status),
+        Mode::Analyze(options) => Ok(analyze::run(options)?.exit_status()),
+        Mode::Doctor(options) => doctor::run(options),
+        Mode::Daemon(options) => daemon::run(options),
+        Mode::Generate(kind) => print(*kind),
     }
 }
 

@@ -9,6 +9,16 @@ use crate::{
     report::{aside, note_wrapped},
 };
 
+/// What is not judged where a log shows too few of the bytes.
+pub(super) const CUT: [Unjudged; 6] = [
+    Unjudged::HeadCut,
+    Unjudged::Chunked,
+    Unjudged::Unaccounted,
+    Unjudged::MethodUnknown,
+    Unjudged::NotObserved,
+    Unjudged::Malformed,
+];
+
 /// Bytes of each call that hold the head of nearly every message.
 const HEADS: u32 = 8192;
 
@@ -216,7 +226,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
         ));
         again = again.max(Some(bytes));
     }
-    let untold = tally.messages_judged == 0 || missed(&super::CUT);
+    let untold = tally.messages_judged == 0 || missed(&CUT);
     if counts.addresses > 0 && untold {
         advice.reason("the log shows addresses in place of the bytes that calls moved (-e raw, -e verbose): without them it tells of no message; trace without these options");
         again = again.max(Some(HEADS));

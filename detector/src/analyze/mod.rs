@@ -3,7 +3,7 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `options.rs` | the command line |
+//! | `options.rs` | what a command asks of it |
 //! | `input.rs`   | opens the log, compressed or not |
 //! | `encoding.rs`, `paste.rs` | logs that went through other programs |
 //! | `joined.rs`  | connections that were open before the log began |
@@ -32,7 +32,7 @@ use jiff::Timestamp;
 pub(crate) use self::advice::quoted;
 pub use self::{advice::Advice, options::Options};
 use self::{
-    advice::How,
+    advice::{CUT, How},
     encoding::{Encoding, Utf16, encoding},
     input::{Broken, Input},
     joined::Joined,
@@ -42,12 +42,11 @@ use self::{
 };
 use crate::{
     capture::strace::{Evidence, LineText, Lines, Meaning, Replay, Step, Sure},
-    cli::ColorChoice,
     judge::{Cause, Finding, Judge, Unjudged},
     recording::MAGIC,
     report::{
-        Format, Identity, LogSummary, Place, Printer, Reported, Seen, Summary, When, columns,
-        create_file, written_to,
+        Identity, LogSummary, Place, Printer, Reported, Seen, Summary, When, create_file,
+        written_to,
     },
     stack::Stack,
 };
@@ -70,7 +69,7 @@ const PROGRESS: u64 = 1 << 14;
 pub fn run(options: &Options) -> Result<Summary> {
     let input = Input::open(&options.log)?;
     let (name, progress, read) = (input.name.clone(), input.progress(), input.bytes_read());
-    let out: Box<dyn Write> = match &options.output {
+    let out: Box<dyn Write> = match &options.reporting.output {
         Some(path) => Box::new(create_file(path, Some(&options.log))?),
         None => Box::new(io::stdout()),
     };
@@ -81,10 +80,9 @@ pub fn run(options: &Options) -> Result<Summary> {
             progress.set_position(read.get());
         }
     };
-    // A file is as wide as it likes.
-    let columns = columns(io::stdout()).filter(|_| options.output.is_none());
+    let columns = options.reporting.columns();
     let (summary, advice) = judge(options, &name, input, out, columns, advance)?;
-    Place::of(options.output.as_deref()).note_end(&summary);
+    Place::of(options.reporting.output.as_deref()).note_end(&summary);
     advice.say();
     Ok(summary)
 }
@@ -105,7 +103,7 @@ pub fn judge<'a>(
     columns: Option<u16>,
     advance: impl Fn(bool),
 ) -> Result<(Summary, Advice)> {
-    let printer = Printer::new(out, options.format(), color(options), columns).brief(options.brief);
+    let printer = options.reporting.printer(out, columns);
     let mut start = Vec::new();
     let begun = input
         .by_ref()
@@ -183,14 +181,6 @@ fn sampled<'a>(mut input: impl Read + 'a) -> (Vec<u8>, Box<dyn Read + 'a>) {
     debug_assert!(decoded.is_ok(), "memory can be read");
     let whole = io::Cursor::new(start).chain(rest);
     (sample, Box::new(Utf16::new(whole, encoding)))
-}
-
-/// A file takes colours only if it is told to.
-fn color(options: &Options) -> bool {
-    match (options.format(), &options.output, options.color) {
-        (Format::Json, ..) | (_, Some(_), ColorChoice::Auto) => false,
-        (Format::Table, _, choice) => choice.wanted(),
-    }
 }
 
 struct Analysis<'a> {
@@ -606,7 +596,7 @@ impl Analysis<'_> {
 
 /// Why a log does not show something for judging, besides [`Unjudged`]; docs/json.md
 /// explains them.
-pub(crate) const LOG_REASONS: [&str; 9] = [
+pub const LOG_REASONS: [&str; 9] = [
     "unreadable-lines",
     "elided-lines",
     "unknown-descriptors",
@@ -616,16 +606,6 @@ pub(crate) const LOG_REASONS: [&str; 9] = [
     "unseen-calls",
     "untraced-calls",
     "interrupted-calls",
-];
-
-/// What is not judged where a log shows too few of the bytes.
-const CUT: [Unjudged; 6] = [
-    Unjudged::HeadCut,
-    Unjudged::Chunked,
-    Unjudged::Unaccounted,
-    Unjudged::MethodUnknown,
-    Unjudged::NotObserved,
-    Unjudged::Malformed,
 ];
 
 /// When a finding was, by the log's clock.

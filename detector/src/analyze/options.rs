@@ -1,60 +1,16 @@
-//! The command line of `truncwatch analyze`.
+//! What a command asks of an analysis.
 
-use std::{ops::Deref, path::PathBuf};
+use std::path::PathBuf;
 
-use clap::Args;
-
-use crate::cli::Reporting;
+use crate::report::Reporting;
 
 /// Which log, and how to report.
-#[derive(Clone, Debug, Args)]
-#[command(
-    after_help = EXAMPLES,
-    mut_arg("output", |argument| argument.value_name("REPORT")),
-)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The log that strace wrote, with -o or from standard error, or what
-    /// truncwatch record wrote; gzip is unpacked; - is standard input
-    #[arg(value_name = "FILE")]
+    /// The log, or the recording; `-` is standard input.
     pub log: PathBuf,
-
-    /// strace was asked for every call that matters (%net, %desc, %process,
-    /// close_range and unshare), although the log does not show it
-    #[arg(long)]
+    /// strace was asked for every call that matters, although the log does not show it.
     pub all_traced: bool,
-
     /// How to report it.
-    #[command(flatten)]
     pub reporting: Reporting,
 }
-
-impl Deref for Options {
-    type Target = Reporting;
-
-    fn deref(&self) -> &Reporting {
-        &self.reporting
-    }
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  strace -f -tt -yy -s 8192 -o trace.log \\
-    -e trace=%net,%desc,%process,close_range,unshare ./server
-  truncwatch analyze trace.log
-      Run a server under strace; judge what it did.
-  zcat trace.log.gz | truncwatch analyze --json -
-      Judge standard input, for a script.
-
-A log shows what strace was asked for, and no more: \"not judged: none\" means that
-nothing of what is in the log was left out. Calls that were not traced, processes
-that were not followed (-f) and what came before strace are not in it; what shows
-that something is missing is counted, and says so.
-
-Exit status:
-  0  read to the end, no finding whose fault is local
-  1  at least one such finding
-  2  no log of strace and no recording, or it cannot be read
-  3  no such finding, but the file shows too little of something
-
-What each reason of not judging means, and what to do: docs/json.md (see
-truncwatch --help).";

@@ -166,7 +166,7 @@ impl<'a> Recorded<'a> {
                 self.judge.doubt(&finding);
                 continue;
             }
-            if finding.cause == Cause::PeerClosed && !self.options.show_peer {
+            if finding.cause == Cause::PeerClosed && !self.options.reporting.show_peer {
                 continue;
             }
             self.summary.count(&finding);
@@ -213,7 +213,7 @@ impl<'a> Recorded<'a> {
             unit: told.and_then(|told| told.unit.as_deref()),
             container: told.and_then(|told| told.container.as_deref()),
             stack: &stack,
-            show_query: self.options.show_query,
+            show_query: self.options.reporting.show_query,
             of_log: false,
             assumes: &[],
         };
@@ -284,8 +284,6 @@ mod tests {
         rc::Rc,
     };
 
-    use clap::Parser as _;
-
     use super::*;
     use crate::{
         analyze::judge,
@@ -342,19 +340,16 @@ mod tests {
         (bytes.0.take(), without_end)
     }
 
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        options: Options,
-    }
-
     /// The summary, what is said of the recording, and what is printed.
     fn judged(recording: Vec<u8>) -> (Summary, Vec<String>, String) {
-        let line = Line::try_parse_from(["analyze", "watch.rec"]).expect("options");
+        let options = Options {
+            log: "watch.rec".into(),
+            ..Options::default()
+        };
         let mut out = Vec::new();
         let recording = Cursor::new(recording);
         let (summary, advice) = judge(
-            &line.options,
+            &options,
             "watch.rec",
             recording,
             Box::new(&mut out),

@@ -3,35 +3,35 @@
 use std::ffi::OsString;
 
 use clap::{
-    CommandFactory as _,
+    Command,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::Cli;
 use crate::analyze;
 
 /// clap's message without its usage, and what may have been meant. `words` are
-/// the command line's.
-pub(crate) fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
+/// the command line's, `cli` its definitions.
+pub(super) fn in_one_line(cli: &Command, error: &clap::Error, words: &[OsString]) -> String {
     let text = error.to_string();
     let mut paragraphs = text.split("\n\n");
     let said = paragraphs.next().unwrap_or_default();
     let said = said.trim_start_matches("error: ");
     let said: Vec<_> = said.split_whitespace().collect();
     let said = said.join(" ");
-    let cli = Cli::command();
     let mode = words.get(1).and_then(|word| cli.find_subcommand(word));
-    let mode = mode.map(clap::Command::get_name);
+    let mode = mode.map(Command::get_name);
     let word = match (error.kind(), error.get(ContextKind::InvalidArg)) {
         (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => Some(word.as_str()),
         _ => None,
     };
-    let hint = word.and_then(|word| meant(word, mode, words)).or_else(|| {
-        paragraphs.find_map(|tip| {
-            let tip = tip.trim().strip_prefix("tip: a similar")?;
-            Some(format!("a similar{}", tip.lines().next()?))
-        })
-    });
+    let hint = word
+        .and_then(|word| meant(cli, word, mode, words))
+        .or_else(|| {
+            paragraphs.find_map(|tip| {
+                let tip = tip.trim().strip_prefix("tip: a similar")?;
+                Some(format!("a similar{}", tip.lines().next()?))
+            })
+        });
     let followed = error.kind() == ErrorKind::MissingRequiredArgument
         && words.iter().any(|word| word == "-f" || word == "--follow");
     let said = if followed {
@@ -56,19 +56,19 @@ pub(crate) fn in_one_line(error: &clap::Error, words: &[OsString]) -> String {
 }
 
 /// What may have been meant with a word that has no place in this mode.
-fn meant(word: &str, mode: Option<&str>, words: &[OsString]) -> Option<String> {
+fn meant(cli: &Command, word: &str, mode: Option<&str>, words: &[OsString]) -> Option<String> {
     if word.starts_with('-') {
         return None;
     }
     match mode {
         Some("analyze") => Some(one_at_a_time(words)),
-        None if Cli::command().find_subcommand(word).is_some() => Some(format!(
+        None if cli.find_subcommand(word).is_some() => Some(format!(
             "options of {word} come behind it: truncwatch {word} ..."
         )),
         None | Some("record") if word.parse::<u32>().is_ok() => {
             Some(format!("a process is watched with --pid {word}"))
         }
-        None | Some("record") => Some(match similar_mode(word).filter(|_| mode.is_none()) {
+        None | Some("record") => Some(match similar_mode(cli, word).filter(|_| mode.is_none()) {
             Some(name) => format!("a similar subcommand exists: '{name}'"),
             None => format!("a command is run with -- {word}"),
         }),
@@ -78,9 +78,9 @@ fn meant(word: &str, mode: Option<&str>, words: &[OsString]) -> Option<String> {
 
 /// The subcommand that a word looks like. clap does not say where there may be
 /// options instead of one: asked without them, it does.
-fn similar_mode(word: &str) -> Option<String> {
-    let modes = clap::Command::new("truncwatch")
-        .subcommands(Cli::command().get_subcommands().cloned())
+fn similar_mode(cli: &Command, word: &str) -> Option<String> {
+    let modes = Command::new("truncwatch")
+        .subcommands(cli.get_subcommands().cloned())
         .subcommand_required(true);
     let error = modes.try_get_matches_from(["truncwatch", word]).err()?;
     match error.get(ContextKind::SuggestedSubcommand)? {

@@ -12,10 +12,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{
-    capture::live::{self, MOST_COMMS},
-    cli,
-};
+use crate::capture::live::{self, MOST_COMMS};
 
 /// Where it is looked for if no other place is named. It need not be there.
 pub const DEFAULT_PATH: &str = "/etc/truncwatch/truncwatch.toml";
@@ -269,11 +266,11 @@ fn place(text: &str, at: usize) -> (usize, Option<String>) {
 }
 
 fn units<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    checked(from, cli::unit)
+    checked(from, live::unit)
 }
 
 fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    checked(from, cli::name)
+    checked(from, live::comm)
 }
 
 fn comms<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {

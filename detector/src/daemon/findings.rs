@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Instant};
 
 use super::{Daemon, config::Exclude, limiter::Limiter, metrics::Truncated};
-use crate::{cli::kept, judge::Finding, origin::Origin, report::note, watch::Program};
+use crate::{capture::live::kept, judge::Finding, origin::Origin, report::note, watch::Program};
 
 /// Decides of each finding.
 pub(super) struct Sieve<'a> {
@@ -107,7 +107,7 @@ impl Daemon {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::snapshots::finding;
+    use crate::examples::finding;
 
     #[test]
     fn what_is_excluded_goes_by_name_or_unit() {

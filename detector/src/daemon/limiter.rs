@@ -178,7 +178,7 @@ impl Limiter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::snapshots::finding;
+    use crate::examples::finding;
 
     const MINUTE: Duration = Duration::from_secs(60);
 

@@ -48,16 +48,24 @@ use self::{
     watching::{Watching, settings, words},
 };
 use crate::{
-    cli::DaemonOptions, memory, nice::Nice, recording::Feed, report::note, signals::Signals,
-    watch::engine::Engine,
+    memory, nice::Nice, recording::Feed, report::note, signals::Signals, watch::engine::Engine,
 };
+
+/// What the command line asks of the daemon.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The configuration; [`DEFAULT_PATH`] if that is there, where none is named.
+    pub config: Option<PathBuf>,
+    /// Say whether the configuration is right, and do nothing else.
+    pub check_config: bool,
+}
 
 /// Runs until SIGTERM or SIGINT; the exit status is then 0, whatever was found.
 ///
 /// # Errors
 ///
 /// If it cannot begin. Each error's text says what to do next.
-pub fn run(options: &DaemonOptions) -> Result<u8> {
+pub fn run(options: &Options) -> Result<u8> {
     let path = options.config.as_deref();
     if options.check_config {
         let right = config::check(path)?;

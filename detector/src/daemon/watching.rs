@@ -9,7 +9,7 @@ use crate::{
         cgroup::{Cgroup, Hierarchy},
     },
     report::note,
-    watch::engine::{Monitor, Settings},
+    watch::settings::{Monitor, Settings},
 };
 
 /// Levels of the hierarchy at which a service may be that does not run yet: in

@@ -3,7 +3,7 @@
 use super::{
     finding::Message,
     flaw::{By, Flaw, Flawed},
-    tally::Unjudged,
+    unjudged::Unjudged,
 };
 
 /// A message and where its body lies.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     finding::{Fault, Finding, Role},
-    tally::Unjudged,
+    unjudged::Unjudged,
 };
 
 /// Most processes with findings that are kept, and most of the others; those of
@@ -241,7 +241,7 @@ impl First {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::snapshots::finding;
+    use crate::examples::finding;
 
     fn used(pid: u32) -> Use {
         Use {

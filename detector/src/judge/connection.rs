@@ -16,7 +16,8 @@ use super::{
     protocol::speaks,
     sequence::Sequence,
     streams::Streams,
-    tally::{Tally, Unjudged},
+    tally::Tally,
+    unjudged::Unjudged,
     verdict::{
         Verdict, at_risk, cut_by_peer, failed, is_read, left, may_be_taken_back, noted,
         peer_is_gone, peer_is_there, place, verdict,

@@ -34,6 +34,7 @@ mod requests;
 mod sequence;
 mod streams;
 mod tally;
+mod unjudged;
 mod verdict;
 
 #[cfg(test)]
@@ -59,7 +60,8 @@ pub use self::{
         TimelineEntry,
     },
     looks::{Look, Traced},
-    tally::{Tally, Unjudged},
+    tally::Tally,
+    unjudged::Unjudged,
 };
 use crate::capture::Record;
 

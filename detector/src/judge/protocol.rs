@@ -1,6 +1,6 @@
 //! What a connection speaks.
 
-use super::tally::Unjudged;
+use super::unjudged::Unjudged;
 use crate::http::Protocol;
 
 /// What a connection speaks whose first bytes are no HTTP/1 head.

@@ -28,7 +28,8 @@ use super::{
     looks::Looks,
     outgoing::{Outgoing, Sent, Witness},
     requests::Requests,
-    tally::{Tally, Unjudged},
+    tally::Tally,
+    unjudged::Unjudged,
 };
 
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use detector_common::{
 use super::{
     finding::{Address, Cause, Ending, EndingKind, Fault, Finding, SendQueue, TimelineEntry},
     flaw::{Flaw, Flawed},
-    tally::Unjudged,
+    unjudged::Unjudged,
 };
 
 /// What becomes of a message that is short.

@@ -169,12 +169,12 @@ pub struct Totals {
     pub missed: u64,
     /// Records that were not known.
     pub unknown_records: u64,
-    /// [`crate::report::Summary::command_status`].
+    /// The status of the command that was watched, if one was.
     pub command_status: Option<i32>,
-    /// [`crate::report::Summary::not_seen`].
+    /// What the kernel did not show, in words.
     #[serde(default)]
     pub not_seen: Vec<String>,
-    /// Of [`crate::report::Summary::processes`], who they are.
+    /// The processes that the summary lists, who they are.
     #[serde(default)]
     pub processes: Vec<Process>,
 }

@@ -1,7 +1,7 @@
 //! A finding in one line: when, why, whose doing, who, which message, how much of it,
 //! and what ended it.
 
-use super::{Reported, json, table, when::When};
+use super::{Reported, json, table, text, when::When};
 use crate::judge::{Fault, Finding};
 
 /// What is left of a target at least, and where that leaves no room for what the
@@ -32,7 +32,7 @@ pub(super) fn line(reported: &Reported<'_>, color: bool, columns: Option<u16>) -
             Some(call.to_owned()),
         ];
         let words: Vec<_> = words.into_iter().flatten().collect();
-        table::printable(&words.join(" "))
+        text::printable(&words.join(" "))
     };
     let fitting = |columns: u16, least: usize, call: &str| {
         let over = text(target, call)
@@ -41,7 +41,7 @@ pub(super) fn line(reported: &Reported<'_>, color: bool, columns: Option<u16>) -
             .saturating_sub(usize::from(columns));
         let cut = target.map(|target| {
             let length = target.chars().count();
-            table::cut_in_the_middle(target, length.saturating_sub(over).max(least))
+            text::cut_in_the_middle(target, length.saturating_sub(over).max(least))
         });
         text(cut.as_deref(), call)
     };
@@ -101,8 +101,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        examples::{finding, reported},
         judge::{Cause, EndingKind},
-        report::snapshots::{finding, reported},
         stack::Stack,
     };
 

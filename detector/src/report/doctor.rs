@@ -6,7 +6,7 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::SCHEMA;
-use crate::capture::live::probe::{Check, State};
+use crate::check::{Check, State};
 
 /// Columns where there is no terminal to ask.
 pub const COLUMNS: u16 = 80;
@@ -20,18 +20,6 @@ pub struct Diagnosis<'a> {
     pub verdict: State,
     /// Everything that was tried.
     pub checks: &'a [Check],
-}
-
-impl State {
-    /// Its name, as scripts see it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Works => "works",
-            Self::Degraded => "degraded",
-            Self::Missing => "missing",
-        }
-    }
 }
 
 /// The object, as one line.

@@ -490,7 +490,7 @@ mod tests {
     fn no_number_is_larger_than_readers_keep() {
         let largest = 9_007_199_254_740_992.0;
         for huge in [LARGEST, LARGEST + 1, 1 << 63, u64::MAX] {
-            let mut finding = crate::report::snapshots::finding();
+            let mut finding = crate::examples::finding();
             finding.promised = Some(huge);
             finding.sent_with_head = Some(huge);
             finding.stranded = Some(huge);

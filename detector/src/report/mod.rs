@@ -6,18 +6,17 @@ pub mod doctor;
 mod errno;
 mod file;
 mod json;
+mod options;
 mod outcome;
 mod place;
 mod processes;
-#[cfg(test)]
-pub(crate) mod snapshots;
 mod stack;
 mod status;
 mod summary;
 mod table;
 pub mod terminal;
+mod text;
 mod when;
-mod words;
 
 use std::{
     fmt,
@@ -28,27 +27,29 @@ use std::{
 pub(crate) use self::{
     file::{create as create_file, written_to},
     json::ending_call,
-    summary::{KERNEL_REASONS, several},
+    summary::several,
 };
 pub use self::{
     json::{
         HeldBackProcess, SCHEMA, finding as finding_json, held_back as held_back_json,
         summary as summary_json,
     },
+    options::{ColorChoice, Reporting},
     outcome::{Outcome, Seen},
     place::Place,
     processes::{Identity, ProcessSummary, Processes, UnjudgedBy},
     status::{Counts, Status},
-    summary::{LogSummary, Summary},
+    summary::{KERNEL_REASONS, LogSummary, Summary},
     table::finding as finding_table,
     when::When,
 };
 use crate::{judge::Finding, stack::Stack};
 
 /// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// For people.
+    #[default]
     Table,
     /// JSON lines, for scripts.
     Json,
@@ -191,7 +192,7 @@ pub fn note(text: fmt::Arguments<'_>) {
 
 /// The same of something long: on a terminal, in lines of whole words.
 pub(crate) fn note_wrapped(text: &str) {
-    for line in words::wrapped(&format!("truncwatch: {text}"), columns(io::stderr())) {
+    for line in text::wrapped(&format!("truncwatch: {text}"), columns(io::stderr())) {
         aside(format_args!("{line}"));
     }
 }

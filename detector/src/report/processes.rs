@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     grouped,
-    table::{cut_in_the_middle, printable},
+    text::{cut_in_the_middle, printable},
 };
 use crate::judge::{ByProcess, Fault, Finding, Service, Unjudged};
 
@@ -376,7 +376,7 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{judge::Cause, report::snapshots::finding};
+    use crate::{examples::finding, judge::Cause};
 
     fn of(pid: u32, target: &str) -> Finding {
         let mut finding = finding();

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{table::cut_in_the_middle, words::wrapped};
+use super::text::{cut_in_the_middle, wrapped};
 use crate::stack::{Frame, Stack};
 
 /// Frames that are shown.

@@ -9,8 +9,7 @@ use crate::judge::{Cause, Fault, Finding, Tally, Unjudged};
 
 /// Why the kernel side does not show something for judging: counters of it by these
 /// names (`detector_common::Stat`). docs/json.md explains them.
-pub(crate) const KERNEL_REASONS: [&str; 4] =
-    ["connections-full", "unreadable", "exit-walk-cut", "32-bit"];
+pub const KERNEL_REASONS: [&str; 4] = ["connections-full", "unreadable", "exit-walk-cut", "32-bit"];
 
 /// What was read of a log.
 #[derive(Clone, Debug, Default, serde::Serialize)]

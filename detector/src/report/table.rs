@@ -5,7 +5,10 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 
 use detector_common::CALL_RING;
 
-use super::{Reported, errno, grouped, json, milliseconds, several, stack};
+use super::{
+    Reported, errno, grouped, json, milliseconds, several, stack,
+    text::{cut_in_the_middle, printable},
+};
 use crate::judge::{Cause, EndingKind, Fault, Finding, Role, SendQueue, TimelineEntry};
 
 /// Columns that the names before the values take at most, with the room
@@ -212,20 +215,6 @@ fn fit(path: &str, room: Option<usize>, text: impl Fn(&str) -> String) -> String
         }
         _ => whole,
     }
-}
-
-/// A path's beginning and its end, which say most.
-pub(super) fn cut_in_the_middle(path: &str, kept: usize) -> String {
-    let letters: Vec<_> = path.chars().collect();
-    if letters.len() <= kept {
-        return path.to_owned();
-    }
-    // The end is the name of a file: it gets the larger half.
-    let before = kept.saturating_sub(1) / 2;
-    let behind = letters.len() - (kept.saturating_sub(1) - before);
-    let start = letters.iter().take(before);
-    let end = letters.iter().skip(behind);
-    start.chain(&['\u{2026}']).chain(end).collect()
 }
 
 fn message(reported: &Reported<'_>, room: Option<usize>) -> String {
@@ -473,11 +462,6 @@ fn outcome(result: i64) -> String {
     }
 }
 
-/// The text without control characters.
-pub(super) fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -498,7 +482,7 @@ mod tests {
                 comm: comm.to_owned(),
                 pid,
                 tid,
-                ..crate::report::snapshots::finding()
+                ..crate::examples::finding()
             };
             assert_eq!(who(&finding), told);
         }
@@ -519,7 +503,7 @@ mod tests {
                 sent: Some(301_000),
                 stranded: Some(0),
                 timeline: calls.to_vec(),
-                ..crate::report::snapshots::finding()
+                ..crate::examples::finding()
             })
         };
         let head = call("sendto", Some(44), Some(44));
@@ -558,7 +542,7 @@ mod tests {
 
     #[test]
     fn what_the_peer_ended_is_said_to_be_its_doing() {
-        let mut finding = crate::report::snapshots::finding();
+        let mut finding = crate::examples::finding();
         assert!(!ended_by(&finding).contains("peer"));
         finding.cause = Cause::PeerClosed;
         let told = ended_by(&finding);
@@ -577,7 +561,7 @@ mod tests {
         ] {
             assert_eq!(lasting(milliseconds * 1_000_000), told);
         }
-        let mut finding = crate::report::snapshots::finding();
+        let mut finding = crate::examples::finding();
         finding.ending.idle_ns = Some(3_214_060_000);
         assert!(ended_by(&finding).ends_with(", 3.2 s after the last byte"));
     }
@@ -590,7 +574,7 @@ mod tests {
                 sent,
                 stranded,
                 timeline: Vec::new(),
-                ..crate::report::snapshots::finding()
+                ..crate::examples::finding()
             })
         };
         for (promised, sent, stranded, text) in [
@@ -625,7 +609,7 @@ mod tests {
 
     #[test]
     fn a_headline_says_nothing_twice() {
-        let mut finding = crate::report::snapshots::finding();
+        let mut finding = crate::examples::finding();
         finding.cause = Cause::Stalled;
         finding.ending.idle_ns = Some(5_000_000_000);
         assert_eq!(headline(&finding), "STALLED");
@@ -639,12 +623,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_cut_in_the_middle_and_keep_their_ends() {
-        assert_eq!(cut_in_the_middle("/usr/bin/images", 15), "/usr/bin/images");
-        assert_eq!(
-            cut_in_the_middle("/usr/bin/images", 10),
-            "/usr\u{2026}mages"
-        );
+    fn a_long_path_leaves_its_text_in_the_room() {
         let line = fit("/a/very/long/path/to/a/socket.sock", Some(30), |path| {
             format!("unix {path}, fd 7")
         });

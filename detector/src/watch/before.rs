@@ -4,15 +4,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    thread::sleep,
     time::Duration,
 };
 
-use super::{engine::Engine, monotonic_ns};
+use super::clock::monotonic_ns;
 use crate::{
     capture::{
         Record,
-        live::{cgroup::Cgroup, established::established, process, sockets},
+        live::{Filter, cgroup::Cgroup, established::established, process, sockets},
     },
     judge::OpenBefore,
 };
@@ -21,8 +20,8 @@ use crate::{
 const EVERY: u64 = 30_000_000_000;
 
 /// How long a process may take to let go of its sockets when it ends.
-const PATIENCE: Duration = Duration::from_millis(20);
-const TIMES: usize = 10;
+pub(super) const PATIENCE: Duration = Duration::from_millis(20);
+pub(super) const TIMES: usize = 10;
 
 /// Those of which nothing was seen so far, by inode number.
 #[derive(Debug, Default)]
@@ -32,25 +31,9 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// A record tells of a connection: what became of it the judge says.
-    pub(super) fn see(&mut self, record: &Record) {
-        if self.open.is_empty() {
-            return;
-        }
-        let inode = match record {
-            Record::Open(open) => open.socket.inode,
-            Record::End(end) if end.connection.sent > 0 => end.connection.inode,
-            // Of one that only received the judge says nothing.
-            Record::End(_) | Record::Sample(..) | Record::Reset(_) => return,
-        };
-        self.open.remove(&inode);
-    }
-}
-
-impl Engine {
-    /// Takes note of the connections that these processes have open; of all where there
-    /// are none.
-    pub(super) fn look_before(&mut self, pids: &[u32]) {
+    /// The connections that these processes have open, as far as they pass the filter;
+    /// all where there are none.
+    pub(super) fn look(pids: &[u32], filter: &Filter) -> Self {
         let all;
         let pids = if pids.is_empty() {
             all = process::all();
@@ -58,7 +41,6 @@ impl Engine {
         } else {
             pids
         };
-        let filter = &self.settings.live.filter;
         let own = std::process::id();
         let passing: Vec<_> = pids
             .iter()
@@ -79,7 +61,7 @@ impl Engine {
                     .ports
                     .is_some_and(|(a, b)| filter.ports.contains(&a) || filter.ports.contains(&b))
         });
-        self.before.open = open
+        let open = open
             .map(|it| {
                 let before = OpenBefore {
                     pid: it.pid,
@@ -90,46 +72,58 @@ impl Engine {
                 (it.inode, before)
             })
             .collect();
-        self.before.due = monotonic_ns() + EVERY;
-    }
-
-    /// Counts those that are gone, now and then.
-    pub(super) fn note_gone(&mut self) {
-        if !self.before.open.is_empty() && monotonic_ns() >= self.before.due {
-            self.before.due = monotonic_ns() + EVERY;
-            self.count_gone();
+        Self {
+            open,
+            due: monotonic_ns() + EVERY,
         }
     }
 
-    /// The same at the end of the watch.
-    pub(super) fn note_gone_last(&mut self) {
-        for _ in 0..TIMES {
-            self.count_gone();
-            let ending = |it: &OpenBefore| process::check(it.pid).is_err();
-            if !self.before.open.values().any(ending) {
-                return;
-            }
-            sleep(PATIENCE);
-        }
-    }
-
-    fn count_gone(&mut self) {
-        let asked: HashSet<_> = self.before.open.keys().copied().collect();
-        if asked.is_empty() {
+    /// A record tells of a connection: what became of it the judge says.
+    pub(super) fn see(&mut self, record: &Record) {
+        if self.open.is_empty() {
             return;
         }
-        // Where that cannot be told, none is counted.
-        let Some(existing) = sockets::existing(&asked) else {
-            return;
+        let inode = match record {
+            Record::Open(open) => open.socket.inode,
+            Record::End(end) if end.connection.sent > 0 => end.connection.inode,
+            // Of one that only received the judge says nothing.
+            Record::End(_) | Record::Sample(..) | Record::Reset(_) => return,
         };
-        // What was recorded of their ends is taken first.
-        self.drain();
+        self.open.remove(&inode);
+    }
+
+    /// Whether it is time to look which are gone; then it is not for a while.
+    pub(super) fn is_due(&mut self, now_ns: u64) -> bool {
+        let is_due = !self.open.is_empty() && now_ns >= self.due;
+        if is_due {
+            self.due = now_ns + EVERY;
+        }
+        is_due
+    }
+
+    /// Whether a process that has some is ending.
+    pub(super) fn has_ending(&self) -> bool {
+        let ending = |it: &OpenBefore| process::check(it.pid).is_err();
+        self.open.values().any(ending)
+    }
+
+    /// The inode numbers of those that are gone; `None` where that cannot be told, or
+    /// none is left: then none is counted.
+    pub(super) fn gone(&self) -> Option<Vec<u64>> {
+        let asked: HashSet<_> = self.open.keys().copied().collect();
+        if asked.is_empty() {
+            return None;
+        }
+        let existing = sockets::existing(&asked)?;
         let mut gone: Vec<_> = asked.difference(&existing).copied().collect();
         gone.sort_unstable();
-        for inode in gone {
-            if let Some(before) = self.before.open.remove(&inode) {
-                self.judge.open_before(before);
-            }
-        }
+        Some(gone)
+    }
+
+    /// Takes those of these that no record has told of meanwhile.
+    pub(super) fn take(&mut self, gone: &[u64]) -> Vec<OpenBefore> {
+        gone.iter()
+            .filter_map(|inode| self.open.remove(inode))
+            .collect()
     }
 }

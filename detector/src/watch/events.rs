@@ -1,29 +1,53 @@
 //! What the command's watch waits for, and when it is over.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use tokio::time::MissedTickBehavior;
 
-use super::{Watch, findings::told};
+use super::{Options, engine::Engine};
 use crate::{
     capture::live::Filter,
-    cli::Watching,
     command::{Prepared, Running},
     cpus::Cpus,
+    judge::Finding,
     nice::Nice,
     recording::Feed,
-    report::{Outcome, Place, Printer, Summary, note},
+    report::{Outcome, Place, Printer, Status, Summary, note},
     signals::{Received, Signals},
 };
 
 /// How often the records are read where the kernel does not ask for it.
 const TICK: Duration = Duration::from_millis(50);
 
+/// The command's watch: prints what it finds, until a limit.
+pub(super) struct Watch<'a> {
+    pub(super) options: &'a Options,
+    pub(super) engine: Engine,
+    /// The command that is watched, while it runs.
+    pub(super) command: Option<Running>,
+    /// It was asked to end, since a limit was reached, or was not run at all.
+    pub(super) dismissed: bool,
+    /// It was sent SIGTERM for that.
+    pub(super) asked: bool,
+    pub(super) printer: Printer<'a>,
+    pub(super) place: Place,
+    pub(super) status: Status,
+    pub(super) summary: Summary,
+    pub(super) started: Instant,
+    /// Nobody reads the report any more.
+    pub(super) closed: bool,
+    /// The terminal interrupts it, and with it whoever reads the report there.
+    pub(super) interrupted: bool,
+}
+
 /// Watches with all that can be wrong before looked at.
 pub(super) fn watch(
-    cli: &Watching,
+    options: &Options,
     command: Option<Prepared>,
     filter: Filter,
     printer: (Printer<'_>, Place),
@@ -38,9 +62,9 @@ pub(super) fn watch(
         .context("cannot start the event loop")?;
     runtime.block_on(async {
         let signals = signals.into_async().context("cannot wait for signals")?;
-        let mut watch = Watch::start(cli, printer, filter, command, judge, &signals)?;
+        let mut watch = Watch::start(options, printer, filter, command, judge, &signals)?;
         // Not before: to begin should not take long, and the command is as it would be.
-        let mut cpus = Cpus::without(&cli.pid);
+        let mut cpus = Cpus::without(&options.pids);
         let mut nice = Nice::behind_others();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -101,7 +125,7 @@ impl Watch<'_> {
         };
         let status = command.status().context("cannot wait for the command")?;
         self.summary.command_status = Some(status);
-        let left = self.engine.live.watched().len();
+        let left = self.engine.live().watched().len();
         if left > 0 {
             let (noun, run, are) = match left {
                 1 => ("process", "runs", "is"),
@@ -119,23 +143,25 @@ impl Watch<'_> {
         let Self {
             engine,
             summary,
-            cli,
+            options,
             ..
         } = self;
-        engine.turn(nice, &mut |finding, _| told(finding, summary, cli.count))?;
+        engine.turn(nice, &mut |finding, _| {
+            told(finding, summary, options.count)
+        })?;
         self.report()?;
         self.engine.flush_recording()?;
         self.show();
         self.look_for_the_reader();
         let found: u64 = self.summary.findings.values().sum();
-        let ended = !self.cli.pid.is_empty() && !self.engine.live.watches_any();
+        let ended = !self.options.pids.is_empty() && !self.engine.live().watches_any();
         if ended {
             self.status.end();
             note(format_args!("no watched process runs any more"));
         }
-        let limit = self.cli.count.is_some_and(|count| found >= count)
+        let limit = self.options.count.is_some_and(|count| found >= count)
             || self
-                .cli
+                .options
                 .duration
                 .is_some_and(|duration| self.started.elapsed() >= duration);
         // What we started we end, and then it ends the watch.
@@ -157,4 +183,14 @@ impl Watch<'_> {
         }
         Ok(ended || self.closed || self.dismissed || limit)
     }
+}
+
+/// Whether a finding is told, and not beyond the count that was asked for.
+pub(super) fn told(finding: &Finding, summary: &mut Summary, count: Option<u64>) -> bool {
+    let found: u64 = summary.findings.values().sum();
+    if count.is_some_and(|count| found >= count) {
+        return false;
+    }
+    summary.count(finding);
+    true
 }

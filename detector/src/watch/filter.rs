@@ -2,25 +2,25 @@
 
 use anyhow::{Result, ensure};
 
+use super::Options;
 use crate::{
-    capture::live::{Filter, MOST_COMMS, MOST_PORTS, cgroup::Hierarchy},
-    cli::{Watching, kept},
+    capture::live::{Filter, MOST_COMMS, MOST_PORTS, cgroup::Hierarchy, kept},
     report::note,
 };
 
 /// What a connection has to pass, with names looked up.
-pub(super) fn filter(cli: &Watching) -> Result<Filter> {
+pub(super) fn filter(options: &Options) -> Result<Filter> {
     ensure!(
-        cli.comm.len() <= MOST_COMMS,
+        options.comms.len() <= MOST_COMMS,
         "--comm is given {} times: at most {MOST_COMMS} names can be watched, or the whole host",
-        cli.comm.len()
+        options.comms.len()
     );
     ensure!(
-        cli.port.len() <= MOST_PORTS,
+        options.ports.len() <= MOST_PORTS,
         "--port is given {} times: at most {MOST_PORTS} ports can be watched, or all",
-        cli.port.len()
+        options.ports.len()
     );
-    for name in &cli.comm {
+    for name in &options.comms {
         let kept = kept(name);
         if kept.len() < name.len() {
             note(format_args!(
@@ -31,12 +31,12 @@ pub(super) fn filter(cli: &Watching) -> Result<Filter> {
         }
     }
     let mut cgroups = Vec::new();
-    if !cli.unit.is_empty() || !cli.cgroup.is_empty() {
+    if !options.units.is_empty() || !options.cgroups.is_empty() {
         let hierarchy = Hierarchy::find()?;
-        for unit in &cli.unit {
+        for unit in &options.units {
             cgroups.append(&mut hierarchy.unit(unit)?);
         }
-        for path in &cli.cgroup {
+        for path in &options.cgroups {
             let group = hierarchy.group(path)?;
             if !cgroups.iter().any(|known| known.path == group.path) {
                 cgroups.push(group);
@@ -44,8 +44,8 @@ pub(super) fn filter(cli: &Watching) -> Result<Filter> {
         }
     }
     Ok(Filter {
-        comms: cli.comm.clone(),
+        comms: options.comms.clone(),
         cgroups,
-        ports: cli.port.clone(),
+        ports: options.ports.clone(),
     })
 }

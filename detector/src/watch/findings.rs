@@ -8,9 +8,11 @@ use std::{
 use anyhow::Result;
 use detector_common::Stat;
 
-use super::{Waiting, Watch};
+use super::{
+    Waiting,
+    events::{Watch, told},
+};
 use crate::{
-    judge::Finding,
     report::{
         Counts, Format, Outcome, Place, Seen, Summary, aside, note, note_wrapped, several,
         written_to,
@@ -33,7 +35,7 @@ impl Watch<'_> {
         } = self;
         status.show(|| {
             let kernel = engine.stats();
-            let tally = engine.judge.tally();
+            let tally = engine.tally();
             let stat = |name| kernel.get(name).copied().unwrap_or(0);
             Counts {
                 seconds: started.elapsed().as_secs(),
@@ -41,7 +43,7 @@ impl Watch<'_> {
                 judged: tally.messages_judged,
                 findings: summary.findings.values().sum(),
                 unjudged: tally.unjudged.values().sum(),
-                lost: stat("ring-full") + engine.missed,
+                lost: stat("ring-full") + engine.missed(),
             }
         });
     }
@@ -54,7 +56,7 @@ impl Watch<'_> {
     }
 
     fn print(&mut self, waiting: &Waiting, stack: &Stack) -> Result<()> {
-        let reported = waiting.reported(stack, self.cli.show_query);
+        let reported = waiting.reported(stack, self.options.reporting.show_query);
         let newline = self.needs_newline();
         let printer = &mut self.printer;
         let written = self.status.aside(|| {
@@ -68,7 +70,7 @@ impl Watch<'_> {
 
     /// Whether the command may have left a line unended where the report goes.
     fn needs_newline(&self) -> bool {
-        !self.cli.command.is_empty() && self.place.needs_newline(self.printer.format())
+        !self.options.command.is_empty() && self.place.needs_newline(self.printer.format())
     }
 
     /// Ends the watch where a pager was closed: nobody would see what comes of it, and the
@@ -118,7 +120,7 @@ impl Watch<'_> {
 
     /// A reader that went away ends the watch quietly.
     fn written(&mut self, result: io::Result<()>) -> Result<()> {
-        self.closed |= written_to(self.cli.reporting.output.as_deref(), result)?;
+        self.closed |= written_to(self.options.reporting.output.as_deref(), result)?;
         Ok(())
     }
 
@@ -132,7 +134,7 @@ impl Watch<'_> {
         self.closed |= self.place.is_abandoned(wait);
         self.turn_to_stderr();
         let found: u64 = self.summary.findings.values().sum();
-        if let Some(count) = self.cli.count
+        if let Some(count) = self.options.count
             && found >= count
         {
             note(format_args!(
@@ -143,24 +145,23 @@ impl Watch<'_> {
         let Self {
             engine,
             summary,
-            cli,
+            options,
             ..
         } = &mut self;
-        engine.finish(&mut |finding, _| told(finding, summary, cli.count));
+        engine.finish(&mut |finding, _| told(finding, summary, options.count));
         while let Some((waiting, stack)) = self.engine.next_last() {
             self.print(&waiting, &stack)?;
         }
-        let kernel = self.engine.live.stats();
+        let kernel = self.engine.stats();
         self.summary.seconds = self.started.elapsed().as_secs_f64();
         self.summary.not_seen = self.engine.not_seen().to_vec();
-        let tally = self.engine.judge.tally();
+        let tally = self.engine.tally();
         self.summary.take(tally, &kernel);
-        self.summary.verbose = self.cli.verbose;
-        let programs = &self.engine.programs;
+        self.summary.verbose = self.options.verbose;
         self.summary
             .processes
-            .list(&tally.by_process, |pid| programs.identity(pid));
-        let left_out = self.engine.live.left_out();
+            .list(&tally.by_process, |pid| self.engine.identity(pid));
+        let left_out = self.engine.live().left_out();
         let missed = left_out.values().sum::<u64>();
         self.summary.events_lost += missed;
         self.summary.incomplete |= missed > 0;
@@ -170,11 +171,11 @@ impl Watch<'_> {
                 .not_seen
                 .push(format!("{runs} of {program}, which the kernel left out"));
         }
-        self.summary.incomplete |= self.engine.unknown_records > 0;
-        if self.cli.verbose {
+        self.summary.incomplete |= self.engine.unknown_records() > 0;
+        if self.options.verbose {
             note(format_args!(
                 "kernel side: {kernel:?}, unknown records {}",
-                self.engine.unknown_records
+                self.engine.unknown_records()
             ));
         }
         self.record_totals(&kernel, missed)?;
@@ -190,14 +191,4 @@ impl Watch<'_> {
         }
         Ok((self.summary, outcome))
     }
-}
-
-/// Whether a finding is told, and not beyond the count that was asked for.
-pub(super) fn told(finding: &Finding, summary: &mut Summary, count: Option<u64>) -> bool {
-    let found: u64 = summary.findings.values().sum();
-    if count.is_some_and(|count| found >= count) {
-        return false;
-    }
-    summary.count(finding);
-    true
 }

@@ -1,58 +1,67 @@
-//! Findings on their way to be told: each with its program and its stack.
+//! Findings on their way to be told: each with its program.
 
 use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{
-    Waiting,
-    engine::{Engine, Tell},
-    monotonic_ns,
-    programs::Program,
+    clock::monotonic_ns, intake::Intake, programs::Program, settings::Settings, stacks::Waiting,
 };
-use crate::{
-    judge::{Cause, Finding},
-    recording::{Frame, Told},
-    stack::Stack,
-};
+use crate::judge::{Cause, Finding};
 
-impl Engine {
-    pub(super) fn gather(&mut self, tell: &mut Tell<'_>) {
-        let findings = self.judge.take_findings();
-        // Asked for only where it matters.
-        let recorded = self.judge.writer().is_some();
+/// Decides whether a finding is told; it knows what its process is and where it belongs.
+pub(crate) type Tell<'a> = dyn FnMut(&Finding, &Program) -> bool + 'a;
+
+/// What decides whether findings are proved: calls that the kernel did not show us.
+#[derive(Debug, Default)]
+pub(super) struct Gather {
+    /// How many there were.
+    missed: u64,
+    /// There were more of them when that was asked last.
+    missed_before: bool,
+}
+
+impl Gather {
+    /// Calls that the kernel did not show us, as far as is known.
+    pub(super) fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// Takes what the judge found; what `tell` wants waits to be told.
+    pub(super) fn poll(&mut self, intake: &mut Intake, settings: &Settings, tell: &mut Tell<'_>) {
+        let findings = intake.take_findings();
         let mut doubtful = self.missed > 0;
-        if self.settings.monitor.is_some() {
-            doubtful = !findings.is_empty() && self.misses_more();
-        } else if (recorded || !findings.is_empty()) && !doubtful {
-            self.missed = self.live.missed();
+        if settings.monitor.is_some() {
+            doubtful = !findings.is_empty() && self.misses_more(intake);
+        // Asked for only where it matters.
+        } else if !doubtful && (intake.is_recorded() || !findings.is_empty()) {
+            self.missed = intake.live().missed();
             doubtful = self.missed > 0;
         }
-        self.record_report(&findings);
+        intake.record_report(&findings, self.missed);
         // Looked at once in a round, however many findings a process has.
         let mut running = HashMap::new();
         for finding in findings {
             if doubtful {
-                self.judge.doubt(&finding);
+                intake.doubt(&finding);
                 continue;
             }
-            if finding.cause == Cause::PeerClosed && !self.settings.show_peer {
+            if finding.cause == Cause::PeerClosed && !settings.show_peer {
                 continue;
             }
             let now = running
                 .entry(finding.pid)
                 .or_insert_with(|| Program::of(finding.pid));
-            let program = self.programs.now(&finding, now);
+            let program = intake.program(&finding, now);
             if !tell(&finding, &program) {
                 continue;
             }
-            let waiting = Waiting {
+            intake.push(Waiting {
                 time: wall_time(&finding),
                 exe: program.exe,
                 origin: program.origin,
                 finding,
-            };
-            self.stacks.push(waiting, monotonic_ns());
+            });
         }
     }
 
@@ -60,44 +69,17 @@ impl Engine {
     /// connection that was open meanwhile is judged, used already or not. Those to come
     /// are. The last time is not enough: of a connection that was open then, no record
     /// may have been read yet.
-    fn misses_more(&mut self) -> bool {
-        let missed = self.live.missed();
+    fn misses_more(&mut self, intake: &mut Intake) -> bool {
+        let missed = intake.live().missed();
         let more = missed > self.missed;
         self.missed = missed;
         let doubtful = more || self.missed_before;
         self.missed_before = more;
         if doubtful {
-            self.judge.doubt_open();
             // Else the next time, and until then nothing that is open is judged.
-            self.missed_before |= self.live.forget_births().is_err();
+            self.missed_before |= !intake.doubt_open();
         }
         doubtful
-    }
-
-    /// The next finding to be told, if its stack is as good as it gets.
-    pub(crate) fn next(&mut self) -> Option<(Waiting, Stack)> {
-        let (waiting, stack) = self.stacks.pop(monotonic_ns())?;
-        self.record_told(&waiting, &stack);
-        Some((waiting, stack))
-    }
-
-    /// The same at the end of the watch: waits for it.
-    pub(crate) fn next_last(&mut self) -> Option<(Waiting, Stack)> {
-        let (waiting, stack) = self.stacks.pop_last()?;
-        self.record_told(&waiting, &stack);
-        Some((waiting, stack))
-    }
-
-    fn record_told(&mut self, waiting: &Waiting, stack: &Stack) {
-        if let Some(writer) = self.judge.writer() {
-            let told = Told {
-                exe: waiting.exe.clone(),
-                unit: waiting.origin.unit.clone(),
-                container: waiting.origin.container.as_ref().map(|it| it.id.clone()),
-                ..Told::new(&waiting.finding, waiting.time.to_string(), stack)
-            };
-            writer.frame(&Frame::Told(Box::new(told)));
-        }
     }
 }
 

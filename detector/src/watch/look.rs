@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use super::monotonic_ns;
+use super::clock::monotonic_ns;
 use crate::capture::live::{queues, sockets};
 
 /// At most this part of the time is spent looking for one purpose.

@@ -2,56 +2,58 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
+//! | `options.rs` | what a command asks of a watch |
 //! | `filter.rs` | what is looked at: names become numbers |
+//! | `settings.rs` | how an engine watches |
 //! | `engine.rs` | every watch: capture and judge, joined |
+//! | `intake.rs` | records from the kernel side to the judge |
 //! | `before.rs` | connections that were open before, and are gone |
-//! | `records.rs` | takes what the kernel side wrote |
-//! | `endings.rs` | what ended, what goes on |
 //! | `stalls.rs` | what makes no progress |
 //! | `gather.rs`, `stacks.rs` | findings on their way to be told, in order |
 //! | `sweep.rs` | sockets that are gone, unseen |
 //! | `look.rs` | which sockets exist |
+//! | `clock.rs` | the clock of the records |
 //! | `programs.rs` | what is known of processes |
-//! | `start.rs` | how the command's watch begins |
-//! | `events.rs` | what it waits for, and when it is over |
+//! | `events.rs` | the command's watch: what it waits for, and when it is over |
+//! | `start.rs` | how it begins |
 //! | `findings.rs` | what it prints |
 //! | `words.rs` | what is watched, in words |
 //! | `record.rs` | a watch that is written down |
 
 mod before;
-mod endings;
+mod clock;
 pub(crate) mod engine;
 mod events;
 mod filter;
 mod findings;
 mod gather;
+mod intake;
 mod look;
+mod options;
 mod programs;
 mod record;
-mod records;
+pub(crate) mod settings;
 mod stacks;
 mod stalls;
 mod start;
 mod sweep;
 mod words;
 
-use std::{
-    io::{self, Write},
-    time::Instant,
-};
+use std::io::{self, Write};
 
 use anyhow::Result;
-use rustix::time::{ClockId, clock_gettime};
 
-pub use self::record::record;
-use self::{engine::Engine, events::watch, filter::filter, stacks::Stacks};
+use self::{events::watch, filter::filter};
+pub use self::{
+    options::{Options, RecordOptions},
+    record::record,
+};
 pub(crate) use self::{programs::Program, stacks::Waiting};
 use crate::{
     capture::live::process,
-    cli::{ColorChoice, Watching},
-    command::{Prepared, Running},
+    command::Prepared,
     recording::Feed,
-    report::{Format, Outcome, Place, Printer, Status, Summary, columns, create_file},
+    report::{Outcome, Place, create_file},
 };
 
 /// Watches until a signal, the end of the processes, or a limit.
@@ -60,55 +62,18 @@ use crate::{
 ///
 /// If the watch cannot begin, or the report cannot be written. Each error's
 /// text says what to do next.
-pub fn run(cli: &Watching) -> Result<Outcome> {
-    for pid in &cli.pid {
+pub fn run(options: &Options) -> Result<Outcome> {
+    for pid in &options.pids {
         process::check(*pid)?;
     }
-    let command = Prepared::new(&cli.command)?;
-    let filter = filter(cli)?;
-    let out: Box<dyn Write> = match &cli.output {
+    let command = Prepared::new(&options.command)?;
+    let filter = filter(options)?;
+    let out: Box<dyn Write> = match &options.reporting.output {
         Some(path) => Box::new(create_file(path, None)?),
         None => Box::new(io::stdout()),
     };
-    // A file is as wide as it likes.
-    let columns = columns(io::stdout()).filter(|_| cli.output.is_none());
-    let printer = Printer::new(out, cli.format(), color(cli), columns).brief(cli.brief);
-    let place = Place::of(cli.output.as_deref());
-    let (_, outcome) = watch(cli, command, filter, (printer, place), Feed::default())?;
+    let printer = options.reporting.printer(out, options.reporting.columns());
+    let place = Place::of(options.reporting.output.as_deref());
+    let (_, outcome) = watch(options, command, filter, (printer, place), Feed::default())?;
     Ok(outcome)
-}
-
-/// A file takes colours only if it is told to.
-fn color(cli: &Watching) -> bool {
-    match (cli.format(), &cli.output, cli.color) {
-        (Format::Json, ..) | (_, Some(_), ColorChoice::Auto) => false,
-        (Format::Table, _, choice) => choice.wanted(),
-    }
-}
-
-/// The command's watch: prints what it finds, until a limit.
-struct Watch<'a> {
-    cli: &'a Watching,
-    engine: Engine,
-    /// The command that is watched, while it runs.
-    command: Option<Running>,
-    /// It was asked to end, since a limit was reached, or was not run at all.
-    dismissed: bool,
-    /// It was sent SIGTERM for that.
-    asked: bool,
-    printer: Printer<'a>,
-    place: Place,
-    status: Status,
-    summary: Summary,
-    started: Instant,
-    /// Nobody reads the report any more.
-    closed: bool,
-    /// The terminal interrupts it, and with it whoever reads the report there.
-    interrupted: bool,
-}
-
-pub(crate) fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }

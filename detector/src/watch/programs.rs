@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use super::monotonic_ns;
+use super::clock::monotonic_ns;
 use crate::{capture::live::process, judge::Finding, origin::Origin, report::Identity};
 
 /// Most processes that are remembered.

@@ -5,14 +5,14 @@
 //! kernel's tables have the socket. They do not have one that the peer has reset, nor
 //! one in a network namespace that no process is in.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use detector_common::Connection as Counters;
 
 use super::{
-    engine::Engine,
+    clock::monotonic_ns,
+    intake::Intake,
     look::{Found, Look},
-    monotonic_ns,
 };
 
 /// How often connections that make no progress are looked for, nanoseconds; less often
@@ -26,67 +26,69 @@ pub(super) struct Stalls {
     look: Option<Look>,
 }
 
-impl Engine {
-    /// Tells what makes no progress.
-    pub(super) fn note_stalls(&mut self) {
-        if self.settings.stall.is_zero() {
+impl Stalls {
+    /// Tells what has made no progress for so long; nothing where that is 0.
+    pub(super) fn poll(&mut self, intake: &mut Intake, stall: Duration) {
+        if stall.is_zero() {
             // What was asked for earlier is old when it is turned on again.
-            self.stalls.look = None;
+            self.look = None;
             return;
         }
-        if let Some(look) = self.stalls.look.take() {
+        if let Some(look) = self.look.take() {
             match look.end() {
-                Ok(found) => self.tell_stalls(found),
+                Ok(found) => {
+                    self.due = self.due.max(found.due_ns);
+                    tell(intake, found, stall);
+                }
                 Err(look) => {
-                    self.stalls.look = Some(look);
+                    self.look = Some(look);
                     return;
                 }
             }
         }
         let now = monotonic_ns();
-        if now < self.stalls.due {
+        if now < self.due {
             return;
         }
-        self.stalls.due = now + EVERY;
-        let owing: Vec<_> = self.judge.owing().collect();
-        let asked: HashMap<_, _> = owing
-            .into_iter()
-            .filter_map(|cookie| Some((cookie, self.stalling(cookie, now)?.inode)))
+        self.due = now + EVERY;
+        let asked: HashMap<_, _> = intake
+            .judge()
+            .owing()
+            .filter_map(|cookie| Some((cookie, stalling(intake, cookie, stall, now)?.inode)))
             // Not known.
             .filter(|(_, inode)| *inode != 0)
             .collect();
         if !asked.is_empty() {
-            self.stalls.look = Look::begin(asked, true);
+            self.look = Look::begin(asked, true);
         }
     }
+}
 
-    /// Tells of those that exist.
-    fn tell_stalls(&mut self, found: Found) {
-        self.stalls.due = self.stalls.due.max(found.due_ns);
-        let Some(existing) = found.existing else {
-            self.live.lacks(HIDDEN);
-            return;
-        };
-        let now = monotonic_ns();
-        for (cookie, inode) in found.asked {
-            if existing.contains(&inode)
-                && let Some(mut counters) = self.stalling(cookie, now)
-                && counters.inode == inode
-            {
-                counters.send_queue = found.queues.get(&inode).copied().unwrap_or(0);
-                self.judge.stall(cookie, &counters, now);
-            }
+/// Tells of those that exist.
+fn tell(intake: &mut Intake, found: Found, stall: Duration) {
+    let Some(existing) = found.existing else {
+        intake.lacks(HIDDEN);
+        return;
+    };
+    let now = monotonic_ns();
+    for (cookie, inode) in found.asked {
+        if existing.contains(&inode)
+            && let Some(mut counters) = stalling(intake, cookie, stall, now)
+            && counters.inode == inode
+        {
+            counters.send_queue = found.queues.get(&inode).copied().unwrap_or(0);
+            intake.stall(cookie, &counters, now);
         }
     }
+}
 
-    /// The counters of a connection that makes no progress, so far as they and records
-    /// tell.
-    fn stalling(&self, cookie: u64, now: u64) -> Option<Counters> {
-        let stall = u64::try_from(self.settings.stall.as_nanos()).unwrap_or(u64::MAX);
-        self.live.connection(cookie).filter(|counters| {
-            now.saturating_sub(counters.sent_ns) >= stall && self.judge.stalls(cookie, counters)
-        })
-    }
+/// The counters of a connection that makes no progress, so far as they and records
+/// tell.
+fn stalling(intake: &Intake, cookie: u64, stall: Duration, now: u64) -> Option<Counters> {
+    let stall = u64::try_from(stall.as_nanos()).unwrap_or(u64::MAX);
+    intake.live().connection(cookie).filter(|counters| {
+        now.saturating_sub(counters.sent_ns) >= stall && intake.judge().stalls(cookie, counters)
+    })
 }
 
 /// Why nothing is told to stall.

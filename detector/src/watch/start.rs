@@ -10,10 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Engine, Watch, engine::Settings};
+use super::{Options, engine::Engine, events::Watch, settings::Settings};
 use crate::{
     capture::live::{self, Filter},
-    cli::Watching,
     command::Prepared,
     recording::Feed,
     report::{Place, Printer, Status, Summary, note},
@@ -22,14 +21,14 @@ use crate::{
 
 impl<'a> Watch<'a> {
     pub(super) fn start(
-        cli: &'a Watching,
+        options: &'a Options,
         (printer, place): (Printer<'a>, Place),
         filter: Filter,
         command: Option<Prepared>,
         judge: Feed,
         signals: &signals::Waiting,
     ) -> Result<Self> {
-        let object = match &cli.bpf_object {
+        let object = match &options.bpf_object {
             Some(path) => Some(
                 fs::read(path)
                     .with_context(|| format!("cannot read the BPF object {}", path.display()))?,
@@ -38,44 +37,40 @@ impl<'a> Watch<'a> {
         };
         let settings = Settings {
             live: live::Options {
-                watch_all: cli.pid.is_empty() && command.is_none(),
+                watch_all: options.pids.is_empty() && command.is_none(),
                 filter,
-                follow: cli.follow || command.is_some(),
-                ring_bytes: cli.ring_bytes,
+                follow: options.follow || command.is_some(),
+                ring_bytes: options.ring_bytes,
                 stack_bytes: None,
-                max_connections: cli.max_connections,
-                stacks: match (cli.no_stack, cli.all_stacks) {
-                    (true, _) => live::Stacks::None,
-                    (false, false) => live::Stacks::Some,
-                    (false, true) => live::Stacks::All,
-                },
-                hidden: cli.hide.clone(),
+                max_connections: options.max_connections,
+                stacks: options.stacks,
+                hidden: options.hidden.clone(),
                 object,
             },
-            stall: cli.stall,
-            show_peer: cli.show_peer,
+            stall: options.stall,
+            show_peer: options.reporting.show_peer,
             monitor: None,
         };
         let mut engine = patiently(|| Engine::start(settings, judge))?;
-        for pid in &cli.pid {
+        for pid in &options.pids {
             engine.watch(*pid)?;
         }
-        if cli.follow {
-            engine.follow(&cli.pid);
+        if options.follow {
+            engine.follow(&options.pids);
         }
         // A command has none yet.
         if command.is_none() {
-            let pids = match cli.pid.is_empty() {
+            let pids = match options.pids.is_empty() {
                 true => Vec::new(),
-                false => engine.live.watched().into_iter().collect(),
+                false => engine.live().watched().into_iter().collect(),
             };
-            engine.look_before(&pids);
+            engine.note_open(&pids);
         }
         // A command's own output would be mixed with it, and a reader of the report may
         // draw on the same terminal.
         let status = Status::new(command.is_none() && !place.has_reader());
         let mut watch = Self {
-            cli,
+            options,
             engine,
             command: None,
             dismissed: false,
@@ -88,18 +83,18 @@ impl<'a> Watch<'a> {
             closed: false,
             interrupted: false,
         };
-        for what in watch.engine.live.reduced() {
+        for what in watch.engine.live().reduced() {
             note(format_args!("not seen: {what}"));
         }
-        if cli.verbose {
-            if watch.engine.live.traces_functions() {
+        if options.verbose {
+            if watch.engine.live().traces_functions() {
                 note(format_args!(
                     "counting at the ends of functions: this kernel lacks tracepoints for it"
                 ));
             }
-            let verified = watch.engine.live.verified_instructions();
+            let verified = watch.engine.live().verified_instructions();
             note(format_args!("instructions verified: {verified:?}"));
-            let counted = watch.engine.live.counted_probes();
+            let counted = watch.engine.live().counted_probes();
             note(format_args!(
                 "probes whose missed calls are told: {counted:?}"
             ));
@@ -127,10 +122,10 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         let waiting = command.start(signals.inherited())?;
-        self.engine.live.watch(waiting.pid());
+        self.engine.watch_starting(waiting.pid());
         note(format_args!(
             "watching {} and its children (process {}){}{}",
-            self.cli
+            self.options
                 .command
                 .first()
                 .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),

@@ -3,9 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    engine::Engine,
+    intake::Intake,
     look::{Found, Look},
-    monotonic_ns,
 };
 
 /// How often sockets are looked for that are gone, nanoseconds; less often where
@@ -27,12 +26,12 @@ pub(super) struct Sweep {
     look: Option<Look>,
 }
 
-impl Engine {
-    pub(super) fn sweep(&mut self) {
-        let now = monotonic_ns();
-        let Some(look) = self.sweep.look.take() else {
-            if now >= self.sweep.due {
-                self.begin_sweep(now);
+impl Sweep {
+    /// Begins a sweep when it is time for one, and ends the one that has found something.
+    pub(super) fn poll(&mut self, intake: &mut Intake, now_ns: u64) {
+        let Some(look) = self.look.take() else {
+            if now_ns >= self.due {
+                self.begin(intake, now_ns);
             }
             return;
         };
@@ -43,27 +42,26 @@ impl Engine {
                 due_ns,
                 ..
             }) => {
-                self.sweep.due = self.sweep.due.max(due_ns);
+                self.due = self.due.max(due_ns);
                 if let Some(existing) = existing {
-                    self.end_sweep(asked, &existing);
+                    end(intake, asked, &existing);
                 }
             }
-            Err(look) => self.sweep.look = Some(look),
+            Err(look) => self.look = Some(look),
         }
     }
 
-    fn begin_sweep(&mut self, now: u64) {
-        let sweep = &mut self.sweep;
-        sweep.due = now + EVERY;
+    fn begin(&mut self, intake: &Intake, now_ns: u64) {
+        self.due = now_ns + EVERY;
         // Those that were there the last time too: a socket that is being
         // closed right now tells by itself.
-        let idle = now.saturating_sub(IDLE);
-        let all = now >= sweep.idle_due;
+        let idle = now_ns.saturating_sub(IDLE);
+        let all = now_ns >= self.idle_due;
         if all {
-            sweep.idle_due = now + IDLE;
+            self.idle_due = now_ns + IDLE;
         }
-        let judge = &self.judge;
-        let held = judge
+        let held = intake
+            .judge()
             .held()
             .filter(|(_, held)| held.shared || (all && held.last_ns < idle));
         let mut asked = HashMap::new();
@@ -72,37 +70,37 @@ impl Engine {
             if held.shared {
                 shared.insert(cookie);
             }
-            if !held.shared || sweep.held.contains(&cookie) {
-                let counters = self.live.connection(cookie);
+            if !held.shared || self.held.contains(&cookie) {
+                let counters = intake.live().connection(cookie);
                 asked.insert(cookie, counters.map_or(0, |counters| counters.inode));
             }
         }
-        sweep.held = shared;
+        self.held = shared;
         if !asked.is_empty() {
-            sweep.look = Look::begin(asked, false);
+            self.look = Look::begin(asked, false);
         }
     }
+}
 
-    fn end_sweep(&mut self, asked: HashMap<u64, u64>, existing: &HashSet<u64>) {
-        // The counters first: where there are none any more, the record of the
-        // end was made before.
-        let asked: Vec<_> = asked
-            .into_iter()
-            .filter(|(_, inode)| !existing.contains(inode))
-            .map(|(cookie, inode)| (cookie, inode, self.live.connection(cookie)))
-            .collect();
-        self.drain();
-        let ending: HashSet<_> = self.judge.waiting().map(|(cookie, _)| cookie).collect();
-        for (cookie, inode, counters) in asked {
-            let exists = match &counters {
-                // One whose number was not known was not looked for.
-                Some(counters) => counters.inode == 0 || counters.inode != inode,
-                None => ending.contains(&cookie),
-            };
-            if !exists {
-                self.judge.release(cookie, counters.as_ref());
-                self.live.forget(cookie);
-            }
+fn end(intake: &mut Intake, asked: HashMap<u64, u64>, existing: &HashSet<u64>) {
+    // The counters first: where there are none any more, the record of the
+    // end was made before.
+    let asked: Vec<_> = asked
+        .into_iter()
+        .filter(|(_, inode)| !existing.contains(inode))
+        .map(|(cookie, inode)| (cookie, inode, intake.live().connection(cookie)))
+        .collect();
+    intake.drain();
+    let waiting = intake.judge().waiting();
+    let ending: HashSet<_> = waiting.map(|(cookie, _)| cookie).collect();
+    for (cookie, inode, counters) in asked {
+        let exists = match &counters {
+            // One whose number was not known was not looked for.
+            Some(counters) => counters.inode == 0 || counters.inode != inode,
+            None => ending.contains(&cookie),
+        };
+        if !exists {
+            intake.release(cookie, counters.as_ref());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Watch;
+use super::events::Watch;
 use crate::judge::Unjudged;
 use crate::{
     capture::live::process,
@@ -24,8 +24,8 @@ impl Watch<'_> {
     fn process_filters(&self) -> String {
         let or = |words: Vec<String>| words.join(" or ");
         let mut text = String::new();
-        if !self.cli.comm.is_empty() {
-            text.push_str(&format!(" named {}", or(self.cli.comm.clone())));
+        if !self.options.comms.is_empty() {
+            text.push_str(&format!(" named {}", or(self.options.comms.clone())));
         }
         if !self.engine.cgroups().is_empty() {
             let paths = self.engine.cgroups().iter();
@@ -37,7 +37,7 @@ impl Watch<'_> {
 
     /// That of connections.
     fn port_filter(&self) -> String {
-        let ports: Vec<_> = self.cli.port.iter().map(ToString::to_string).collect();
+        let ports: Vec<_> = self.options.ports.iter().map(ToString::to_string).collect();
         match ports.as_slice() {
             [] => String::new(),
             ports => format!(" on port {}", ports.join(" or ")),
@@ -46,12 +46,12 @@ impl Watch<'_> {
 
     /// Says that children are not watched: a server's master has others work.
     pub(super) fn note_children(&self) {
-        if self.cli.follow || self.cli.pid.is_empty() {
+        if self.options.follow || self.options.pids.is_empty() {
             return;
         }
-        let children = process::descendants(&self.cli.pid)
+        let children = process::descendants(&self.options.pids)
             .iter()
-            .filter(|pid| !self.cli.pid.contains(pid))
+            .filter(|pid| !self.options.pids.contains(pid))
             .count();
         if children > 0 {
             let (noun, are) = if children == 1 {
@@ -67,30 +67,30 @@ impl Watch<'_> {
 
     /// Says which names no process has now: they may be misspelt.
     pub(super) fn note_names(&self) {
-        for name in &self.cli.comm {
+        for name in &self.options.comms {
             if !process::any_named(name) {
                 note(format_args!(
                     "no process has the name {name} now; those to come are watched"
                 ));
             }
         }
-        if self.cli.comm.is_empty() {
+        if self.options.comms.is_empty() {
             return;
         }
         // A process that is named by its number has to pass the filter all the same.
-        for pid in &self.cli.pid {
+        for pid in &self.options.pids {
             let named = |name: &String| process::is_named(*pid, name);
-            if self.cli.comm.iter().any(named) {
+            if self.options.comms.iter().any(named) {
                 continue;
             }
             let comm = process::comm(*pid).unwrap_or_default();
-            let children = match self.cli.follow {
+            let children = match self.options.follow {
                 true => ", unless a child of it is named so",
                 false => "",
             };
             note(format_args!(
                 "process {pid} is named {comm} and has no thread named {}: nothing of it is watched{children}; leave out --comm to watch it",
-                self.cli.comm.join(" or ")
+                self.options.comms.join(" or ")
             ));
         }
     }
@@ -108,15 +108,15 @@ impl Watch<'_> {
     /// Who may have handed connections on to what is watched, in words, if any were used
     /// before.
     pub(super) fn masters(&self) -> String {
-        if self.engine.judge.tally().missed(Unjudged::MidStream) == 0 {
+        if self.engine.tally().missed(Unjudged::MidStream) == 0 {
             return String::new();
         }
         let masters: BTreeSet<_> = self
-            .cli
-            .pid
+            .options
+            .pids
             .iter()
             .filter_map(|pid| process::master(*pid))
-            .filter(|master| !self.cli.pid.contains(master))
+            .filter(|master| !self.options.pids.contains(master))
             .collect();
         let named = masters
             .into_iter()
@@ -137,11 +137,11 @@ impl Watch<'_> {
 
     /// The processes that are watched, in words.
     pub(super) fn roots(&self) -> String {
-        if self.cli.pid.is_empty() {
+        if self.options.pids.is_empty() {
             return "every process on this host".to_owned();
         }
         // One may be given twice.
-        let pids: BTreeSet<_> = self.cli.pid.iter().collect();
+        let pids: BTreeSet<_> = self.options.pids.iter().collect();
         let named: Vec<_> = pids
             .into_iter()
             .map(|pid| match process::comm(*pid) {
@@ -149,8 +149,13 @@ impl Watch<'_> {
                 None => pid.to_string(),
             })
             .collect();
-        let children = self.engine.live.watched().len().saturating_sub(named.len());
-        let followed = match (self.cli.follow, children) {
+        let children = self
+            .engine
+            .live()
+            .watched()
+            .len()
+            .saturating_sub(named.len());
+        let followed = match (self.options.follow, children) {
             (false, _) => String::new(),
             (true, 0) => " and children to come".to_owned(),
             (true, 1) => " and its child".to_owned(),

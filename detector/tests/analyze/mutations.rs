@@ -3,7 +3,6 @@
 
 use std::io::Cursor;
 
-use clap::Parser;
 use proptest::{
     prelude::*,
     sample::Index,
@@ -11,7 +10,7 @@ use proptest::{
 };
 use truncwatch::{
     analyze::{self, Options},
-    report::Summary,
+    report::{Format, Reporting, Summary},
 };
 
 /// What is done to a log.
@@ -179,17 +178,18 @@ fn mutate(log: &[u8], mutation: &Mutation) -> (Vec<u8>, bool) {
     (lines.join(&b'\n'), noticed)
 }
 
-#[derive(Parser)]
-struct Line {
-    #[command(flatten)]
-    options: Options,
-}
-
 fn analyzed(log: Vec<u8>) -> Option<Summary> {
-    let line = Line::try_parse_from(["analyze", "--json", "log"]).expect("options");
+    let options = Options {
+        log: "log".into(),
+        reporting: Reporting {
+            format: Format::Json,
+            ..Reporting::default()
+        },
+        ..Options::default()
+    };
     let out = Box::new(std::io::sink());
     // A log of which nothing is left is refused.
-    analyze::judge(&line.options, "log", Cursor::new(log), out, None, |_| {})
+    analyze::judge(&options, "log", Cursor::new(log), out, None, |_| {})
         .ok()
         .map(|(summary, _)| summary)
 }

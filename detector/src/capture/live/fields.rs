@@ -1,14 +1,14 @@
 //! The configuration that the kernel side gets at load.
 
 use detector_common::{
-    Arguments, CALLS, COMMS, Comm, Config, Direction, Fields, NO_FIELD, OPERATION_LIMIT,
-    OPERATIONS, RECEIVES, Registers, SYSCALL_LIMIT,
+    Arguments, CALLS, Config, Direction, Fields, NO_FIELD, OPERATION_LIMIT, OPERATIONS, RECEIVES,
+    Registers, SYSCALL_LIMIT,
 };
 
 use super::{
-    Stacks,
     btf::{Btf, BtfError},
     hooks,
+    options::Scope,
 };
 
 /// What is read of io_uring's requests (io_uring/{net,rw,openclose}.h and
@@ -344,21 +344,6 @@ pub(super) fn operations() -> [u8; OPERATION_LIMIT] {
 /// A system call's number, as the kernel side has them.
 fn number(call: libc::c_long) -> u32 {
     u32::try_from(call).unwrap_or(u32::MAX)
-}
-
-/// What is watched, as the kernel side needs it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Scope {
-    pub(super) watch_all: bool,
-    pub(super) follow: bool,
-    pub(super) filters: u32,
-    pub(super) join: bool,
-    pub(super) cgroup_levels: u32,
-    pub(super) comm_count: u32,
-    pub(super) comms: [Comm; COMMS],
-    pub(super) slots: u32,
-    pub(super) wake_at: u32,
-    pub(super) stacks: Stacks,
 }
 
 /// The whole configuration.

@@ -115,6 +115,37 @@ impl Filters {
     }
 }
 
+/// Returns as much of a process's name as the kernel keeps (`TASK_COMM_LEN`, proc(5)).
+#[must_use]
+pub fn kept(name: &str) -> &[u8] {
+    let bytes = name.as_bytes();
+    bytes.get(..COMM_BYTES).unwrap_or(bytes)
+}
+
+/// Checks what is to be the name of a process or thread.
+///
+/// # Errors
+///
+/// If no process can have it: what to give instead.
+pub fn comm(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('\0') {
+        return Err("give a name as ps -e prints it".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Checks what is to be the name of a unit.
+///
+/// # Errors
+///
+/// If no unit can have it: what to give instead.
+pub fn unit(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(['/', '\0']) || text.starts_with(['.', '-']) {
+        return Err("give a unit's name, such as nginx.service".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// A name as the kernel keeps it.
 fn padded(name: &str) -> [u8; COMM_BYTES + 1] {
     let mut padded = [0; COMM_BYTES + 1];

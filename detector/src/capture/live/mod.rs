@@ -10,7 +10,6 @@ mod error;
 pub mod established;
 mod fields;
 mod filter;
-mod functions;
 mod hints;
 mod hooks;
 mod misses;
@@ -40,7 +39,7 @@ use self::{
 pub use self::{
     btf::BtfError,
     error::CaptureError,
-    filter::{COMM_BYTES, Filter, MOST_COMMS, MOST_PORTS},
+    filter::{COMM_BYTES, Filter, MOST_COMMS, MOST_PORTS, comm, kept, unit},
     options::{Options, RING_BYTES, Stacks},
 };
 use super::{DecodeError, Record};
@@ -200,7 +199,7 @@ impl Live {
     pub fn traces_functions(&self) -> bool {
         self.programs
             .programs()
-            .any(|(name, program)| functions::counts(name) && program.fd().is_ok())
+            .any(|(name, program)| hooks::counts(name) && program.fd().is_ok())
     }
 
     /// Instructions that the verifier walked for each program (Linux 5.16 and

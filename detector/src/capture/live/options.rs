@@ -1,8 +1,8 @@
 //! What to watch, and with how much memory.
 
-use detector_common::SLOTS;
+use detector_common::{COMMS, Comm, SLOTS};
 
-use super::{fields::Scope, filter::Filter};
+use super::filter::Filter;
 
 /// Bytes that the ring buffer holds where nothing else is asked for: some 12,000
 /// short connections.
@@ -44,6 +44,21 @@ pub enum Stacks {
     Some = 1,
     /// All.
     All = 2,
+}
+
+/// What is watched, as the kernel side needs it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope {
+    pub(super) watch_all: bool,
+    pub(super) follow: bool,
+    pub(super) filters: u32,
+    pub(super) join: bool,
+    pub(super) cgroup_levels: u32,
+    pub(super) comm_count: u32,
+    pub(super) comms: [Comm; COMMS],
+    pub(super) slots: u32,
+    pub(super) wake_at: u32,
+    pub(super) stacks: Stacks,
 }
 
 impl Default for Options {

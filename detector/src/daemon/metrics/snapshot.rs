@@ -347,7 +347,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::snapshots::finding;
+    use crate::examples::finding;
 
     fn snapshot() -> Snapshot {
         let mut truncated = Truncated::default();

@@ -8,7 +8,8 @@ use crate::{
         chunks::Chunked,
         finding::{Framing as Framed, Message, Role},
         requests::{Request, Requests},
-        tally::{Tally, Unjudged},
+        tally::Tally,
+        unjudged::Unjudged,
     },
 };
 

@@ -12,7 +12,8 @@ use crate::{
         finding::{Framing as Framed, Message, Role},
         flaw::{Flaw, Flawed},
         requests::{HEAD_LIMIT, Request, Requests},
-        tally::{Tally, Unjudged},
+        tally::Tally,
+        unjudged::Unjudged,
     },
 };
 

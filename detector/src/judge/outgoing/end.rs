@@ -9,7 +9,8 @@ use crate::{
         finding::Role,
         flaw::{Flaw, Flawed},
         requests::Requests,
-        tally::{Tally, Unjudged},
+        tally::Tally,
+        unjudged::Unjudged,
     },
 };
 

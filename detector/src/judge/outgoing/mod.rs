@@ -27,7 +27,8 @@ use super::{
     finding::Role,
     flaw::{Flaw, Flawed},
     requests::Requests,
-    tally::{Tally, Unjudged},
+    tally::Tally,
+    unjudged::Unjudged,
 };
 use crate::http::{after_empty_lines, may_be_request};
 

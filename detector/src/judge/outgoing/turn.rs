@@ -13,7 +13,8 @@ use crate::{
         looks::Look,
         protocol::speaks,
         requests::{HEAD_LIMIT, Requests},
-        tally::{Tally, Unjudged},
+        tally::Tally,
+        unjudged::Unjudged,
     },
 };
 

@@ -7,7 +7,7 @@ use aya::{
 };
 use rustix::io::Errno;
 
-use super::{Hook, Kernel, Row};
+use super::row::{Hook, Kernel, Row};
 use crate::capture::live::{CaptureError, error::refusal, probes};
 
 impl Row {

@@ -2,7 +2,7 @@
 
 use detector_common::Probe;
 
-use super::{Function, Hook, Row, row};
+use super::row::{Function, Hook, Row, row};
 
 /// The function behind a system call.
 macro_rules! call {

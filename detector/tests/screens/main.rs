@@ -1,96 +1,30 @@
 //! Every screen as it is printed, kept in `snapshots/` and compared. To accept
-//! a change: `INSTA_UPDATE=always cargo test --package truncwatch`, and look at
-//! the difference.
+//! a change: `INSTA_UPDATE=always cargo test --package truncwatch --test screens`, and
+//! look at the difference.
+
+mod examples;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
 };
 
-use clap::CommandFactory as _;
-use detector_common::StackCopy;
-use jiff::Timestamp;
 use serde_json::Value;
-
-use super::{
-    HeldBackProcess, Identity, KERNEL_REASONS, LogSummary, ProcessSummary, Processes, Reported,
-    Summary, UnjudgedBy, When,
-    doctor::{self, Diagnosis},
-    finding_json, finding_table, held_back_json, summary_json,
-};
-use crate::{
+use truncwatch::{
     analyze::LOG_REASONS,
-    capture::live::probe::{Check, State},
-    cli::{Cli, in_one_line},
-    judge::{
-        Address, Cause, Ending, EndingKind, Fault, Finding, Framing, Message, Role, TimelineEntry,
-        Unjudged,
+    check::{Check, State},
+    cli::{definitions, parse_from},
+    judge::{Cause, Finding, Unjudged},
+    report::{
+        HeldBackProcess, Identity, KERNEL_REASONS, LogSummary, ProcessSummary, Processes, Reported,
+        Summary, UnjudgedBy, When,
+        doctor::{self, Diagnosis},
+        finding_json, finding_table, held_back_json, summary_json,
     },
     stack::{Frame, Stack},
 };
 
-fn call(time_ns: u64, call: &str, offered: Option<u64>, result: Option<i64>) -> TimelineEntry {
-    TimelineEntry {
-        time_ns: Some(time_ns),
-        call: call.to_owned(),
-        offered,
-        result,
-        tid: Some(7600),
-    }
-}
-
-/// The bug of hyper 1.10.1 and older.
-pub(crate) fn finding() -> Finding {
-    Finding {
-        cause: Cause::PrematureShutdown,
-        fault: Fault::Local,
-        connection: 1,
-        pid: 7599,
-        tid: 7600,
-        comm: "images".to_owned(),
-        fd: Some(7),
-        family: detector_common::family::UNIX,
-        unread: None,
-        reset: None,
-        inode: Some(353_051),
-        local: Some(Address::Unix(
-            "/run/user/1000/some-application/instances/blue/sockets/images.sock".to_owned(),
-        )),
-        peer: None,
-        peer_pid: Some(812),
-        message: Message {
-            role: Role::Response,
-            framing: Framing::ContentLength,
-            status: Some(200),
-            method: Some("POST".to_owned()),
-            target: Some("/images/by-year/2026/november/21/full-size?token=1".to_owned()),
-            head_offset: 0,
-            head_bytes: Some(101),
-        },
-        alone: false,
-        rests_on_reads: false,
-        promised: Some(14_991_808),
-        sent: Some(219_163),
-        sent_with_head: None,
-        stranded: Some(14_772_645),
-        send_queue: None,
-        ending: Ending {
-            kind: EndingKind::Shutdown { both: false },
-            by_uring: false,
-            time_ns: 1_000_047_000,
-            idle_ns: Some(281_000),
-            unsent: None,
-            late: false,
-            stack: StackCopy::Taken,
-        },
-        timeline: vec![
-            call(1_000_000_000, "recvfrom", Some(8192), Some(63)),
-            call(1_000_036_000, "writev", Some(14_991_909), Some(219_264)),
-            call(1_000_039_000, "writev", Some(14_772_645), Some(-11)),
-            call(1_000_047_000, "shutdown", None, None),
-        ],
-    }
-}
+use crate::examples::{finding, reported};
 
 fn stack() -> Stack {
     let frame = |symbol: Option<&str>, file: Option<&str>, line, module: &str, offset| Frame {
@@ -120,22 +54,6 @@ fn stack() -> Stack {
             frame(None, None, None, "/usr/bin/images", 0x1_0f00),
         ],
         incomplete: Some("the copy ends here".to_owned()),
-    }
-}
-
-pub(super) fn reported<'a>(finding: &'a Finding, stack: &'a Stack) -> Reported<'a> {
-    Reported {
-        finding,
-        stack,
-        time: When::At(Timestamp::UNIX_EPOCH),
-        exe: Some(
-            "/home/user/src/some-application/target/x86_64-unknown-linux-musl/release/images",
-        ),
-        unit: Some("images.service"),
-        container: None,
-        show_query: false,
-        of_log: false,
-        assumes: &[],
     }
 }
 
@@ -181,6 +99,21 @@ fn process() -> Identity {
 }
 
 fn summary() -> Summary {
+    let mut processes = Processes::default();
+    processes.listed = vec![ProcessSummary {
+        process: process(),
+        judged: 40,
+        cut: 1,
+        local: 1,
+        causes: BTreeMap::from([("premature-shutdown", 1)]),
+        targets: vec!["/images/by-year/2026/november/21/full-size".to_owned()],
+    }];
+    processes.unjudged = vec![UnjudgedBy {
+        process: process(),
+        port: Some(443),
+        path: None,
+        reasons: BTreeMap::from([("encrypted", 5), ("not-http", 90)]),
+    }];
     Summary {
         seconds: 12.4,
         timeless: false,
@@ -191,23 +124,7 @@ fn summary() -> Summary {
         peer_endings: 4,
         received_only: 0,
         unjudged: BTreeMap::from([("encrypted", 5), ("lost-events", 0), ("not-http", 90)]),
-        processes: Processes {
-            listed: vec![ProcessSummary {
-                process: process(),
-                judged: 40,
-                cut: 1,
-                local: 1,
-                causes: BTreeMap::from([("premature-shutdown", 1)]),
-                targets: vec!["/images/by-year/2026/november/21/full-size".to_owned()],
-            }],
-            unjudged: vec![UnjudgedBy {
-                process: process(),
-                port: Some(443),
-                path: None,
-                reasons: BTreeMap::from([("encrypted", 5), ("not-http", 90)]),
-            }],
-            ..Processes::default()
-        },
+        processes,
         verbose: false,
         events_lost: 0,
         command_status: Some(143),
@@ -344,7 +261,7 @@ fn what_the_doctor_says() -> std::io::Result<()> {
 
 #[test]
 fn help() {
-    let mut command = Cli::command().term_width(80);
+    let mut command = definitions().term_width(80);
     insta::assert_snapshot!(command.render_long_help());
 }
 
@@ -395,8 +312,8 @@ fn bad_usage() {
             .chain(*arguments)
             .map(OsString::from)
             .collect();
-        let error = Cli::command().try_get_matches_from(&all).err();
-        let text = error.map(|error| in_one_line(&error, &all));
+        let error = parse_from(all).err();
+        let text = error.map(|error| error.to_string());
         let text = text.unwrap_or_default();
         format!("$ truncwatch {}\ntruncwatch: {text}", arguments.join(" "))
     })
@@ -407,7 +324,7 @@ fn bad_usage() {
 /// What is said where a watch cannot begin.
 #[test]
 fn errors() {
-    use crate::{
+    use truncwatch::{
         capture::live::{CaptureError, cgroup::CgroupError, process::ProcessError},
         command::CommandError,
     };

@@ -1,10 +1,8 @@
 //! What counts on kernels without the tracepoints that count: the ends of the
 //! functions behind which those are (`detector-ebpf/src/functions.rs`).
 
-use super::{
-    CaptureError,
-    hooks::{Function, Hook, Kernel, Row, row},
-};
+use super::row::{Function, Hook, Kernel, Row, row};
+use crate::capture::live::CaptureError;
 
 const SENT_4: &str = "counts what IPv4 sockets send";
 const SENT_6: &str = "counts what IPv6 sockets send";
@@ -57,7 +55,7 @@ pub(super) const COUNTING: &[Row] = &[
 ];
 
 /// Whether this program is one of them.
-pub(super) fn counts(program: &str) -> bool {
+pub(in crate::capture::live) fn counts(program: &str) -> bool {
     COUNTING.iter().any(|row| row.is_of(program))
 }
 
