@@ -2,8 +2,9 @@
 //!
 //! Bytes go in, in pieces that are split anywhere; positions come out. Every state is a
 //! small `#[repr(C)]` value that starts as zeros. It holds integers alone, without implicit
-//! padding, so that any bytes of a BPF map are a value and a copy has no unwritten byte. One `turn` is one bounded step without a loop over the input: user space
-//! calls it in a loop, a BPF program from `bpf_loop`.
+//! padding: any bytes of a BPF map are one, and a copy has no byte that nothing wrote. One
+//! `turn` is one bounded step without a loop over the input: user space calls it in a loop,
+//! a BPF program from `bpf_loop`.
 //!
 //! | module | what it knows | RFC |
 //! | --- | --- | --- |
