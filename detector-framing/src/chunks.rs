@@ -26,27 +26,28 @@ pub enum ChunkPart {
 }
 
 /// Where in the body the next byte stands.
-#[repr(u8)]
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+struct State(u8);
+
+impl State {
     /// At the first digit of a size.
-    #[default]
-    Size = 0,
+    const SIZE: Self = Self(0);
     /// Behind a digit.
-    Digits,
+    const DIGITS: Self = Self(1);
     /// In a chunk extension, up to the line's end (section 7.1.1).
-    Extension,
+    const EXTENSION: Self = Self(2);
     /// Behind the CR of a size line.
-    SizeLf,
-    Data,
+    const SIZE_LF: Self = Self(3);
+    const DATA: Self = Self(4);
     /// At the line's end behind chunk data.
-    DataEnd,
-    DataLf,
+    const DATA_END: Self = Self(5);
+    const DATA_LF: Self = Self(6);
     /// In the trailer section (section 7.1.2), at the start of a line.
-    Line,
-    Trailer,
+    const LINE: Self = Self(7);
+    const TRAILER: Self = Self(8);
     /// Behind the CR of the empty line.
-    LastLf,
+    const LAST_LF: Self = Self(9);
 }
 
 /// Follows a chunked body, split anywhere. A `#[repr(C)]` value of 16 bytes that starts as
@@ -57,8 +58,9 @@ pub struct ChunkDecoder {
     /// The size that is being read, or bytes of chunk data that are still to come.
     left: u64,
     state: State,
-    /// A chunk came, and the line's end behind it was seen.
-    behind_chunk: bool,
+    /// 1 where a chunk came, and the line's end behind it was seen.
+    behind_chunk: u8,
+    padding: [u8; 6],
 }
 
 impl ChunkDecoder {
@@ -80,7 +82,7 @@ impl ChunkDecoder {
         let mut rest = piece;
         let read = |rest: &[u8]| piece.len().saturating_sub(rest.len());
         while let Some((byte, behind)) = rest.split_first() {
-            if self.state == State::Data {
+            if self.state == State::DATA {
                 let data = usize::try_from(self.left).unwrap_or(usize::MAX);
                 let data = data.min(rest.len());
                 self.pass_data(data as u64);
@@ -93,7 +95,7 @@ impl ChunkDecoder {
             match self.byte(*byte) {
                 broken @ (Chunks::Invalid | Chunks::NoSize) => return (broken, read(rest)),
                 chunked => {
-                    let in_text = matches!(before, State::Extension | State::Line | State::Trailer);
+                    let in_text = matches!(before, State::EXTENSION | State::LINE | State::TRAILER);
                     let text = in_text && !matches!(byte, b'\r' | b'\n');
                     part(
                         at,
@@ -119,7 +121,7 @@ impl ChunkDecoder {
         if at >= end {
             return (at, Chunks::More);
         }
-        if self.state == State::Data {
+        if self.state == State::DATA {
             let here = end.saturating_sub(at);
             let data = u32::try_from(self.left).unwrap_or(u32::MAX).min(here);
             self.pass_data(u64::from(data));
@@ -134,7 +136,7 @@ impl ChunkDecoder {
     #[must_use]
     pub const fn data_left(&self) -> u64 {
         match self.state {
-            State::Data => self.left,
+            State::DATA => self.left,
             _ => 0,
         }
     }
@@ -145,9 +147,9 @@ impl ChunkDecoder {
     pub const fn skip(&mut self, bytes: u64) -> bool {
         // Bytes up to the line's end, and how many of its own have passed.
         let (left, passed) = match self.state {
-            State::Data => (self.left, 0),
-            State::DataEnd => (0, 0),
-            State::DataLf => (0, 1),
+            State::DATA => (self.left, 0),
+            State::DATA_END => (0, 0),
+            State::DATA_LF => (0, 1),
             _ => return bytes == 0,
         };
         let Some(behind) = bytes.checked_sub(left) else {
@@ -155,12 +157,12 @@ impl ChunkDecoder {
             return true;
         };
         let state = match behind.saturating_add(passed) {
-            0 => State::DataEnd,
-            1 => State::DataLf,
+            0 => State::DATA_END,
+            1 => State::DATA_LF,
             2 => {
                 // It may have been a bare line feed, and a byte of what follows.
-                self.behind_chunk = false;
-                State::Size
+                self.behind_chunk = 0;
+                State::SIZE
             }
             _ => return false,
         };
@@ -172,7 +174,7 @@ impl ChunkDecoder {
     const fn pass_data(&mut self, bytes: u64) {
         self.left = self.left.saturating_sub(bytes);
         if self.left == 0 {
-            self.state = State::DataEnd;
+            self.state = State::DATA_END;
         }
     }
 
@@ -180,29 +182,29 @@ impl ChunkDecoder {
     #[inline(always)]
     fn byte(&mut self, byte: u8) -> Chunks {
         let next = match (self.state, byte) {
-            (State::Size | State::Digits, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+            (State::SIZE | State::DIGITS, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 if self.left >> 60 != 0 {
                     return Chunks::Invalid;
                 }
                 self.left = self.left << 4 | digit(byte);
-                State::Digits
+                State::DIGITS
             }
-            (State::Digits | State::Extension, b'\r') => State::SizeLf,
-            (State::Digits, b';' | b' ' | b'\t') => State::Extension,
-            (State::Digits | State::Extension | State::SizeLf, b'\n') if self.left == 0 => {
-                State::Line
+            (State::DIGITS | State::EXTENSION, b'\r') => State::SIZE_LF,
+            (State::DIGITS, b';' | b' ' | b'\t') => State::EXTENSION,
+            (State::DIGITS | State::EXTENSION | State::SIZE_LF, b'\n') if self.left == 0 => {
+                State::LINE
             }
-            (State::Digits | State::Extension | State::SizeLf, b'\n') => State::Data,
-            (State::Extension, _) => State::Extension,
-            (State::DataEnd, b'\r') => State::DataLf,
-            (State::DataEnd | State::DataLf, b'\n') => State::Size,
-            (State::Line, b'\r') => State::LastLf,
-            (State::Line | State::LastLf, b'\n') => return Chunks::Done,
-            (State::Trailer, b'\n') => State::Line,
-            (State::Line | State::Trailer, _) => State::Trailer,
+            (State::DIGITS | State::EXTENSION | State::SIZE_LF, b'\n') => State::DATA,
+            (State::EXTENSION, _) => State::EXTENSION,
+            (State::DATA_END, b'\r') => State::DATA_LF,
+            (State::DATA_END | State::DATA_LF, b'\n') => State::SIZE,
+            (State::LINE, b'\r') => State::LAST_LF,
+            (State::LINE | State::LAST_LF, b'\n') => return Chunks::Done,
+            (State::TRAILER, b'\n') => State::LINE,
+            (State::LINE | State::TRAILER, _) => State::TRAILER,
             _ => return self.broken(byte),
         };
-        self.behind_chunk |= matches!(self.state, State::DataEnd | State::DataLf);
+        self.behind_chunk |= u8::from(matches!(self.state, State::DATA_END | State::DATA_LF));
         self.state = next;
         Chunks::More
     }
@@ -213,7 +215,7 @@ impl ChunkDecoder {
     fn broken(&self, byte: u8) -> Chunks {
         let sign = byte.is_ascii_whitespace() || byte == b'+' || byte == b'-';
         match self.state {
-            State::Size if self.behind_chunk && !sign => Chunks::NoSize,
+            State::SIZE if self.behind_chunk != 0 && !sign => Chunks::NoSize,
             _ => Chunks::Invalid,
         }
     }

@@ -75,55 +75,57 @@ pub enum Parsed {
 }
 
 /// Where in a head the next byte stands.
-#[repr(u8)]
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+struct State(u8);
+
+impl State {
     /// Before the first line.
-    #[default]
-    Start = 0,
+    const START: Self = Self(0);
     /// In a method, or in the word with which a status line begins.
-    Word,
-    Target,
+    const WORD: Self = Self(1);
+    const TARGET: Self = Self(2);
     /// In the version of a request, or behind it.
-    RequestVersion,
-    RequestEnd,
-    RequestLf,
+    const REQUEST_VERSION: Self = Self(3);
+    const REQUEST_END: Self = Self(4);
+    const REQUEST_LF: Self = Self(5);
     /// In the version of a response, behind `HTTP/`.
-    Version,
-    VersionEnd,
-    Status,
-    StatusEnd,
-    StatusLf,
-    Reason,
-    ReasonLf,
+    const VERSION: Self = Self(6);
+    const VERSION_END: Self = Self(7);
+    const STATUS: Self = Self(8);
+    const STATUS_END: Self = Self(9);
+    const STATUS_LF: Self = Self(10);
+    const REASON: Self = Self(11);
+    const REASON_LF: Self = Self(12);
     /// At the first byte of a field line, or of the empty line.
-    Line,
-    LastLf,
-    Name,
+    const LINE: Self = Self(13);
+    const LAST_LF: Self = Self(14);
+    const NAME: Self = Self(15);
     /// In white space before the colon.
-    NameEnd,
+    const NAME_END: Self = Self(16);
     /// In white space behind the colon.
-    ValueStart,
-    ValueStartLf,
+    const VALUE_START: Self = Self(17);
+    const VALUE_START_LF: Self = Self(18);
     /// Behind the line's end: white space goes on with the value.
-    ValueStartFold,
-    Value,
-    ValueLf,
-    ValueFold,
+    const VALUE_START_FOLD: Self = Self(19);
+    const VALUE: Self = Self(20);
+    const VALUE_LF: Self = Self(21);
+    const VALUE_FOLD: Self = Self(22);
     /// In a line of a response that is no field.
-    Ignored,
-    IgnoredLf,
+    const IGNORED: Self = Self(23);
+    const IGNORED_LF: Self = Self(24);
 }
 
 /// A field that frames.
-#[repr(u8)]
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Field {
-    #[default]
-    Other = 0,
-    ContentLength,
-    TransferEncoding,
-    Expect,
+struct Field(u8);
+
+impl Field {
+    const OTHER: Self = Self(0);
+    const CONTENT_LENGTH: Self = Self(1);
+    const TRANSFER_ENCODING: Self = Self(2);
+    const EXPECT: Self = Self(3);
 }
 
 /// A word of at most 24 bytes: eight in each number, the first one lowest.
@@ -217,7 +219,8 @@ pub struct HeadParser {
     tag: u8,
     read_tag: u8,
     flags: u8,
-    method: Method,
+    /// A [`Method`].
+    method: u8,
     /// Where in a UTF-8 character of the target.
     utf8: u8,
 }
@@ -243,7 +246,7 @@ impl HeadParser {
     /// Whether a byte of a start line was read.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.state != State::Start
+        self.state != State::START
     }
 
     /// Bytes that were read so far.
@@ -260,12 +263,12 @@ impl HeadParser {
             return (at, Parsed::Partial);
         }
         let passed = match self.state {
-            State::Line | State::ValueFold | State::ValueStartFold => {
+            State::LINE | State::VALUE_FOLD | State::VALUE_START_FOLD => {
                 self.whole_line(window, at, end)
             }
-            State::Value if self.field == Field::Other => run(window, at, end, controls),
-            State::Reason => run(window, at, end, controls),
-            State::Target => match run(window, at, end, invisible) {
+            State::VALUE if self.field == Field::OTHER => run(window, at, end, controls),
+            State::REASON => run(window, at, end, controls),
+            State::TARGET => match run(window, at, end, invisible) {
                 0 => 0,
                 _ if self.utf8 != utf8::WHOLE => 0,
                 passed => {
@@ -311,8 +314,8 @@ impl HeadParser {
             return 0;
         }
         self.commit();
-        self.field = Field::Other;
-        self.state = State::ValueFold;
+        self.field = Field::OTHER;
+        self.state = State::VALUE_FOLD;
         length
     }
 
@@ -321,50 +324,51 @@ impl HeadParser {
     fn byte(&mut self, byte: u8) -> Parsed {
         self.bytes = self.bytes.saturating_add(1);
         let next = match self.state {
-            State::Start => self.first(byte),
-            State::Word => self.word(byte),
-            State::Target => self.target(byte),
-            State::RequestVersion => self.version(byte, State::RequestEnd),
-            State::RequestEnd => line_end(byte, State::RequestLf),
-            State::Version => self.version(byte, State::VersionEnd),
-            State::VersionEnd => (byte == b' ').then_some(State::Status),
-            State::Status => self.status(byte),
-            State::StatusEnd => match byte {
-                b' ' => Some(State::Reason),
-                _ => line_end(byte, State::StatusLf),
+            State::START => self.first(byte),
+            State::WORD => self.word(byte),
+            State::TARGET => self.target(byte),
+            State::REQUEST_VERSION => self.version(byte, State::REQUEST_END),
+            State::REQUEST_END => line_end(byte, State::REQUEST_LF),
+            State::VERSION => self.version(byte, State::VERSION_END),
+            State::VERSION_END => (byte == b' ').then_some(State::STATUS),
+            State::STATUS => self.status(byte),
+            State::STATUS_END => match byte {
+                b' ' => Some(State::REASON),
+                _ => line_end(byte, State::STATUS_LF),
             },
-            State::Reason => match is_text(byte) {
-                true => Some(State::Reason),
-                false => line_end(byte, State::ReasonLf),
+            State::REASON => match is_text(byte) {
+                true => Some(State::REASON),
+                false => line_end(byte, State::REASON_LF),
             },
-            State::RequestLf | State::StatusLf | State::ReasonLf | State::IgnoredLf => {
-                (byte == b'\n').then_some(State::Line)
+            State::REQUEST_LF | State::STATUS_LF | State::REASON_LF | State::IGNORED_LF => {
+                (byte == b'\n').then_some(State::LINE)
             }
-            State::Line | State::ValueFold | State::ValueStartFold => return self.line(byte),
-            State::LastLf if byte == b'\n' => return self.complete(),
-            State::LastLf => None,
-            State::Name => self.name(byte),
-            State::NameEnd => match byte {
-                b' ' | b'\t' => Some(State::NameEnd),
+            State::LINE | State::VALUE_FOLD | State::VALUE_START_FOLD => return self.line(byte),
+            State::LAST_LF if byte == b'\n' => return self.complete(),
+            State::LAST_LF => None,
+            State::NAME => self.name(byte),
+            State::NAME_END => match byte {
+                b' ' | b'\t' => Some(State::NAME_END),
                 b':' => Some(self.begin_value()),
                 _ => self.ignore(byte),
             },
-            State::ValueStart => match byte {
-                b' ' | b'\t' => Some(State::ValueStart),
-                b'\r' => Some(State::ValueStartLf),
-                b'\n' => Some(State::ValueStartFold),
+            State::VALUE_START => match byte {
+                b' ' | b'\t' => Some(State::VALUE_START),
+                b'\r' => Some(State::VALUE_START_LF),
+                b'\n' => Some(State::VALUE_START_FOLD),
                 _ if is_text(byte) => Some(self.value(byte)),
                 _ => self.ignore(byte),
             },
-            State::ValueStartLf => (byte == b'\n').then_some(State::ValueStartFold),
-            State::Value => match byte {
-                b'\r' => Some(State::ValueLf),
-                b'\n' => Some(State::ValueFold),
+            State::VALUE_START_LF => (byte == b'\n').then_some(State::VALUE_START_FOLD),
+            State::VALUE => match byte {
+                b'\r' => Some(State::VALUE_LF),
+                b'\n' => Some(State::VALUE_FOLD),
                 _ if is_text(byte) => Some(self.value(byte)),
                 _ => self.ignore(byte),
             },
-            State::ValueLf => (byte == b'\n').then_some(State::ValueFold),
-            State::Ignored => self.ignore(byte),
+            State::VALUE_LF => (byte == b'\n').then_some(State::VALUE_FOLD),
+            State::IGNORED => self.ignore(byte),
+            _ => None,
         };
         match next {
             Some(state) => {
@@ -379,7 +383,7 @@ impl HeadParser {
     #[inline(always)]
     fn first(&mut self, byte: u8) -> Option<State> {
         if byte == b'\r' || byte == b'\n' {
-            return Some(State::Start);
+            return Some(State::START);
         }
         self.begin_word();
         self.word(byte)
@@ -420,22 +424,23 @@ impl HeadParser {
     #[inline(always)]
     fn word(&mut self, byte: u8) -> Option<State> {
         if byte == b' ' && self.place > 0 {
-            self.method = if self.is(IS_FIRST, &HEAD) {
+            let method = if self.is(IS_FIRST, &HEAD) {
                 Method::Head
             } else if self.is(IS_SECOND, &CONNECT) {
                 Method::Connect
             } else {
                 Method::Other
             };
+            self.method = method as u8;
             (self.place, self.utf8) = (0, utf8::WHOLE);
-            return Some(State::Target);
+            return Some(State::TARGET);
         }
         self.narrow(byte, [&HEAD, &CONNECT, &HTTP]);
         if self.candidates & IS_THIRD != 0 && self.place == HTTP_SLASH {
             self.flags |= RESPONSE;
-            return Some(State::Version);
+            return Some(State::VERSION);
         }
-        is_token(byte).then_some(State::Word)
+        is_token(byte).then_some(State::WORD)
     }
 
     /// The target (RFC 9112 section 3.2).
@@ -443,14 +448,14 @@ impl HeadParser {
     fn target(&mut self, byte: u8) -> Option<State> {
         if byte == b' ' && self.place > 0 && self.utf8 == utf8::WHOLE {
             (self.candidates, self.place) = (IS_THIRD, 0);
-            return Some(State::RequestVersion);
+            return Some(State::REQUEST_VERSION);
         }
         if !is_target(byte) {
             return None;
         }
         self.place = 1;
         self.utf8 = utf8::next(self.utf8, byte);
-        Some(State::Target)
+        Some(State::TARGET)
     }
 
     /// `HTTP/1.0` or `HTTP/1.1` (RFC 9112 section 2.3).
@@ -471,7 +476,7 @@ impl HeadParser {
     #[inline(always)]
     fn status(&mut self, byte: u8) -> Option<State> {
         if byte == b' ' && self.place == 0 {
-            return Some(State::Status);
+            return Some(State::STATUS);
         }
         if !byte.is_ascii_digit() {
             return None;
@@ -480,8 +485,8 @@ impl HeadParser {
         self.status = self.status.wrapping_mul(10).wrapping_add(digit);
         self.place = self.place.saturating_add(1);
         Some(match self.place {
-            3.. => State::StatusEnd,
-            _ => State::Status,
+            3.. => State::STATUS_END,
+            _ => State::STATUS,
         })
     }
 
@@ -491,12 +496,12 @@ impl HeadParser {
         if self.flags & RESPONSE != 0 && (byte == b' ' || byte == b'\t') {
             match self.state {
                 // A folded line (RFC 9112 section 5.2): white space, whatever it is.
-                State::ValueFold => {
+                State::VALUE_FOLD => {
                     self.state = self.value(b' ');
                     return Parsed::Partial;
                 }
-                State::ValueStartFold => {
-                    self.state = State::ValueStart;
+                State::VALUE_START_FOLD => {
+                    self.state = State::VALUE_START;
                     return Parsed::Partial;
                 }
                 _ => {}
@@ -504,7 +509,7 @@ impl HeadParser {
         }
         self.commit();
         let next = match byte {
-            b'\r' => Some(State::LastLf),
+            b'\r' => Some(State::LAST_LF),
             b'\n' => return self.complete(),
             _ if is_token(byte) => {
                 self.begin_word();
@@ -527,11 +532,11 @@ impl HeadParser {
         if is_token(byte) {
             // Of what may stand in a name, only letters become those of the words.
             self.narrow(byte | 0x20, [&CONTENT_LENGTH, &TRANSFER_ENCODING, &EXPECT]);
-            return Some(State::Name);
+            return Some(State::NAME);
         }
         match byte {
             b':' => Some(self.begin_value()),
-            b' ' | b'\t' if self.flags & RESPONSE != 0 => Some(State::NameEnd),
+            b' ' | b'\t' if self.flags & RESPONSE != 0 => Some(State::NAME_END),
             _ => self.ignore(byte),
         }
     }
@@ -539,31 +544,31 @@ impl HeadParser {
     #[inline(always)]
     fn begin_value(&mut self) -> State {
         self.field = if self.is(IS_FIRST, &CONTENT_LENGTH) {
-            Field::ContentLength
+            Field::CONTENT_LENGTH
         } else if self.is(IS_SECOND, &TRANSFER_ENCODING) {
-            Field::TransferEncoding
+            Field::TRANSFER_ENCODING
         } else if self.is(IS_THIRD, &EXPECT) {
-            Field::Expect
+            Field::EXPECT
         } else {
-            Field::Other
+            Field::OTHER
         };
         (self.read_length, self.read_tag) = (self.length, self.tag);
         (self.item, self.progress) = (0, 0);
-        State::ValueStart
+        State::VALUE_START
     }
 
     /// A byte of a value.
     #[inline(always)]
     fn value(&mut self, byte: u8) -> State {
         match self.field {
-            Field::Other => {}
-            Field::ContentLength if byte == b',' => self.end_item(),
-            Field::ContentLength => self.digit(byte),
-            Field::TransferEncoding if byte == b',' => self.progress = 0,
-            Field::TransferEncoding => self.become_word(byte, &CHUNKED),
-            Field::Expect => self.become_word(byte, &CONTINUE),
+            Field::CONTENT_LENGTH if byte == b',' => self.end_item(),
+            Field::CONTENT_LENGTH => self.digit(byte),
+            Field::TRANSFER_ENCODING if byte == b',' => self.progress = 0,
+            Field::TRANSFER_ENCODING => self.become_word(byte, &CHUNKED),
+            Field::EXPECT => self.become_word(byte, &CONTINUE),
+            _ => {}
         }
-        State::Value
+        State::VALUE
     }
 
     /// A byte of a list's item that may be one word, in any case, between white space.
@@ -625,22 +630,21 @@ impl HeadParser {
     #[inline(always)]
     fn commit(&mut self) {
         match self.field {
-            Field::Other => return,
-            Field::ContentLength => {
+            Field::CONTENT_LENGTH => {
                 self.end_item();
                 (self.length, self.tag) = (self.read_length, self.read_tag);
             }
-            Field::TransferEncoding => {
+            Field::TRANSFER_ENCODING => {
                 self.flags &= !(CHUNKED_LAST | ANOTHER_LAST);
                 self.flags |= match self.is_whole(&CHUNKED) {
                     true => CHUNKED_LAST,
                     false => ANOTHER_LAST,
                 };
             }
-            Field::Expect if self.is_whole(&CONTINUE) => self.flags |= WAITS,
-            Field::Expect => {}
+            Field::EXPECT if self.is_whole(&CONTINUE) => self.flags |= WAITS,
+            _ => {}
         }
-        self.field = Field::Other;
+        self.field = Field::OTHER;
     }
 
     #[inline(always)]
@@ -651,15 +655,15 @@ impl HeadParser {
     /// A byte that no field has: in a response the line is passed over.
     #[inline(always)]
     fn ignore(&mut self, byte: u8) -> Option<State> {
-        self.field = Field::Other;
+        self.field = Field::OTHER;
         if self.flags & RESPONSE == 0 {
             return None;
         }
         match byte {
-            b'\r' => Some(State::IgnoredLf),
-            b'\n' => Some(State::Line),
+            b'\r' => Some(State::IGNORED_LF),
+            b'\n' => Some(State::LINE),
             0 => None,
-            _ => Some(State::Ignored),
+            _ => Some(State::IGNORED),
         }
     }
 
@@ -668,7 +672,7 @@ impl HeadParser {
         Parsed::Complete(Head {
             length: self.bytes,
             start: match self.flags & RESPONSE {
-                0 => Start::Request(self.method),
+                0 => Start::Request(Method::of(self.method)),
                 _ => Start::Response(self.status),
             },
             lengths: match self.tag {
@@ -693,7 +697,7 @@ impl HeadParser {
 fn line_end(byte: u8, behind_cr: State) -> Option<State> {
     match byte {
         b'\r' => Some(behind_cr),
-        b'\n' => Some(State::Line),
+        b'\n' => Some(State::LINE),
         _ => None,
     }
 }

@@ -1,9 +1,10 @@
 //! HTTP/1 framing: where messages begin and end (RFC 9112), and nothing else.
 //!
 //! Bytes go in, in pieces that are split anywhere; positions come out. Every state is a
-//! small `#[repr(C)]` value without pointers, which starts as zeros, so that it can live in
-//! a BPF map. One `turn` is one bounded step without a loop over the input: user space
-//! calls it in a loop, a BPF program from `bpf_loop`.
+//! small `#[repr(C)]` value that starts as zeros. It holds integers alone, without implicit
+//! padding: any bytes of a BPF map are one, and a copy has no byte that nothing wrote. One
+//! `turn` is one bounded step without a loop over the input: user space calls it in a loop,
+//! a BPF program from `bpf_loop`.
 //!
 //! | module | what it knows | RFC |
 //! | --- | --- | --- |

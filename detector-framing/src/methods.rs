@@ -15,6 +15,16 @@ pub enum Method {
 }
 
 impl Method {
+    /// The method that is kept as this number.
+    #[inline(always)]
+    pub(crate) const fn of(number: u8) -> Self {
+        match number {
+            1 => Self::Head,
+            2 => Self::Connect,
+            _ => Self::Other,
+        }
+    }
+
     /// What a method's name says (methods are case-sensitive: RFC 9110 section 9.1).
     #[must_use]
     pub fn named(name: &str) -> Self {
@@ -60,11 +70,8 @@ impl Outstanding {
         if self.count == 0 {
             return None;
         }
-        Some(match self.methods & 3 {
-            1 => Method::Head,
-            2 => Method::Connect,
-            _ => Method::Other,
-        })
+        let [lowest, ..] = self.methods.to_le_bytes();
+        Some(Method::of(lowest & 3))
     }
 
     /// Takes the oldest away: its final response began.

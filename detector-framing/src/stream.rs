@@ -50,17 +50,18 @@ pub struct Turn {
     pub event: Event,
 }
 
-#[repr(u8)]
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+struct Place(u8);
+
+impl Place {
     /// In a head, or before one.
-    #[default]
-    Head = 0,
-    Body,
-    Chunks,
-    UntilClose,
-    Tunnel,
-    Lost,
+    const HEAD: Self = Self(0);
+    const BODY: Self = Self(1);
+    const CHUNKS: Self = Self(2);
+    const UNTIL_CLOSE: Self = Self(3);
+    const TUNNEL: Self = Self(4);
+    const LOST: Self = Self(5);
 }
 
 /// Follows one direction. A `#[repr(C)]` value of 72 bytes that starts as zeros.
@@ -72,6 +73,7 @@ pub struct Framer {
     /// Bytes of a body that are still to come.
     left: u64,
     place: Place,
+    padding: [u8; 7],
 }
 
 impl Framer {
@@ -80,13 +82,13 @@ impl Framer {
     #[must_use]
     pub const fn need(&self) -> Need {
         match self.place {
-            Place::Head => Need::Read,
-            Place::Body => Need::Skip(self.left),
-            Place::Chunks => match self.chunks.data_left() {
+            Place::HEAD => Need::Read,
+            Place::BODY => Need::Skip(self.left),
+            Place::CHUNKS => match self.chunks.data_left() {
                 0 => Need::Read,
                 left => Need::Skip(left),
             },
-            Place::UntilClose | Place::Tunnel | Place::Lost => Need::Skip(u64::MAX),
+            _ => Need::Skip(u64::MAX),
         }
     }
 
@@ -94,7 +96,7 @@ impl Framer {
     #[inline(always)]
     #[must_use]
     pub fn is_at_boundary(&self) -> bool {
-        self.place == Place::Head && !self.head.has_begun()
+        self.place == Place::HEAD && !self.head.has_begun()
     }
 
     /// Reads on from offset `at` of a piece that ends at `end`, one byte at least. A
@@ -102,7 +104,7 @@ impl Framer {
     #[inline(always)]
     pub fn turn<W: Window>(&mut self, window: &W, at: u32, end: u32, method: Method) -> Turn {
         let (at, event) = match self.place {
-            Place::Head => {
+            Place::HEAD => {
                 let (at, parsed) = self.head.turn(window, at, end);
                 let event = match parsed {
                     Parsed::Partial => Event::None,
@@ -111,7 +113,7 @@ impl Framer {
                 };
                 (at, event)
             }
-            Place::Chunks => {
+            Place::CHUNKS => {
                 let (at, chunked) = self.chunks.turn(window, at, end);
                 let event = match chunked {
                     Chunks::More => Event::None,
@@ -121,12 +123,12 @@ impl Framer {
                 };
                 (at, event)
             }
-            Place::Body => {
+            Place::BODY => {
                 let here = u64::from(end.saturating_sub(at));
                 let passed = u32::try_from(self.left.min(here)).unwrap_or(0);
                 (at.saturating_add(passed), self.pass_body(u64::from(passed)))
             }
-            Place::UntilClose | Place::Tunnel | Place::Lost => (end, Event::None),
+            _ => (end, Event::None),
         };
         Turn { at, event }
     }
@@ -137,13 +139,13 @@ impl Framer {
     pub fn skip(&mut self, bytes: u64) -> (u64, Event) {
         match self.place {
             _ if bytes == 0 => (0, Event::None),
-            Place::Body => {
+            Place::BODY => {
                 let passed = self.left.min(bytes);
                 (passed, self.pass_body(passed))
             }
-            Place::Chunks if self.chunks.skip(bytes) => (bytes, Event::None),
-            Place::Head | Place::Chunks => (bytes, self.lose(Lost::Unseen)),
-            Place::UntilClose | Place::Tunnel | Place::Lost => (bytes, Event::None),
+            Place::CHUNKS if self.chunks.skip(bytes) => (bytes, Event::None),
+            Place::HEAD | Place::CHUNKS => (bytes, self.lose(Lost::Unseen)),
+            _ => (bytes, Event::None),
         }
     }
 
@@ -153,12 +155,12 @@ impl Framer {
         let framing = framing(&head, method);
         match framing {
             Framing::NoBody | Framing::Interim => {}
-            Framing::ContentLength(length) => (self.place, self.left) = (Place::Body, length),
+            Framing::ContentLength(length) => (self.place, self.left) = (Place::BODY, length),
             Framing::Chunked => {
-                (self.place, self.chunks) = (Place::Chunks, ChunkDecoder::default());
+                (self.place, self.chunks) = (Place::CHUNKS, ChunkDecoder::default());
             }
-            Framing::UntilClose => self.place = Place::UntilClose,
-            Framing::Tunnel => self.place = Place::Tunnel,
+            Framing::UntilClose => self.place = Place::UNTIL_CLOSE,
+            Framing::Tunnel => self.place = Place::TUNNEL,
             Framing::Malformed => return self.lose(Lost::Malformed),
         }
         Event::Head(head, framing)
@@ -175,13 +177,13 @@ impl Framer {
 
     #[inline(always)]
     const fn end_message(&mut self) -> Event {
-        self.place = Place::Head;
+        self.place = Place::HEAD;
         Event::End
     }
 
     #[inline(always)]
     const fn lose(&mut self, why: Lost) -> Event {
-        self.place = Place::Lost;
+        self.place = Place::LOST;
         Event::Lost(why)
     }
 }

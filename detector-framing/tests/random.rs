@@ -3,11 +3,13 @@
 #![allow(clippy::panic, clippy::cast_possible_truncation)]
 
 mod oracle;
+mod walk;
 
 use detector_framing::{
     Event, Framer, Framing, HeadParser, Method, Need, Outstanding, Parsed, Slice, Turn,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
+use walk::Pass;
 
 /// What heads are made of, whole or broken.
 const PARTS: &[&[u8]] = &[
@@ -230,27 +232,82 @@ proptest! {
     }
 }
 
-/// Every stream of up to four bytes of those that decide something, in every state that
-/// one of these beginnings leads to: no panic, and always progress.
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn any_stream_is_the_same_through_any_split_read_or_skipped(
+        streams in vec(stream(), 1..4),
+        cuts in vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let bytes = streams.concat();
+        let mut ends: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        ends.sort_unstable();
+        let whole = walk::pieces(&bytes, &[], Pass::Read);
+        prop_assert_eq!(&walk::pieces(&bytes, &ends, Pass::Read), &whole);
+        prop_assert_eq!(&walk::pieces(&bytes, &ends, Pass::Skip), &whole);
+    }
+}
+
+/// A message, whole or broken.
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![bytes(), select(WHOLE).prop_map(<[u8]>::to_vec)]
+}
+
+/// Messages that lead through every state.
+const WHOLE: &[&[u8]] = &[
+    b"\r\nPOST /\xc3\xa9\xe2\x82\xac\xe0\xa0\x80\xed\x9f\xbf\xf0\x9f\x98\x80\xf1\x80\x80\x80\xf4\x80\x80\x80 \
+      HTTP/1.1\r\nContent-Length: 12 , 12\r\nTransfer-Encoding: gzip, chunked \r\n\
+      Expect: 100-continue\r\nX: a\r\n\r\n4;b=c\r\nabcd\r\n0\r\nT: x\r\n\r\n",
+    b"HTTP/1.1  200  OK\r\nServer : a\r\n b\nno field\r\nContent-Length :\r\n 3\r\n\r\nabc",
+    b"HTTP/1.0 200\r\nTransfer-Encoding: chunked\n\na\n0123456789\n0\n\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204\n\nHTTP/1.1 404 Not Found\r\n\r\nabc",
+    b"HEAD / HTTP/1.0\r\nExpect: 100-continue, x\r\n\r\nCONNECT a:1 HTTP/1.1\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n",
+];
+
+/// In every state that a beginning of [`WHOLE`] leads to: every byte, and every three of
+/// those that decide something. No panic, always progress, and the same in any split.
 #[test]
-fn every_byte_makes_progress() {
+fn every_byte_makes_progress_in_every_state() {
     const DECIDE: &[u8] = b"\0\t\n\r +-.,/019:;ACGHTacehnptx\x7f\x80\xc3\xed\xff";
-    for beginning in PARTS {
-        let mut framer = Framer::default();
-        let mut at = 0;
-        while (at as usize) < beginning.len() {
-            at = framer
-                .turn(&Slice(beginning), at, beginning.len() as u32, Method::Other)
-                .at;
-        }
-        for number in 0..DECIDE.len().pow(3) {
-            let bytes =
-                [0, 1, 2].map(|digit| DECIDE[number / DECIDE.len().pow(digit) % DECIDE.len()]);
-            let (mut framer, mut at) = (framer, 0);
-            while at < 3 {
-                let turn = framer.turn(&Slice(&bytes), at, 3, Method::Other);
-                assert!(turn.at > at && turn.at <= 3, "{beginning:?} {bytes:?}");
-                at = turn.at;
+    for whole in WHOLE {
+        for length in 0..whole.len() {
+            let mut framer = Framer::default();
+            drop(walk::piece(
+                &mut framer,
+                &whole[..length],
+                0,
+                Pass::Read,
+                Method::Other,
+            ));
+            for byte in 0..=u8::MAX {
+                drop(walk::piece(
+                    &mut framer.clone(),
+                    &[byte],
+                    0,
+                    Pass::Read,
+                    Method::Other,
+                ));
+            }
+            for number in 0..DECIDE.len().pow(3) {
+                let bytes =
+                    [0, 1, 2].map(|digit| DECIDE[number / DECIDE.len().pow(digit) % DECIDE.len()]);
+                let (mut one, mut other) = (framer, framer);
+                let together = walk::piece(&mut one, &bytes, 0, Pass::Read, Method::Other);
+                let mut apart = Vec::new();
+                for (at, byte) in bytes.iter().enumerate() {
+                    apart.extend(walk::piece(
+                        &mut other,
+                        &[*byte],
+                        at,
+                        Pass::Skip,
+                        Method::Other,
+                    ));
+                }
+                assert_eq!(together, apart, "{:?}, then {bytes:?}", &whole[..length]);
+                assert_eq!(one.need(), other.need());
             }
         }
     }

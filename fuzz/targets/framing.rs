@@ -3,17 +3,20 @@
 #![no_main]
 
 use detector_framing::{
-    ChunkDecoder, ChunkPart, Chunks, Coding, HeadParser, Lengths, Method, Parsed, Start,
+    ChunkDecoder, ChunkPart, Chunks, Coding, Event, Framer, Framing, HeadParser, Lengths, Lost,
+    Method, Need, Parsed, Slice, Start,
 };
 use libfuzzer_sys::fuzz_target;
-use truncwatch_fuzz::oracle;
+use truncwatch::http;
+use truncwatch_fuzz::oracle::{self, Step};
 
 fuzz_target!(|bytes: &[u8]| {
-    // The first byte tells where the rest is split.
-    let Some((cut, bytes)) = bytes.split_first() else {
+    // The first byte tells where the rest is split, and which method it answers.
+    let Some((first, bytes)) = bytes.split_first() else {
         return;
     };
-    let cut = bytes.len() * usize::from(*cut) / 255;
+    let cut = bytes.len() * usize::from(*first) / 255;
+    let method = ["GET", "HEAD", "CONNECT"][usize::from(*first) % 3];
     let found = HeadParser::default().feed(bytes);
     let body = match (found, oracle::parse(bytes)) {
         (Parsed::Partial, oracle::Parsed::Partial) | (Parsed::Invalid, oracle::Parsed::Invalid) => {
@@ -21,13 +24,87 @@ fuzz_target!(|bytes: &[u8]| {
         }
         (Parsed::Complete(head), oracle::Parsed::Complete(expected)) => {
             same(&head, &expected);
+            words(bytes, &expected);
             bytes.get(head.length as usize..).unwrap_or_default()
         }
         (found, expected) => panic!("{found:?} is not {expected:?}"),
     };
     assert_eq!(found, head_in_pieces(bytes, cut));
     chunks(body, cut.min(body.len()));
+    let expected = oracle::steps(bytes, method);
+    for (cut, skips) in [(bytes.len(), false), (cut, false), (cut, true)] {
+        assert_eq!(steps(bytes, cut, skips, Method::named(method)), expected);
+    }
 });
+
+/// The words of the start line, which the crate does not keep.
+fn words(bytes: &[u8], expected: &oracle::Head) {
+    let http::Parsed::Complete(head) = http::parse(bytes) else {
+        panic!("no head");
+    };
+    match (&head.start, &expected.start) {
+        (
+            http::StartLine::Request { method, target },
+            oracle::StartLine::Request {
+                method: other,
+                target: elsewhere,
+            },
+        ) => assert_eq!((method, target), (other, elsewhere)),
+        (http::StartLine::Response { status }, oracle::StartLine::Response { status: other }) => {
+            assert_eq!(status, other)
+        }
+        (found, expected) => panic!("{found:?} is not {expected:?}"),
+    }
+}
+
+/// What the framer says of the stream, in two pieces, reading all or skipping what it may.
+fn steps(bytes: &[u8], cut: usize, skips: bool, method: Method) -> Vec<Step> {
+    let (first, second) = bytes.split_at(cut);
+    let (mut framer, mut steps) = (Framer::default(), Vec::new());
+    for (begin, piece) in [(0, first), (cut, second)] {
+        let window = Slice(piece);
+        let mut at = 0;
+        while at < window.len() {
+            let before = at;
+            let event;
+            (at, event) = match framer.need() {
+                Need::Skip(left) if skips => {
+                    let (passed, event) = framer.skip(left.min(u64::from(window.len() - at)));
+                    (at + passed as u32, event)
+                }
+                _ => {
+                    let turn = framer.turn(&window, at, window.len(), method);
+                    (turn.at, turn.event)
+                }
+            };
+            assert!(at > before && at <= window.len(), "no progress");
+            let behind = begin + at as usize;
+            steps.push(match event {
+                Event::None => continue,
+                Event::Head(_, framing) => Step::Head(behind, named(framing)),
+                Event::End => Step::End(behind),
+                Event::Lost(Lost::NotHead) => Step::NotHead,
+                Event::Lost(Lost::Malformed) => Step::Malformed,
+                Event::Lost(Lost::NotChunked) => Step::NotChunked,
+                Event::Lost(Lost::NoSize) => Step::NoSize,
+                Event::Lost(Lost::Unseen) => panic!("what had to be read was skipped"),
+            });
+        }
+    }
+    steps
+}
+
+fn named(framing: Framing) -> oracle::Framing {
+    match framing {
+        Framing::NoBody => oracle::Framing::NoBody,
+        Framing::ContentLength(length) => oracle::Framing::ContentLength(length),
+        Framing::Chunked => oracle::Framing::Chunked,
+        Framing::UntilClose => oracle::Framing::UntilClose,
+        Framing::Interim => oracle::Framing::Interim,
+        Framing::Tunnel => oracle::Framing::Tunnel,
+        Framing::Malformed => oracle::Framing::Malformed,
+    }
+}
 
 fn same(head: &detector_framing::Head, expected: &oracle::Head) {
     assert_eq!(u64::from(head.length), expected.len);

@@ -2,7 +2,11 @@
 //! frames messages itself: httparse for heads, a decoder of whole bytes for chunks.
 
 mod chunks;
+mod framing;
 mod head;
+mod stream;
 
 pub use chunks::{ChunkDecoder, ChunkPart, Chunks};
+pub use framing::{Framing, framing};
 pub use head::{Head, Lengths, Parsed, StartLine, parse};
+pub use stream::{Step, steps};

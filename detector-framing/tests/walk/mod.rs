@@ -1,0 +1,55 @@
+//! A stream in pieces, and what came of it.
+
+use detector_framing::{Event, Framer, Method, Need, Slice, Turn};
+
+/// How the bytes that need no reading are passed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// They are read.
+    Read,
+    /// They are skipped.
+    Skip,
+}
+
+/// Gives the framer a piece whose first byte is at offset `begin`. Returns events with the
+/// offsets behind them; each turn has to make progress.
+pub(crate) fn piece(
+    framer: &mut Framer,
+    bytes: &[u8],
+    begin: usize,
+    pass: Pass,
+    method: Method,
+) -> Vec<(usize, Event)> {
+    let end = Slice(bytes).len();
+    let (mut at, mut events) = (0, Vec::new());
+    while at < end {
+        let turn = match framer.need() {
+            Need::Skip(left) if pass == Pass::Skip => {
+                let (passed, event) = framer.skip(left.min(u64::from(end - at)));
+                let at = at + u32::try_from(passed).unwrap_or(u32::MAX);
+                Turn { at, event }
+            }
+            _ => framer.turn(&Slice(bytes), at, end, method),
+        };
+        assert!(
+            turn.at > at && turn.at <= end,
+            "no progress at {at} of {bytes:?}"
+        );
+        at = turn.at;
+        if turn.event != Event::None {
+            events.push((begin + at as usize, turn.event));
+        }
+    }
+    events
+}
+
+/// Gives a new framer the bytes in pieces that end at these places.
+pub(crate) fn pieces(bytes: &[u8], ends: &[usize], pass: Pass) -> Vec<(usize, Event)> {
+    let (mut framer, mut begin, mut events) = (Framer::default(), 0, Vec::new());
+    for end in ends.iter().copied().chain([bytes.len()]) {
+        let seen = &bytes[begin..end];
+        events.extend(piece(&mut framer, seen, begin, pass, Method::Other));
+        begin = end;
+    }
+    events
+}
