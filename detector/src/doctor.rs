@@ -179,7 +179,7 @@ fn find_a_message_cut_short(filter: Filter) -> Result<Stack> {
     let mut judge = Judge::new();
     let mut copies = Copies::new(Room::AMPLE);
     while Instant::now() < until {
-        live.drain(usize::MAX, |record| {
+        live.drain(u64::MAX, |record| {
             if let Ok(record) = record {
                 judge.take(record);
             }

@@ -24,9 +24,9 @@ use crate::{
     stack::{Room, Stack},
 };
 
-/// Records that are taken before hints are given back and stacks are taken: their ring is
-/// not to fill meanwhile.
-const AT_ONCE: usize = 1024;
+/// Bytes of records that are taken before hints are given back and stacks are taken: their
+/// ring is not to fill meanwhile.
+const AT_ONCE: u64 = 512 << 10;
 
 /// The kernel side, the judge, and what is learned of processes while records come.
 pub(super) struct Intake {
@@ -140,22 +140,35 @@ impl Intake {
         self.live.readable().await
     }
 
-    /// Takes what the kernel side wrote.
+    /// Takes what the kernel side has written by now.
     pub(super) fn drain(&mut self) {
-        while self.drain_some() {}
+        self.drain_and(&mut || {});
     }
 
     /// The same; what takes long is not left for when the others have time, or the ring
     /// fills faster than it is read.
     pub(super) fn drain_behind_others(&mut self, nice: &mut Nice) {
         let began = Instant::now();
-        while self.drain_some() {
-            nice.took(began.elapsed());
+        self.drain_and(&mut || nice.took(began.elapsed()));
+    }
+
+    /// Takes at most what the ring holds: others may write without end meanwhile, and what
+    /// was judged waits to be let go.
+    fn drain_and(&mut self, between: &mut dyn FnMut()) {
+        let mut left = self.live.ring_bytes();
+        loop {
+            let taken = self.drain_some();
+            between();
+            left = left.saturating_sub(taken);
+            if taken < AT_ONCE || left == 0 {
+                return;
+            }
         }
     }
 
-    /// `true` if there may be more.
-    fn drain_some(&mut self) -> bool {
+    /// Returns how many bytes of the ring it took: fewer than [`AT_ONCE`] where no more are
+    /// there.
+    fn drain_some(&mut self) -> u64 {
         let Self {
             live,
             judge,
@@ -165,7 +178,7 @@ impl Intake {
             unknown_records,
         } = self;
         let now = monotonic_ns();
-        let more = live.drain(AT_ONCE, |record| match record {
+        let taken = live.drain(AT_ONCE, |record| match record {
             Ok(record) => {
                 let pid = record.header().tgid;
                 // A reset is no deed of the process that runs.
@@ -181,7 +194,7 @@ impl Intake {
             live.hint(cookie, hint);
         }
         live.drain_stacks(|piece| stacks.take(piece, monotonic_ns()));
-        more
+        taken
     }
 
     /// Lets go of what ended.

@@ -348,7 +348,7 @@ fn was_seen_from_the_first(live: &mut Live, mut socket: UnixStream, reason: &str
     let response = format!("HTTP/1.1 200 {reason}\r\nContent-Length: 0\r\n\r\n");
     socket.write_all(response.as_bytes())?;
     let mut seen = None;
-    live.drain(usize::MAX, |record| match record {
+    live.drain(u64::MAX, |record| match record {
         Ok(Record::Sample(sample, bytes)) if bytes.start == response.as_bytes() => {
             seen = Some(sample.fresh == 1);
         }

@@ -48,14 +48,18 @@ use super::{DecodeError, Record};
 /// `TRUNCWATCH_BPF_OBJECT` when building to embed another build of it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRUNCWATCH_BPF_OBJECT"));
 
+/// The size of a ring that holds so many bytes: a power of two of pages.
+fn ring_size(bytes: u32) -> u32 {
+    bytes.clamp(4096, 1 << 30).next_power_of_two()
+}
+
 /// Gives the kernel its side: the maps are made, the programs are not loaded
 /// yet.
 fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
     let mut loader = EbpfLoader::new();
-    let ring = |bytes: u32| bytes.clamp(4096, 1 << 30).next_power_of_two();
     loader
         .override_global("CONFIG", config.bytes(), true)
-        .map_max_entries("RECORDS", ring(options.ring_bytes));
+        .map_max_entries("RECORDS", ring_size(options.ring_bytes));
     loader.map_max_entries("SLOTS", options.slots());
     if let Some(entries) = options.max_connections {
         loader.map_max_entries(
@@ -66,7 +70,7 @@ fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
     if options.stacks == Stacks::None {
         loader.map_max_entries("STACKS", 4096);
     } else if let Some(bytes) = options.stack_bytes {
-        loader.map_max_entries("STACKS", ring(bytes));
+        loader.map_max_entries("STACKS", ring_size(bytes));
     }
     let object = options.object.as_deref().unwrap_or(OBJECT);
     let object = constants::put(object, config).map_err(CaptureError::NoObject)?;
@@ -87,6 +91,7 @@ pub struct Live {
     misses: misses::Misses,
     reduced: Vec<String>,
     ring: AsyncFd<RingBuf<MapData>>,
+    ring_bytes: u64,
     stacks: RingBuf<MapData>,
     connections: Connections,
     processes: Processes,
@@ -168,6 +173,7 @@ impl Live {
             misses,
             reduced,
             ring,
+            ring_bytes: ring_size(options.ring_bytes).into(),
             stacks,
             connections,
             processes: Processes::new(processes),
@@ -322,20 +328,26 @@ impl Live {
         self.processes.any()
     }
 
-    /// Gives the records that are there, but no more than so many; `true` if there may be
-    /// more.
-    pub fn drain(
-        &mut self,
-        most: usize,
-        mut take: impl FnMut(Result<Record, DecodeError>),
-    ) -> bool {
-        for _ in 0..most {
-            let Some(item) = self.ring.get_mut().next() else {
-                return false;
-            };
+    /// Gives the records that are there, until they took `most` bytes of the ring or more.
+    /// Returns how many they took: fewer than `most` where no more are there.
+    pub fn drain(&mut self, most: u64, mut take: impl FnMut(Result<Record, DecodeError>)) -> u64 {
+        // Each has a header of 8 bytes and begins at a multiple of 8 (linux/bpf.h).
+        const HEADER: u64 = 8;
+        let mut taken = 0;
+        while taken < most
+            && let Some(item) = self.ring.get_mut().next()
+        {
+            taken += HEADER + (item.len() as u64).next_multiple_of(8);
             take(Record::decode(&item));
         }
-        true
+        taken
+    }
+
+    /// Bytes that the ring of records holds: whoever has drained so many has all that was
+    /// there before.
+    #[must_use]
+    pub const fn ring_bytes(&self) -> u64 {
+        self.ring_bytes
     }
 
     /// Gives the pieces of stacks that are there: after the records, an ending's
