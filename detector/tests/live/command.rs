@@ -369,8 +369,9 @@ fn a_terminal_interrupts_it_once() -> Result<()> {
     let log = folder.path().join("log");
     let command = "trap 'echo INT >>$0' INT; echo ready >>$0; \
                    for i in 1 2 3 4 5 6 7 8; do sleep 0.1; done; exit 5";
+    // A shell that stayed would be interrupted too.
     let inner = format!(
-        "{} --json -o {} -- sh -c \"{}\" {}",
+        "exec {} --json -o {} -- sh -c \"{}\" {}",
         truncwatch().display(),
         folder.path().join("report").display(),
         command.replace('$', "\\$"),
