@@ -291,8 +291,11 @@ impl Socket {
             sample.len = u32::try_from(bytes.len()).unwrap_or(moved);
             sample.sending = u32::from(sending);
             sample.flags = if sending {
-                let unread = self.untraced || self.counters.receive_flags & flag::OPAQUE != 0;
-                self.counters.send_flags | (u32::from(unread) * flag::UNTRACED_RECEIVES)
+                let hidden = self.counters.receive_flags & flag::OPAQUE != 0;
+                let unread = self.untraced || hidden;
+                self.counters.send_flags
+                    | (u32::from(unread) * flag::UNTRACED_RECEIVES)
+                    | (u32::from(hidden) * flag::UNSEEN_RECEIVES)
             } else {
                 self.counters.receive_flags
             } | if start > 0 { flag::WITHIN } else { 0 }
