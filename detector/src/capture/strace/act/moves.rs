@@ -94,6 +94,14 @@ impl Replay {
         // A look that finds the end finds that the peer has closed.
         let finds_end = moved == Some(0) && !has_flag(flags, "MSG_ERRQUEUE");
         if !sends && not_moved(flags) && !finds_end {
+            if moved.is_some_and(|moved| moved > 0)
+                && !has_flag(flags, "MSG_ERRQUEUE")
+                && let Some(slot) = self.descriptors.slot(tid, fd)
+                && let What::Socket(cookie) = slot.what
+                && let Some(socket) = self.sockets.get_mut(&cookie)
+            {
+                socket.is_readable();
+            }
             return Some(());
         }
         // On a descriptor of which nothing is known: what begins as a message
