@@ -259,3 +259,38 @@ close(4) = 0
         assert_eq!(fault(lines), (local.clone(), 0), "{lines:?}");
     }
 }
+
+#[test]
+fn an_upload_may_stop_where_the_other_end_has_answered() {
+    let first: Vec<_> = [
+        &OPENS[..],
+        &ASKS,
+        &[ANSWERS, READS, READS_REST, LEAVES, ENDS],
+    ]
+    .concat();
+    let first = text(TCP, &first).replace(":5000", ":5001");
+    let posts = r#"sendto(4C, "POST /a HTTP/1.1\r\nContent-Length: 30\r\n\r\nabcdefghij", 50, 0, NULL, 0) = 50"#;
+    let refuses =
+        r#"sendto(5S, "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n", 38, 0, NULL, 0) = 38"#;
+    let upload = |lines: &[&str]| {
+        let second: Vec<_> = [&OPENS[..], &[posts], lines, &[LEAVES, ENDS]].concat();
+        let second = text(TCP, &second);
+        let second = second.split_once("GRND_NONBLOCK) = 1\n").map(|it| it.1);
+        log(format!("{first}{}", second.unwrap_or_default()))
+    };
+    let requests = |analyzed: &Analyzed| {
+        let of = |it: &&serde_json::Value| it["message"]["role"] == "request";
+        analyzed.findings.iter().filter(of).count()
+    };
+    let refused = upload(&[refuses]);
+    assert_eq!(
+        (requests(&refused), refused.unjudged("early-response")),
+        (0, 1)
+    );
+    // Nothing came back.
+    let silent = upload(&[]);
+    assert_eq!(
+        (requests(&silent), silent.unjudged("early-response")),
+        (1, 0)
+    );
+}
