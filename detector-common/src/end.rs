@@ -120,7 +120,7 @@ pub mod seen {
     /// Not of the socket, but of the kernel: a reset that it sends later is told by a
     /// [`crate::Reset`].
     pub const RESETS: u32 = 1 << 2;
-    /// Something lies unread in a Unix socket, or by a log, it is not known how many bytes.
+    /// Something lies unread in a Unix socket, it is not known how many bytes.
     pub const INPUT: u32 = 1 << 3;
 }
 

@@ -356,6 +356,7 @@ fn a_request_that_is_not_shown_may_have_been_one() {
         assert_eq!(analyzed.unjudged("not-observed"), 1, "{read}: {summary}");
         assert_eq!(analyzed.unjudged("not-http"), 0, "{read}: {summary}");
         assert_eq!(summary["messages_judged"], 0, "{read}: {summary}");
+        assert_eq!(summary["connections"], 1, "{read}: {summary}");
     }
     // What was read is known to be no request.
     let read = "recvfrom(4, \"220 ready\\r\\n\", 8192, 0, NULL, NULL) = 11";

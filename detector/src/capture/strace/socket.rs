@@ -395,6 +395,7 @@ impl Socket {
         info.unix_path_len = u16::try_from(length).unwrap_or(0);
         info.reset = u8::from(self.reset);
         if self.readable {
+            // A log does not tell how many bytes, of TCP either.
             info.seen |= seen::INPUT;
         }
         // sk_shutdown's bits: 1 the peer sends no more, 2 we cannot send.

@@ -70,12 +70,15 @@ impl Replay {
                 };
                 self.check(cookie);
                 if let Some(socket) = self.sockets.get_mut(&cookie) {
+                    let told = socket.announced();
                     socket.receive(
                         call,
                         payload(data, arguments, None),
                         moment,
                         &mut self.steps,
                     );
+                    let counts = !told && socket.announced() && socket.maybe.is_none();
+                    self.counts.connections += u64::from(counts);
                 }
             }
         }
