@@ -139,6 +139,7 @@ pub fn judge<'a>(
         not_judged: 0,
         not_by_peers: 0,
         no_messages: 0,
+        hidden: 0,
         not_judged_by: HashMap::new(),
         assumed: false,
         stem: None,
@@ -226,6 +227,9 @@ struct Analysis<'a> {
     not_by_peers: u64,
     /// Findings of what is no message.
     no_messages: u64,
+    /// Findings of what is a message only if a request was received, of which the log
+    /// does not show the bytes.
+    hidden: u64,
     /// By process, those that count as judged.
     not_judged_by: HashMap<u32, u64>,
     /// A finding rests on calls that are in no line.
@@ -400,7 +404,11 @@ impl Analysis<'_> {
                 }
                 Proof::NoMessage => {
                     self.take_back(&held.finding);
-                    self.no_messages += 1;
+                    if held.finding.reads_hidden {
+                        self.hidden += 1;
+                    } else {
+                        self.no_messages += 1;
+                    }
                 }
             }
         }
@@ -573,6 +581,11 @@ impl Analysis<'_> {
         if self.no_messages > 0 {
             let not_http = summary.unjudged.entry(Unjudged::NotHttp.name());
             *not_http.or_default() += self.no_messages;
+        }
+        if self.hidden > 0 {
+            let not_observed = summary.unjudged.entry(Unjudged::NotObserved.name());
+            *not_observed.or_default() += self.hidden;
+            summary.incomplete = true;
         }
         for (name, count) in LOG_REASONS.into_iter().zip([
             counts.unreadable,

@@ -8,6 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use detector_common::Reset;
+use hashlink::LinkedHashMap;
 
 use super::{
     finding::{Fault, Finding},
@@ -18,8 +19,10 @@ use super::{
 /// wanted, or on a slow way.
 const WAIT_NS: u64 = 10_000_000_000;
 
-/// Most that are kept.
+/// Most that are kept, and most of which it is known that they were let go before they
+/// had waited.
 const MOST: usize = 512;
+const MOST_LET_GO: usize = 8192;
 
 /// One of them.
 #[derive(Debug)]
@@ -69,6 +72,8 @@ pub(super) struct Closing {
     closed: HashMap<u64, Closed>,
     /// When each ended, the oldest first.
     order: VecDeque<(u64, u64)>,
+    /// The processes of those that were let go, as there were too many.
+    let_go: LinkedHashMap<u64, u32>,
 }
 
 impl Closing {
@@ -81,8 +86,23 @@ impl Closing {
             && (self.order.len() > MOST || time.saturating_add(WAIT_NS) < now)
         {
             self.order.pop_front();
-            self.closed.remove(&oldest);
+            let waits = time.saturating_add(WAIT_NS) >= now;
+            if let Some(closed) = self.closed.remove(&oldest)
+                && waits
+            {
+                self.let_go.insert(oldest, closed.finding.pid);
+                if self.let_go.len() > MOST_LET_GO {
+                    self.let_go.pop_front();
+                }
+            }
         }
+    }
+
+    /// The process of one that was let go, if this reset took back what the peer had not
+    /// received.
+    pub(super) fn take_let_go(&mut self, cookie: u64, reset: &Reset) -> Option<u32> {
+        let pid = self.let_go.remove(&cookie)?;
+        (reset.unacknowledged > 0).then_some(pid)
     }
 
     /// The one with this cookie: a reset tells of it once.

@@ -460,7 +460,8 @@ impl Connection {
             Role::Response => streams.asked(),
         };
         finding.alone = !answered;
-        finding.rests_on_reads = !answered && self.reads == Reads::Untraced;
+        finding.rests_on_reads = !answered && self.reads.is_of_log();
+        finding.reads_hidden = !answered && self.reads == Reads::Hidden;
         finding
     }
 

@@ -309,6 +309,8 @@ pub struct Finding {
     /// The same, in a log that may not tell of what was received: then it is one only if
     /// nothing that would refute it was.
     pub rests_on_reads: bool,
+    /// The log has a call that received on the connection, and not the bytes.
+    pub reads_hidden: bool,
     /// Body bytes promised by Content-Length; `None` for a chunked body.
     pub promised: Option<u64>,
     /// Body bytes that the kernel accepted; `None` for a chunked body.

@@ -148,15 +148,20 @@ impl Judge {
     /// The kernel sent a reset, on a connection that ended or on one that is shut down.
     fn reset(&mut self, cookie: u64, reset: Reset) {
         let before = self.findings.len();
+        let mut pid = 0;
         if let Some(connection) = self.connections.get_mut(&cookie) {
             connection.reset(reset, &mut self.findings);
         } else if let Some(closed) = self.closing.take(cookie) {
             self.findings.extend(closed.taken_back(&reset));
+        } else if let Some(of) = self.closing.take_let_go(cookie, &reset) {
+            pid = of;
+            self.tally.messages_judged = self.tally.messages_judged.saturating_sub(1);
+            self.tally.miss(Unjudged::Evicted);
         } else {
             return;
         }
         let found = since(&self.findings, before);
-        let used = || Use::unknown(found.first().map_or(0, |finding| finding.pid));
+        let used = || Use::unknown(found.first().map_or(pid, |finding| finding.pid));
         self.tally.credit(used, found);
         if self.trace {
             self.traced.push((Record::Reset(reset), Vec::new()));

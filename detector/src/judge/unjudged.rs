@@ -85,8 +85,9 @@ reasons! {
     /// A record of the connection was lost. Counted per connection.
     LostEvents = "lost-events",
     /// There were too many connections, and of those that were idle it had been
-    /// for longest: what it sends next is as if joined in mid-stream. Counted
-    /// per connection.
+    /// for longest: what it sends next is as if joined in mid-stream. Or too many were
+    /// closed with a response on its way, and a reset took back that of one which was
+    /// not kept. Counted per connection.
     Evicted = "evicted",
 }
 

@@ -343,6 +343,7 @@ fn unplaced(
         message: flawed.message.clone(),
         alone: false,
         rests_on_reads: false,
+        reads_hidden: false,
         promised: flawed.promised,
         sent,
         sent_with_head: flawed.sent_with_head,

@@ -31,7 +31,7 @@ pub(super) struct Wire {
     quiet: u64,
     pub(super) unread: u32,
     peer: u8,
-    cookie: u64,
+    pub(super) cookie: u64,
     /// `SO_LINGER` 0.
     pub(super) linger: bool,
     pub(super) unacknowledged: u32,

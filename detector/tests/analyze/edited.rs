@@ -331,3 +331,40 @@ fn addresses_that_are_masked_name_no_connection() {
         );
     }
 }
+
+#[test]
+fn a_request_that_is_not_shown_may_have_been_one() {
+    let response = concat!(
+        r#"sendto(4, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nabcde", 45, 0, NULL, 0) = 45"#,
+        "\nclose(4) = 0\n"
+    );
+    for read in [
+        "recvfrom(4, \"<redacted>\", 8192, 0, NULL, NULL) = 50",
+        "recvfrom(4, \"***\", 8192, 0, NULL, NULL) = 50",
+        "recvfrom(4, \"\"..., 8192, 0, NULL, NULL) = 50",
+        "recvfrom(4, 0x7ffc00000000, 8192, 0, NULL, NULL) = 50",
+        "read(4, \"...\", 8192) = 50",
+        "splice(4, NULL, 7, NULL, 4096, 0) = 50",
+    ] {
+        let analyzed = with(&["--all-traced"], format!("{ACCEPT}{read}\n{response}"));
+        let summary = &analyzed.summary;
+        assert_eq!(
+            (analyzed.findings.len(), analyzed.status),
+            (0, 3),
+            "{read}: {summary}"
+        );
+        assert_eq!(analyzed.unjudged("not-observed"), 1, "{read}: {summary}");
+        assert_eq!(analyzed.unjudged("not-http"), 0, "{read}: {summary}");
+        assert_eq!(summary["messages_judged"], 0, "{read}: {summary}");
+        assert_eq!(summary["connections"], 1, "{read}: {summary}");
+    }
+    // What was read is known to be no request.
+    let read = "recvfrom(4, \"220 ready\\r\\n\", 8192, 0, NULL, NULL) = 11";
+    let analyzed = with(&["--all-traced"], format!("{ACCEPT}{read}\n{response}"));
+    assert_eq!(
+        (analyzed.unjudged("not-http"), analyzed.status),
+        (1, 0),
+        "{}",
+        analyzed.summary
+    );
+}

@@ -252,6 +252,24 @@ fn a_log_takes_as_long_as_it_is_large() {
 }
 
 #[test]
+fn a_line_that_was_many_takes_as_long_as_it_is_large() {
+    const MANY: usize = 100_000;
+    let began = Instant::now();
+    for line in [
+        "close(-1) = -1 EBADF (Bad file descriptor) ",
+        "sendto(-1, \"\", 0, 0, NULL, 0) = -1 EBADF (Bad file descriptor) ",
+        "--- SIGCHLD {si_signo=SIGCHLD} --- ",
+        "strace: Process 5 attached close(-1) = -1 EBADF (Bad file descriptor) ",
+    ] {
+        let joined = format!("getpid() = 7\n{}\n", line.repeat(MANY));
+        let analyzed = crate::program::log(joined);
+        assert_eq!(analyzed.unjudged("unreadable-lines"), 0, "{line}");
+    }
+    // What grew by the square took longer than this.
+    assert!(began.elapsed() < Duration::from_secs(15));
+}
+
+#[test]
 fn a_report_does_not_replace_the_log() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let log = folder.join("judged.log");

@@ -210,3 +210,87 @@ fn whoever_ends_both_at_once_has_ended_this_one() {
         local(&answered(TCP, ends));
     }
 }
+
+#[test]
+fn an_upload_may_stop_where_an_answer_lies_unread() {
+    let connects = |fd: u32| {
+        format!(
+            r#"socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = {fd}
+connect({fd}, {{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}}, 16) = 0
+"#
+        )
+    };
+    let answered = format!(
+        r#"{}sendto(4, "GET /a HTTP/1.1\r\n\r\n", 19, 0, NULL, 0) = 19
+recvfrom(4, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", 4096, 0, NULL, NULL) = 40
+close(4) = 0
+"#,
+        connects(4)
+    );
+    let upload = r#"sendto(5, "POST /a HTTP/1.1\r\nContent-Length: 30\r\n\r\nabcdefghij", 50, 0, NULL, 0) = 50"#;
+    let peek = r#"recvfrom(5, "HTTP/1.1 413 No\r\n", 4096, MSG_PEEK, NULL, NULL) = 17"#;
+    let epoll = "epoll_ctl(3, EPOLL_CTL_ADD, 5, {events=EPOLLIN|EPOLLOUT, data={u32=5, u64=5}}) = 0\nepoll_wait(3, [{events=EPOLLIN|EPOLLOUT, data={u32=5, u64=5}}], 8, -1) = 1";
+    let again =
+        "recvfrom(5, 0x7ffc, 4096, 0, NULL, NULL) = -1 EAGAIN (Resource temporarily unavailable)";
+    let fault = |lines: &[&str]| {
+        let text = format!(
+            "{answered}{}{upload}\n{}\nclose(5) = 0\n",
+            connects(5),
+            lines.join("\n")
+        );
+        let analyzed = with(&["--all-traced"], text);
+        let findings = analyzed.findings.iter().map(|it| it["fault"].to_string());
+        (
+            findings.collect::<Vec<_>>(),
+            analyzed.unjudged("early-response"),
+        )
+    };
+    for lines in [
+        &["poll([{fd=5, events=POLLIN}], 1, 0) = 1 ([{fd=5, revents=POLLIN}])"][..],
+        &[epoll],
+        &[peek],
+        &[again, peek],
+    ] {
+        assert_eq!(fault(lines), (vec![], 1), "{lines:?}");
+    }
+    let local = vec!["\"local\"".to_owned()];
+    let writable = "poll([{fd=5, events=POLLOUT}], 1, 0) = 1 ([{fd=5, revents=POLLOUT}])";
+    for lines in [&[][..], &[writable], &[epoll, again]] {
+        assert_eq!(fault(lines), (local.clone(), 0), "{lines:?}");
+    }
+}
+
+#[test]
+fn an_upload_may_stop_where_the_other_end_has_answered() {
+    let first: Vec<_> = [
+        &OPENS[..],
+        &ASKS,
+        &[ANSWERS, READS, READS_REST, LEAVES, ENDS],
+    ]
+    .concat();
+    let first = text(TCP, &first).replace(":5000", ":5001");
+    let posts = r#"sendto(4C, "POST /a HTTP/1.1\r\nContent-Length: 30\r\n\r\nabcdefghij", 50, 0, NULL, 0) = 50"#;
+    let refuses =
+        r#"sendto(5S, "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n", 38, 0, NULL, 0) = 38"#;
+    let upload = |lines: &[&str]| {
+        let second: Vec<_> = [&OPENS[..], &[posts], lines, &[LEAVES, ENDS]].concat();
+        let second = text(TCP, &second);
+        let second = second.split_once("GRND_NONBLOCK) = 1\n").map(|it| it.1);
+        log(format!("{first}{}", second.unwrap_or_default()))
+    };
+    let requests = |analyzed: &Analyzed| {
+        let of = |it: &&serde_json::Value| it["message"]["role"] == "request";
+        analyzed.findings.iter().filter(of).count()
+    };
+    let refused = upload(&[refuses]);
+    assert_eq!(
+        (requests(&refused), refused.unjudged("early-response")),
+        (0, 1)
+    );
+    // Nothing came back.
+    let silent = upload(&[]);
+    assert_eq!(
+        (requests(&silent), silent.unjudged("early-response")),
+        (1, 0)
+    );
+}

@@ -50,6 +50,7 @@ pub(crate) fn finding() -> Finding {
         },
         alone: false,
         rests_on_reads: false,
+        reads_hidden: false,
         promised: Some(14_991_808),
         sent: Some(219_163),
         sent_with_head: None,

@@ -95,7 +95,12 @@ fn result(text: &[u8], at: usize) -> Option<Extent<'_>> {
             }
             // A security context.
             Some(b'[') => match memchr::memchr2(b']', b' ', rest) {
-                Some(end) if rest.get(end) == Some(&b']') && rest.contains(&b':') => end + 1,
+                Some(end)
+                    if rest.get(end) == Some(&b']')
+                        && memchr::memchr(b':', rest.get(..end)?).is_some() =>
+                {
+                    end + 1
+                }
                 _ => break,
             },
             Some(b'<') if rest.starts_with(b"<unavailable>") => 13,
@@ -197,10 +202,14 @@ pub(super) fn remarks(text: &[u8]) -> bool {
     let begins = ["//", "#", "<-", "<=", "\u{2190}", "\u{21d0}"]
         .iter()
         .any(|start| text.starts_with(start.as_bytes()));
+    // The rest of a long line is searched only once.
+    if !begins {
+        return false;
+    }
     let elides = ["...", "\u{2026}"]
         .iter()
         .any(|dots| memmem::find(text, dots.as_bytes()).is_some());
-    begins && !elides && !hides(text)
+    !elides && !hides(text)
 }
 
 #[cfg(test)]

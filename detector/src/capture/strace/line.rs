@@ -316,8 +316,10 @@ fn ending(text: &[u8]) -> Option<(Event<'_>, &[u8])> {
 
 /// strace's own messages: what is behind one.
 fn message(text: &[u8]) -> Option<&[u8]> {
-    let own = match memmem::find(text, b"strace: ") {
-        Some(at) if is_path(text.get(..at)?) => text.get(at + 8..),
+    // Only the first word: many lines may be on one.
+    let word = memchr(b' ', text).unwrap_or(text.len());
+    let own = match text.get(..word)?.strip_suffix(b"strace:") {
+        Some(folders) if is_path(folders) => text.get(word + 1..),
         _ => None,
     };
     let message = own.unwrap_or(text);

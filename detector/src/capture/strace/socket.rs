@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use detector_common::{
     CALL_RING, CallEntry, Connection as Counters, End, EndKind, Header, Kind, Open, Plain as _,
-    Sample, SocketInfo, UNIX_PATH_LEN, family, flag, tcp_state,
+    Sample, SocketInfo, UNIX_PATH_LEN, family, flag, seen, tcp_state,
 };
 
 use super::{
@@ -96,6 +96,8 @@ pub(super) struct Socket {
     reset: bool,
     peer_gone: bool,
     peer_half_closed: bool,
+    /// A call said that bytes lie unread in it, and none has read since.
+    readable: bool,
 }
 
 impl Socket {
@@ -119,6 +121,7 @@ impl Socket {
             reset: false,
             peer_gone: false,
             peer_half_closed: false,
+            readable: false,
         }
     }
 
@@ -150,6 +153,11 @@ impl Socket {
     /// The peer will send no more.
     pub(super) fn peer_has_half_closed(&mut self) {
         self.peer_half_closed = true;
+    }
+
+    /// Bytes lie unread in it.
+    pub(super) fn is_readable(&mut self) {
+        self.readable = true;
     }
 
     pub(super) fn set_reset(&mut self, reset: bool) {
@@ -208,6 +216,7 @@ impl Socket {
         steps: &mut Vec<Step>,
     ) {
         let Some(result) = call.result else { return };
+        self.readable = false;
         let room = payload.offered.unwrap_or(u64::MAX);
         let Ok(moved) = u32::try_from(result) else {
             if GONE.contains(&result) {
@@ -291,8 +300,11 @@ impl Socket {
             sample.len = u32::try_from(bytes.len()).unwrap_or(moved);
             sample.sending = u32::from(sending);
             sample.flags = if sending {
-                let unread = self.untraced || self.counters.receive_flags & flag::OPAQUE != 0;
-                self.counters.send_flags | (u32::from(unread) * flag::UNTRACED_RECEIVES)
+                let hidden = self.counters.receive_flags & flag::OPAQUE != 0;
+                let unread = self.untraced || hidden;
+                self.counters.send_flags
+                    | (u32::from(unread) * flag::UNTRACED_RECEIVES)
+                    | (u32::from(hidden) * flag::UNSEEN_RECEIVES)
             } else {
                 self.counters.receive_flags
             } | if start > 0 { flag::WITHIN } else { 0 }
@@ -382,6 +394,10 @@ impl Socket {
         }
         info.unix_path_len = u16::try_from(length).unwrap_or(0);
         info.reset = u8::from(self.reset);
+        if self.readable {
+            // A log does not tell how many bytes, of TCP either.
+            info.seen |= seen::INPUT;
+        }
         // sk_shutdown's bits: 1 the peer sends no more, 2 we cannot send.
         let (mut gone, mut half_closed) = (self.peer_gone, self.peer_half_closed);
         let unix = self.name.family == family::UNIX;

@@ -305,29 +305,29 @@ impl Outgoing {
         self.role == Some(Role::Request)
             && !self.heard
             && !self.connected
-            && self.reads != Reads::Untraced
+            && !self.reads.is_of_log()
     }
 
     /// Why bytes that look like messages are not taken for some.
     fn no_message(&self) -> Unjudged {
         match self.reads {
             Reads::Seen | Reads::Untraced => Unjudged::NotHttp,
-            Reads::Unseen => Unjudged::NotObserved,
+            Reads::Unseen | Reads::Hidden => Unjudged::NotObserved,
         }
     }
 
     /// Whether what looks like a response cannot be one: no request was received.
     fn is_unasked(&self, requests: &Requests) -> bool {
-        self.messages == 0 && !requests.asked() && self.reads != Reads::Untraced
+        self.messages == 0 && !requests.asked() && !self.reads.is_of_log()
     }
 
     /// Whether the beginning of a first head is one's, by what else is known.
     fn may_be_head(&self, bytes: &[u8], requests: &Requests) -> bool {
         let line = after_empty_lines(bytes);
         if may_be_response(line) {
-            requests.asked() || (self.reads == Reads::Untraced && line.contains(&b'\n'))
+            requests.asked() || (self.reads.is_of_log() && line.contains(&b'\n'))
         } else {
-            let told = self.connected || self.heard || self.reads == Reads::Untraced;
+            let told = self.connected || self.heard || self.reads.is_of_log();
             told && may_be_request(line)
         }
     }

@@ -21,18 +21,26 @@ pub(in crate::judge) enum Reads {
     Unseen,
     /// A log does not show that strace was asked for all calls that receive.
     Untraced,
+    /// A log has a call that received, and not the bytes.
+    Hidden,
 }
 
 impl Reads {
     /// By the flags of a sample.
     pub(in crate::judge) fn of(flags: u32) -> Self {
-        if flags & flag::UNTRACED_RECEIVES != 0 {
-            Self::Untraced
-        } else if flags & flag::UNSEEN_RECEIVES != 0 {
-            Self::Unseen
-        } else {
-            Self::Seen
+        let untraced = flags & flag::UNTRACED_RECEIVES != 0;
+        let unseen = flags & flag::UNSEEN_RECEIVES != 0;
+        match (untraced, unseen) {
+            (true, true) => Self::Hidden,
+            (true, false) => Self::Untraced,
+            (false, true) => Self::Unseen,
+            (false, false) => Self::Seen,
         }
+    }
+
+    /// Whether a log may not tell of what was received.
+    pub(in crate::judge) fn is_of_log(self) -> bool {
+        matches!(self, Self::Untraced | Self::Hidden)
     }
 }
 

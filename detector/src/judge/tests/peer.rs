@@ -3,7 +3,10 @@
 use detector_common::{EndKind, family, flag, seen, tcp_state};
 
 use super::{GET, judged, ok};
-use crate::judge::{Cause, Fault, wire::Wire};
+use crate::judge::{
+    Cause, Fault,
+    wire::{COOKIE, Wire},
+};
 
 const POST: &[u8] = b"POST /a HTTP/1.1\r\nContent-Length: 7\r\n\r\n";
 
@@ -241,6 +244,32 @@ fn a_reset_behind_the_close_takes_back_what_was_not_received() {
         .one();
 }
 
+/// Of very many that are closed at once the oldest are not kept: a reset on one of them
+/// is counted.
+#[test]
+fn resets_behind_very_many_closes_are_found_or_counted() {
+    let mut wire = refused((1000, 800));
+    for _ in 0..600 {
+        wire.close();
+        wire = wire.another();
+        wire.receive(POST).send(&ok(1000), 1000);
+        (wire.unacknowledged, wire.unsent) = (1000, 800);
+    }
+    wire.close();
+    let last = wire.cookie;
+    wire.cookie = COOKIE;
+    wire.reset(5, true, (900, 500));
+    // Another time it is no news.
+    wire.reset(6, true, (900, 500));
+    // That one had received all.
+    wire.cookie += 1;
+    wire.reset(7, true, (0, 0));
+    wire.cookie = last;
+    let (findings, tally) = wire.reset(8, true, (900, 500)).finish();
+    assert_eq!(findings.len(), 1);
+    assert_eq!(judged(&tally), (600, vec![("evicted", 1)]));
+}
+
 #[test]
 fn whose_doing_a_later_reset_is_may_not_be_known() {
     let fault = |change: fn(&mut Wire), answers| {
@@ -289,8 +318,7 @@ fn a_reset_behind_a_shutdown_is_told_before_the_close() {
     let mut wire = refused((1000, 800));
     wire.shutdown();
     let counters = wire.counters;
-    wire.judge
-        .settle(crate::judge::wire::COOKIE, Some(&counters));
+    wire.judge.settle(COOKIE, Some(&counters));
     wire.reset(5, true, (900, 500));
     assert_eq!(wire.judge.take_findings().len(), 1);
     wire.socket_state = tcp_state::CLOSE;

@@ -47,7 +47,7 @@ impl Replay {
         let Some(cookie) = self.resolve(tid, fd, annotation, true) else {
             return Some(());
         };
-        self.check(cookie);
+        self.check_end(cookie);
         let moment = self.moment(tid);
         let socket = self.sockets.get_mut(&cookie)?;
         if how == 0 {
@@ -98,7 +98,7 @@ impl Replay {
         let What::Socket(cookie) = slot.what else {
             return;
         };
-        self.check(cookie);
+        self.check_end(cookie);
         if let Some(socket) = self.sockets.get_mut(&cookie) {
             socket.end(kind, (0, 0, walk), fd, moment, &mut self.steps);
         }
@@ -138,7 +138,7 @@ impl Replay {
             if let Some(slot) = self.descriptors.remove(tid, fd)
                 && let What::Socket(cookie) = slot.what
             {
-                self.check(cookie);
+                self.check_end(cookie);
                 if let Some(socket) = self.sockets.get_mut(&cookie) {
                     socket.end(
                         EndKind::CloseRange,

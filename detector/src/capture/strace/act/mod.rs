@@ -360,10 +360,11 @@ impl Replay {
             }
             Does::EpollWait => {
                 let events = arguments.at(1);
-                if memchr::memmem::find(events, b"EPOLL").is_some()
-                    && memchr::memmem::find(events, b"HUP").is_none()
-                    && memchr::memmem::find(events, b"ERR").is_none()
-                {
+                // That a socket can be written to says nothing of its peer.
+                let tells = [&b"EPOLLIN"[..], b"RDNORM", b"HUP", b"ERR"]
+                    .iter()
+                    .any(|flag| memchr::memmem::find(events, flag).is_some());
+                if memchr::memmem::find(events, b"EPOLL").is_some() && !tells {
                     return Some(());
                 }
                 let (epoll, _) = descriptor(arguments.at(0))?;

@@ -70,12 +70,15 @@ impl Replay {
                 };
                 self.check(cookie);
                 if let Some(socket) = self.sockets.get_mut(&cookie) {
+                    let told = socket.announced();
                     socket.receive(
                         call,
                         payload(data, arguments, None),
                         moment,
                         &mut self.steps,
                     );
+                    let counts = !told && socket.announced() && socket.maybe.is_none();
+                    self.counts.connections += u64::from(counts);
                 }
             }
         }
@@ -94,6 +97,14 @@ impl Replay {
         // A look that finds the end finds that the peer has closed.
         let finds_end = moved == Some(0) && !has_flag(flags, "MSG_ERRQUEUE");
         if !sends && not_moved(flags) && !finds_end {
+            if moved.is_some_and(|moved| moved > 0)
+                && !has_flag(flags, "MSG_ERRQUEUE")
+                && let Some(slot) = self.descriptors.slot(tid, fd)
+                && let What::Socket(cookie) = slot.what
+                && let Some(socket) = self.sockets.get_mut(&cookie)
+            {
+                socket.is_readable();
+            }
             return Some(());
         }
         // On a descriptor of which nothing is known: what begins as a message

@@ -20,12 +20,16 @@ impl Replay {
         let Some(socket) = self.sockets.get_mut(&cookie) else {
             return;
         };
-        // With `-X raw`: poll(2), the same in epoll(7).
+        // With `-X raw`: poll(2), the same in epoll(7). POLLIN and POLLRDNORM are set at
+        // the peer's end too.
         let bits = number(flags).unwrap_or(0);
         if bits & 0x18 != 0 {
             socket.peer_is_gone();
         } else if bits & 0x2000 != 0 {
             socket.peer_has_half_closed();
+        }
+        if bits & 0x41 != 0 {
+            socket.is_readable();
         }
         let names = constant(flags);
         for flag in names.split(|byte| *byte == b'|') {
@@ -33,6 +37,8 @@ impl Replay {
                 socket.peer_has_half_closed();
             } else if flag.ends_with(b"HUP") || flag.ends_with(b"ERR") {
                 socket.peer_is_gone();
+            } else if flag.ends_with(b"LLIN") || flag.ends_with(b"RDNORM") {
+                socket.is_readable();
             }
         }
     }

@@ -180,7 +180,7 @@ impl Replay {
         for (fd, what) in closed {
             self.descriptors.remove(tid, fd);
             let What::Socket(cookie) = what else { continue };
-            self.check(cookie);
+            self.check_end(cookie);
             if let Some(socket) = self.sockets.get_mut(&cookie)
                 && socket.references == 1
             {

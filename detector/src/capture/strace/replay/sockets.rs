@@ -194,6 +194,25 @@ impl Replay {
         }
     }
 
+    /// The same before this side ends it: whether the other end sent more than it read.
+    pub(in crate::capture::strace) fn check_end(&mut self, cookie: u64) {
+        self.check(cookie);
+        let Some((_, other)) = self.sockets.get(&cookie).and_then(sides) else {
+            return;
+        };
+        let other = self.sides.living(other);
+        let Some(other) = other.and_then(|other| self.sockets.get(&other)) else {
+            return;
+        };
+        let sent = other.counters.sent;
+        if let Some(socket) = self.sockets.get_mut(&cookie)
+            && socket.counters.fresh == 1
+            && sent > socket.counters.received
+        {
+            socket.is_readable();
+        }
+    }
+
     /// Nothing more that is told of this socket can be relied on.
     pub(in crate::capture::strace) fn lose(&mut self, cookie: u64) {
         let Some(socket) = self.sockets.get_mut(&cookie) else {

@@ -191,7 +191,7 @@ impl Replay {
             })
             .collect();
         for (fd, cookie) in &sockets {
-            self.check(*cookie);
+            self.check_end(*cookie);
             if let Some(socket) = self.sockets.get_mut(cookie) {
                 socket.end(
                     EndKind::Exit,
