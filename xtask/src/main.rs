@@ -5,6 +5,7 @@ mod deny;
 mod dist;
 mod ebpf;
 mod fuzz;
+mod prove;
 mod test;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Task {
     Deny,
     /// Put the daemon under mixed load for long, and compare what it tells
     Soak(soak::Arguments),
+    /// Run what takes hours in batches, and add what they prove to docs/proved.json
+    Prove(prove::Arguments),
     /// Run the tests of the live kernel on other kernels, in emulated machines
     Vm(machines::Arguments),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Deny => deny::run(),
         Task::Soak(arguments) => soak::run(&arguments),
+        Task::Prove(arguments) => prove::run(&arguments),
         Task::Vm(arguments) => machines::run(&arguments, dist::package),
     };
     match result {
