@@ -29,7 +29,7 @@ enum Task {
     Ebpf(ebpf::Arguments),
     /// Watch a real server with hyper's bug, then one without
     Demo,
-    /// Run all tests; as root those on the live kernel too
+    /// Run all tests but the matrix of servers; as root those on the live kernel too
     Test,
     /// Run what reads bytes from outside with inputs that libFuzzer makes
     Fuzz(fuzz::Arguments),
