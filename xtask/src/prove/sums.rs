@@ -74,7 +74,7 @@ pub(super) fn add(sources: &str, group: &str, counts: &Counts) -> Result<String>
     let run = Run {
         commit: commit()?,
         day: Timestamp::now().strftime("%F").to_string(),
-        kernel: fs::read_to_string(KERNEL)?.trim().to_owned(),
+        kernel: number_of(&fs::read_to_string(KERNEL)?).to_owned(),
     };
     let all = sums.add(sources, group, counts, run).in_words();
     sums.save()?;
@@ -86,6 +86,12 @@ struct Run {
     commit: String,
     day: String,
     kernel: String,
+}
+
+/// The number of a kernel's version, without what its builder adds.
+fn number_of(kernel: &str) -> &str {
+    let is_other = |letter: char| !letter.is_ascii_digit() && letter != '.';
+    kernel.split(is_other).next().unwrap_or(kernel)
 }
 
 /// The commit that is checked out; nothing in a tree without git.
@@ -286,6 +292,11 @@ mod tests {
         assert_eq!(sums.quoted_by(&quoted)?, quoted);
         assert!(sums.quoted_by("no table").is_err());
         Ok(())
+    }
+
+    #[test]
+    fn kernels_are_named_by_their_numbers() {
+        assert_eq!(number_of("6.12.118-1-amd64\n"), "6.12.118");
     }
 
     #[test]
