@@ -37,7 +37,7 @@ enum Task {
     Bench(bench::Arguments),
     /// Build what is installed: a static program, a package for Debian, an archive; and the book
     Dist(dist::Arguments),
-    /// Check licences, bans and sources of the dependencies (deny.toml)
+    /// Check licences, bans, sources and advisories of the dependencies (deny.toml)
     Deny,
     /// Put the daemon under mixed load for long, and compare what it tells
     Soak(soak::Arguments),
