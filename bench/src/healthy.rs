@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use testbed::{
     client::Addr,
@@ -76,6 +76,26 @@ pub(super) struct Healthy {
     servers: Vec<Row>,
 }
 
+/// How many servers there are to ask.
+pub fn servers() -> usize {
+    subjects().len()
+}
+
+/// Asks one of the servers for so many messages; how many were judged.
+///
+/// # Errors
+/// If a message is reported, lost or not accounted for.
+pub fn one(truncwatch: &Path, server: usize, messages: u64) -> Result<u64> {
+    let subjects = subjects();
+    let subject = *subjects.get(server).context("there is no such server")?;
+    let row = run(truncwatch, subject, messages).with_context(|| subject.to_string())?;
+    let judged = row.judged;
+    let healthy = Healthy::of(vec![row]);
+    println!("{healthy}");
+    healthy.assert_right()?;
+    Ok(judged)
+}
+
 pub(super) fn measure(truncwatch: &Path, messages: u64) -> Result<Healthy> {
     let subjects = subjects();
     let share = messages.div_ceil(subjects.len() as u64);
@@ -88,13 +108,7 @@ pub(super) fn measure(truncwatch: &Path, messages: u64) -> Result<Healthy> {
         );
         servers.push(row);
     }
-    Ok(Healthy {
-        sent: servers.iter().map(|row| row.sent).sum(),
-        judged: servers.iter().map(|row| row.judged).sum(),
-        findings: servers.iter().map(|row| row.findings).sum(),
-        lost: servers.iter().map(|row| row.lost).sum(),
-        servers,
-    })
+    Ok(Healthy::of(servers))
 }
 
 fn run(truncwatch: &Path, subject: Subject, messages: u64) -> Result<Row> {
@@ -186,13 +200,31 @@ impl Row {
 }
 
 impl Healthy {
-    /// The servers with a finding, a loss, or a message that is nowhere.
-    pub(super) fn wrong(&self) -> Vec<String> {
-        self.servers
+    fn of(servers: Vec<Row>) -> Self {
+        Self {
+            sent: servers.iter().map(|row| row.sent).sum(),
+            judged: servers.iter().map(|row| row.judged).sum(),
+            findings: servers.iter().map(|row| row.findings).sum(),
+            lost: servers.iter().map(|row| row.lost).sum(),
+            servers,
+        }
+    }
+
+    /// Fails by the servers with a finding, a loss, or a message that is nowhere.
+    pub(super) fn assert_right(&self) -> Result<()> {
+        let wrong: Vec<_> = self
+            .servers
             .iter()
             .filter(|row| !row.is_right())
-            .map(|row| row.server.clone())
-            .collect()
+            .map(|row| row.server.as_str())
+            .collect();
+        if !wrong.is_empty() {
+            bail!(
+                "a finding, a loss or a message that is not accounted for: {}",
+                wrong.join(", ")
+            );
+        }
+        Ok(())
     }
 }
 

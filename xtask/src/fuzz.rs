@@ -15,20 +15,20 @@ use xshell::{Shell, cmd};
 pub(crate) struct Arguments {
     /// What to run; all four if none is named
     #[arg(value_enum)]
-    targets: Vec<Target>,
+    pub(crate) targets: Vec<Target>,
 
     /// Inputs for each; by default a million over all four
     #[arg(long, default_value_t = 250_000, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
+    pub(crate) runs: u32,
 
     /// Begin the same sequence of inputs again
     #[arg(long, default_value_t = 0)]
-    seed: u32,
+    pub(crate) seed: u32,
 }
 
 /// The targets.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Target {
+pub(crate) enum Target {
     /// Framing, against httparse and the decoders of 0.1.0
     Framing,
     /// Whole message heads

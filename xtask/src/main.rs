@@ -5,6 +5,7 @@ mod deny;
 mod dist;
 mod ebpf;
 mod fuzz;
+mod prove;
 mod test;
 
 use std::process::ExitCode;
@@ -28,7 +29,7 @@ enum Task {
     Ebpf(ebpf::Arguments),
     /// Watch a real server with hyper's bug, then one without
     Demo,
-    /// Run all tests; as root those on the live kernel too
+    /// Run all tests but the matrix of servers; as root those on the live kernel too
     Test,
     /// Run what reads bytes from outside with inputs that libFuzzer makes
     Fuzz(fuzz::Arguments),
@@ -36,10 +37,12 @@ enum Task {
     Bench(bench::Arguments),
     /// Build what is installed: a static program, a package for Debian, an archive; and the book
     Dist(dist::Arguments),
-    /// Check licences, bans and sources of the dependencies (deny.toml)
+    /// Check licences, bans, sources and advisories of the dependencies (deny.toml)
     Deny,
     /// Put the daemon under mixed load for long, and compare what it tells
     Soak(soak::Arguments),
+    /// Run what takes hours in batches, and add what they prove to docs/proved.json
+    Prove(prove::Arguments),
     /// Run the tests of the live kernel on other kernels, in emulated machines
     Vm(machines::Arguments),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Deny => deny::run(),
         Task::Soak(arguments) => soak::run(&arguments),
+        Task::Prove(arguments) => prove::run(&arguments),
         Task::Vm(arguments) => machines::run(&arguments, dist::package),
     };
     match result {

@@ -14,17 +14,23 @@ use testbed::{
     soak::{Dice, Soak},
 };
 
-use super::daemon::{self, Daemon};
+use super::{
+    Clients, Done,
+    daemon::{self, Daemon},
+};
 
 /// The longest life of a daemon, milliseconds; beginning takes some 200 of them.
 const LIFE: u64 = 3000;
 
 /// Kills so many, while the load goes on.
-pub(super) fn run(truncwatch: &Path, kills: u64, seed: u64, rest: u64) -> Result<()> {
+///
+/// # Errors
+/// If something is left of one, a client notices, or a finding is invented.
+pub fn run(truncwatch: &Path, kills: u64, clients: Clients) -> Result<Done> {
     let folder = TempDir::new()?;
     // It ends when all are killed.
-    let load = Soak::start(seed, rest)?;
-    let mut dice = Dice::new(seed);
+    let load = Soak::start(clients.seed, clients.rest)?;
+    let mut dice = Dice::new(clients.seed);
     let mut early = 0;
     let mut result = Ok(());
     let mut done = 0;
@@ -56,7 +62,7 @@ pub(super) fn run(truncwatch: &Path, kills: u64, seed: u64, rest: u64) -> Result
     if !verdict.invented.is_empty() || !verdict.doubled.is_empty() {
         bail!("what was told is not what was done: {verdict:?}");
     }
-    Ok(())
+    Ok(Done::of(&truth))
 }
 
 /// One daemon's life; whether it watched before it was killed.

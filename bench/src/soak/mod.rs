@@ -4,9 +4,10 @@
 
 pub(crate) mod daemon;
 pub(crate) mod idle;
-mod kills;
+pub mod kills;
 
 use std::{
+    path::Path,
     sync::mpsc::{RecvTimeoutError, channel},
     thread,
     time::{Duration, Instant},
@@ -15,7 +16,10 @@ use std::{
 use anyhow::{Result, bail};
 use clap::Args;
 use host::root;
-use testbed::{TempDir, soak::Soak};
+use testbed::{
+    TempDir,
+    soak::{Soak, Truth},
+};
 
 use self::daemon::{Daemon, Sample};
 
@@ -61,16 +65,56 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         bail!("the daemon needs root: sudo --preserve-env=PATH,HOME cargo xtask soak");
     }
     let truncwatch = root::build_truncwatch()?;
-    if let Some(kills) = arguments.kills {
-        return kills::run(&truncwatch, kills, arguments.seed, arguments.rest);
+    let clients = Clients {
+        seed: arguments.seed,
+        rest: arguments.rest,
+    };
+    match arguments.kills {
+        Some(kills) => kills::run(&truncwatch, kills, clients).map(drop),
+        None => load(&truncwatch, arguments.minutes, arguments.idle, clients).map(drop),
     }
+}
+
+/// How the clients of the load choose and rest.
+#[derive(Clone, Copy)]
+pub struct Clients {
+    /// With the same number they make the same choices.
+    pub seed: u64,
+    /// The longest rest, milliseconds.
+    pub rest: u64,
+}
+
+/// What a load was made of, after the daemon reported it as it was.
+pub struct Done {
+    /// Messages that were whole.
+    pub messages: u64,
+    /// Truncations that were injected.
+    pub truncations: u64,
+    /// Servers and clients that were killed.
+    pub kills: u64,
+}
+
+impl Done {
+    fn of(truth: &Truth) -> Self {
+        Self {
+            messages: truth.healthy,
+            truncations: truth.injected.len() as u64,
+            kills: truth.kills,
+        }
+    }
+}
+
+/// Puts the daemon under load, with so many idle connections in the second third.
+///
+/// # Errors
+/// If a truncation is missed, reported twice or invented, or if the daemon grows.
+pub fn load(truncwatch: &Path, minutes: u64, idle: u64, clients: Clients) -> Result<Done> {
     let folder = TempDir::new()?;
-    let mut daemon = Daemon::spawn(&truncwatch, folder.path(), "")?;
+    let mut daemon = Daemon::spawn(truncwatch, folder.path(), "")?;
     daemon.watches()?;
-    let length = Duration::from_secs(arguments.minutes * 60);
+    let length = Duration::from_secs(minutes * 60);
     let (stop, stopped) = channel::<()>();
     let pid = daemon.pid();
-    let idle = arguments.idle;
     let watched = thread::spawn(move || {
         let began = Instant::now();
         let mut holders = Vec::new();
@@ -86,7 +130,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         Ok::<_, anyhow::Error>(samples)
     });
-    let truth = Soak::run_with_rests(length, arguments.seed, arguments.rest)?;
+    let truth = Soak::run_with_rests(length, clients.seed, clients.rest)?;
     // What the last settles.
     thread::sleep(Duration::from_secs(3));
     drop(stop);
@@ -136,7 +180,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if verdict.right != truth.injected.len() || wrong {
         bail!("what was told is not what was done");
     }
-    flat
+    flat?;
+    Ok(Done::of(&truth))
 }
 
 /// How much more memory may be taken in the last third of the time than in the

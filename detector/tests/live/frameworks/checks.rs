@@ -16,6 +16,14 @@ pub(super) fn assert_quiet(report: &Report) {
     assert_eq!(report.findings, Vec::<serde_json::Value>::new());
     assert_eq!(report.count("events_lost"), Some(0), "{}", report.summary);
     assert_eq!(report.status.code(), Some(0), "{}", report.errors);
+    proved(report);
+}
+
+/// Prints what `cargo xtask prove` adds up, if the test passes.
+fn proved(report: &Report) {
+    let judged = report.count("messages_judged").unwrap_or(0);
+    let cut = report.findings.len();
+    println!("proved: {judged} messages, {cut} cut short");
 }
 
 /// How many were not judged for this reason.
@@ -55,6 +63,7 @@ pub(super) fn assert_found(report: &Report, outcome: &Outcome, cause: &str) -> R
     assert_eq!(report.count("events_lost"), Some(0), "{}", report.summary);
     assert_eq!(report.unjudged(), 0, "{}", report.summary);
     assert_eq!(report.status.code(), Some(1), "{}", report.errors);
+    proved(report);
     Ok(())
 }
 

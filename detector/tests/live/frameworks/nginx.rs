@@ -76,6 +76,7 @@ fn healthy_proxy(framework: Framework, listen: Listen) -> Result<()> {
 }
 
 #[test]
+#[ignore = "cargo xtask prove --group servers"]
 fn a_worker_that_is_killed() -> Result<()> {
     for number in 0..2 {
         let nginx = Nginx::start(&Options::default())?;
@@ -111,6 +112,7 @@ fn a_file_that_shrinks_under_sendfile() -> Result<()> {
 
 /// nginx closes a connection that takes nothing for as long as `send_timeout`.
 #[test]
+#[ignore = "cargo xtask prove --group servers"]
 fn a_timer() -> Result<()> {
     let nginx = Nginx::start(&Options {
         server: "send_timeout 1s;".to_owned(),
@@ -151,21 +153,24 @@ fn a_backend_that_does_not_keep_its_length(framework: Framework, cause: &str) ->
 }
 
 macro_rules! backends {
-    ($($name:ident: $framework:ident, $listen:expr, $lie:literal;)*) => {$(
+    ($($(#[$matrix:meta])? $name:ident: $framework:ident, $listen:expr, $lie:literal;)*) => {$(
         mod $name {
             use super::*;
 
             #[test]
+            $(#[$matrix])?
             fn healthy_proxy() -> Result<()> {
                 super::healthy_proxy(Framework::$framework, $listen)
             }
 
             #[test]
+            #[ignore = "cargo xtask prove --group servers"]
             fn a_backend_that_dies() -> Result<()> {
                 super::a_backend_that_dies(Framework::$framework)
             }
 
             #[test]
+            $(#[$matrix])?
             fn a_backend_that_does_not_keep_its_length() -> Result<()> {
                 super::a_backend_that_does_not_keep_its_length(Framework::$framework, $lie)
             }
@@ -175,6 +180,8 @@ macro_rules! backends {
 
 backends! {
     before_axum: Axum, Listen::tcp(), "premature-close";
+    #[ignore = "cargo xtask prove --group servers"]
     before_node: Node, Listen::Unix, "premature-shutdown";
+    #[ignore = "cargo xtask prove --group servers"]
     before_uvicorn: Uvicorn, Listen::tcp(), "premature-close";
 }
