@@ -74,6 +74,31 @@ pub enum Parsed {
     Invalid,
 }
 
+/// What a byte of a head is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadPart {
+    /// It stands between the others: a line's end, a colon, a blank.
+    Delimiter,
+    /// It belongs to a method, or to the `HTTP/` of a status line.
+    Method,
+    /// It belongs to a target.
+    Target,
+    /// It belongs to a version.
+    Version,
+    /// It belongs to a status code.
+    Status,
+    /// It belongs to a reason phrase.
+    Reason,
+    /// It belongs to a field name.
+    Name,
+    /// It belongs to a field value, white space behind it included.
+    Value,
+    /// It belongs to a line of a response that is not a field.
+    Ignored,
+    /// It cannot stand there: this is no head.
+    Refused,
+}
+
 /// Where in a head the next byte stands.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -239,6 +264,27 @@ impl HeadParser {
                 return parsed;
             }
             at = next;
+        }
+        Parsed::Partial
+    }
+
+    /// The same, byte by byte; calls `part` with the place of each byte that was read, and
+    /// with what it is.
+    #[must_use]
+    pub fn feed_parts(&mut self, bytes: &[u8], mut part: impl FnMut(usize, HeadPart)) -> Parsed {
+        for (place, byte) in bytes.iter().enumerate() {
+            let before = self.state;
+            let parsed = self.byte(*byte);
+            let is = match (parsed, byte) {
+                (Parsed::Invalid, _) => HeadPart::Refused,
+                (Parsed::Complete(_), _) | (_, b'\r' | b'\n') => HeadPart::Delimiter,
+                (Parsed::Partial, b' ') if before == State::STATUS => HeadPart::Delimiter,
+                (Parsed::Partial, _) => part_between(before, self.state),
+            };
+            part(place, is);
+            if parsed != Parsed::Partial {
+                return parsed;
+            }
         }
         Parsed::Partial
     }
@@ -689,6 +735,21 @@ impl HeadParser {
             },
             waits: self.flags & WAITS != 0,
         })
+    }
+}
+
+/// What a byte is that led from one state to another, and that ends no line.
+const fn part_between(before: State, after: State) -> HeadPart {
+    match (before, after) {
+        (_, State::IGNORED) => HeadPart::Ignored,
+        (_, State::NAME) => HeadPart::Name,
+        (_, State::VALUE) if !matches!(before, State::VALUE_FOLD) => HeadPart::Value,
+        (State::START | State::WORD, State::WORD | State::VERSION) => HeadPart::Method,
+        (State::TARGET, State::TARGET) => HeadPart::Target,
+        (State::VERSION | State::REQUEST_VERSION, _) => HeadPart::Version,
+        (State::STATUS, _) => HeadPart::Status,
+        (State::REASON, State::REASON) => HeadPart::Reason,
+        _ => HeadPart::Delimiter,
     }
 }
 

@@ -36,10 +36,11 @@ pub mod window;
 
 pub use chunks::{ChunkDecoder, ChunkPart, Chunks};
 pub use framing::{Framing, framing};
-pub use head::{Coding, Head, HeadParser, Lengths, Parsed, Start};
+pub use head::{Coding, Head, HeadParser, HeadPart, Lengths, Parsed, Start};
 pub use methods::{Method, Outstanding};
 pub use sniff::{
-    Protocol, ProxyHeader, after_empty_lines, may_be_request, may_begin_message, proxy_header,
+    Protocol, ProxyHeader, after_empty_lines, is_response, may_be_request, may_be_response,
+    may_begin_message, proxy_header,
 };
 pub use stream::{Event, Framer, Lost, Need, Turn};
 pub use window::{Slice, Window};

@@ -81,14 +81,27 @@ pub fn after_empty_lines(bytes: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
+/// With which a status line begins (RFC 9112 section 4).
+const STATUS_LINE: &[u8] = b"HTTP/";
+
+/// Whether bytes begin as a response does.
+#[must_use]
+pub fn is_response(bytes: &[u8]) -> bool {
+    bytes.starts_with(STATUS_LINE)
+}
+
+/// Whether bytes begin as a response does, as far as they go; none may be anything.
+#[must_use]
+pub fn may_be_response(bytes: &[u8]) -> bool {
+    is_response(bytes) || STATUS_LINE.starts_with(bytes)
+}
+
 /// Whether bytes may be the first of a message, by the fewest of them that can tell: a
 /// response's, or a method of at least three capitals and hyphens and the blank behind it
 /// (RFC 9112 section 3). Fewer bytes than that may be.
 #[must_use]
 pub fn may_begin_message(bytes: &[u8]) -> bool {
-    const STATUS_LINE: &[u8] = b"HTTP/";
-    let start = bytes.get(..STATUS_LINE.len()).unwrap_or(bytes);
-    if !start.is_empty() && STATUS_LINE.starts_with(start) {
+    if !bytes.is_empty() && may_be_response(bytes) {
         return true;
     }
     for (place, byte) in bytes.iter().take(LONGEST_METHOD).enumerate() {

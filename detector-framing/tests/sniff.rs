@@ -1,6 +1,9 @@
 //! What a connection speaks, and where a message may begin.
 
-use detector_framing::{Protocol, ProxyHeader, may_be_request, may_begin_message, proxy_header};
+use detector_framing::{
+    Protocol, ProxyHeader, is_response, may_be_request, may_be_response, may_begin_message,
+    proxy_header,
+};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -35,6 +38,7 @@ fn both_versions_of_a_proxy_header_are_told_by_their_beginning() {
     }
 }
 
+/// doc/proxy-protocol.txt, sections 2.1 and 2.2.
 #[test]
 fn a_part_of_a_proxy_header_is_told_from_something_else() {
     for part in [&b"P"[..], b"PROXY TCP4 1", b"\r\n\r\n\0\r", SIGNATURE] {
@@ -49,6 +53,23 @@ fn a_part_of_a_proxy_header_is_told_from_something_else() {
         &long,
     ] {
         assert_eq!(proxy_header(other), ProxyHeader::None, "{other:?}");
+    }
+}
+
+/// RFC 9112 section 4.
+#[test]
+fn a_response_begins_with_its_line() {
+    for (text, is, may) in [
+        ("", false, true),
+        ("HTTP", false, true),
+        ("HTTP/", true, true),
+        ("HTTP/1.1 200 OK", true, true),
+        ("HTTP 1", false, false),
+        ("http/1.1", false, false),
+        ("HEAD / ", false, false),
+    ] {
+        assert_eq!(is_response(text.as_bytes()), is, "{text:?}");
+        assert_eq!(may_be_response(text.as_bytes()), may, "{text:?}");
     }
 }
 
@@ -80,6 +101,7 @@ fn a_request_begins_with_its_line() {
     }
 }
 
+/// RFC 9112 sections 3 and 4.
 #[test]
 fn a_message_may_begin_with_a_status_line_or_a_method() {
     for text in [

@@ -8,7 +8,7 @@ mod head;
 
 pub use detector_framing::{
     ChunkDecoder, ChunkPart, Chunks, Framing, Lengths, Protocol, ProxyHeader, after_empty_lines,
-    may_be_request, may_begin_message, proxy_header,
+    is_response, may_be_request, may_be_response, may_begin_message, proxy_header,
 };
 
 pub use self::{

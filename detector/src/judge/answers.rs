@@ -5,7 +5,7 @@
 //! taken that it is a final response's.
 
 use super::looks::{Look, Looks};
-use crate::http::{Framing, Head, Parsed, StartLine, framing, parse};
+use crate::http::{Framing, Head, Parsed, StartLine, framing, is_response, may_be_response, parse};
 
 /// Longest interim head that is put together from several calls.
 const HEAD_LIMIT: usize = 16 << 10;
@@ -66,7 +66,7 @@ impl Answers {
         };
         let seen = offset + data.len() as u64;
         // Each turn moves on by a head.
-        while bytes.starts_with(b"HTTP") || b"HTTP".starts_with(&bytes) {
+        while may_be_response(&bytes) {
             if bytes.is_empty() {
                 return;
             }
@@ -75,7 +75,7 @@ impl Answers {
             let head = match parsed {
                 Parsed::Complete(head) => head,
                 Parsed::Partial => {
-                    self.heard |= bytes.starts_with(b"HTTP/1.") && bytes.contains(&b'\n');
+                    self.heard |= is_response(&bytes) && bytes.contains(&b'\n');
                     if seen == offset + moved && bytes.len() <= HEAD_LIMIT {
                         self.open = Some((start, bytes));
                     }

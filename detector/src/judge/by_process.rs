@@ -10,6 +10,7 @@ use super::{
     finding::{Fault, Finding, Role},
     unjudged::Unjudged,
 };
+use crate::http::Protocol;
 
 /// Most processes with findings that are kept, and most of the others; those of
 /// which nothing was counted for longest go.
@@ -222,11 +223,11 @@ impl First {
 
     /// What this side sends, of protocols in which the first bytes tell.
     fn role(&self) -> Option<Role> {
-        // RFC 8446 section 4 (a ClientHello, a ServerHello), RFC 9113 section 3.4.
+        // RFC 8446 section 4: a ClientHello, a ServerHello. HTTP/2's preface is a client's.
         let client = |bytes: &[u8]| match bytes {
             [0x16, 3, _, _, _, 1, ..] => Some(true),
             [0x16, 3, _, _, _, 2, ..] => Some(false),
-            _ if bytes.starts_with(b"PRI * HT") => Some(true),
+            _ if Protocol::of(bytes) == Protocol::Http2 => Some(true),
             _ => None,
         };
         let is_client = client(&self.sent).or_else(|| client(&self.received).map(|it| !it))?;

@@ -7,7 +7,7 @@
 //! as the head did: the head is as long as the numbers say. A string that begins with a
 //! head tells the first lines of that head, and not where it ends.
 
-use crate::http::{Parsed, after_empty_lines, parse};
+use crate::http::{ChunkDecoder, Chunks, Parsed, after_empty_lines, is_response, parse};
 
 /// What people write in place of what they take out.
 const MARKS: [&str; 8] = [
@@ -44,7 +44,7 @@ pub(super) fn fitted(text: &[u8], length: u64) -> Option<Vec<u8>> {
         return None;
     }
     let (lines, end) = lines(text)?;
-    let begins = after_empty_lines(text).starts_with(b"HTTP/") || head_length(text).is_some();
+    let begins = is_response(after_empty_lines(text)) || head_length(text).is_some();
     if begins {
         // Another message, or a body, behind the head: it did not end there.
         if head_length(text).is_some_and(|head| head != text.len()) {
@@ -131,9 +131,7 @@ fn value_removed(line: &[u8]) -> Option<&[u8]> {
 
 /// Whether a line may be a chunk's size (RFC 9112 section 7.1).
 fn begins_chunk(line: &[u8]) -> bool {
-    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit());
-    let behind = line.get(digits.count()..).unwrap_or_default();
-    behind.len() < line.len() && matches!(behind.first(), None | Some(b';' | b' ' | b'\t'))
+    !line.is_empty() && ChunkDecoder::default().feed(line).0 == Chunks::More
 }
 
 /// Whether a field is one that framing depends on, or what is said of a message.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     capture::{Bytes, Record},
-    http::may_begin_message,
+    http::{is_response, may_begin_message},
 };
 
 /// What a line comes to.
@@ -133,7 +133,7 @@ impl Socket {
         self.counters.sent == 0
             && self.counters.received > 0
             && may_begin_message(first)
-            && !first.starts_with(b"HTTP")
+            && !is_response(first)
     }
 
     pub(super) fn was_shut(&self) -> bool {

@@ -7,7 +7,7 @@
 
 use super::{Outgoing, Place, Sent, Trust};
 use crate::{
-    http::{Framing, StartLine, after_empty_lines, framing, parse_seen},
+    http::{Framing, StartLine, after_empty_lines, framing, is_response, parse_seen},
     judge::{
         finding::{Framing as Framed, Message, Role},
         flaw::{Flaw, Flawed},
@@ -66,7 +66,7 @@ impl Outgoing {
         requests: &mut Requests,
         tally: &mut Tally,
     ) {
-        let response = after_empty_lines(seen).starts_with(b"HTTP/");
+        let response = is_response(after_empty_lines(seen));
         if response && self.is_unasked(requests) {
             return self.exclude(tally);
         }

@@ -30,7 +30,7 @@ use super::{
     tally::Tally,
     unjudged::Unjudged,
 };
-use crate::http::{after_empty_lines, may_be_request};
+use crate::http::{after_empty_lines, may_be_request, may_be_response};
 
 /// How sure it is that messages begin where they are taken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -324,7 +324,7 @@ impl Outgoing {
     /// Whether the beginning of a first head is one's, by what else is known.
     fn may_be_head(&self, bytes: &[u8], requests: &Requests) -> bool {
         let line = after_empty_lines(bytes);
-        if line.starts_with(b"HTTP/") || b"HTTP/".starts_with(line) {
+        if may_be_response(line) {
             requests.asked() || (self.reads == Reads::Untraced && line.contains(&b'\n'))
         } else {
             let told = self.connected || self.heard || self.reads == Reads::Untraced;

@@ -3,7 +3,7 @@
 use detector_common::flag;
 
 use crate::{
-    http::{Framing, Parsed, StartLine, framing, parse},
+    http::{Framing, Parsed, StartLine, framing, may_be_response, parse},
     judge::{
         chunks::Seen,
         flaw::By,
@@ -87,11 +87,7 @@ impl Sent<'_> {
 
     /// Whether these bytes of it begin so.
     pub(super) fn response_at(&self, at: u64, bytes: &[u8]) -> bool {
-        let begins = bytes
-            .iter()
-            .zip(b"HTTP/1.")
-            .all(|(byte, letter)| byte == letter);
-        if bytes.is_empty() || !begins {
+        if bytes.is_empty() || !may_be_response(bytes) {
             return false;
         }
         let length = match parse(bytes) {

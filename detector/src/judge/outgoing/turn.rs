@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use super::{Last, Outgoing, Place, Sent, Trust, Turn, Witness, flawed};
 use crate::{
-    http::{Parsed, ProxyHeader, after_empty_lines, parse, proxy_header},
+    http::{
+        Parsed, ProxyHeader, after_empty_lines, is_response, may_be_response, parse, proxy_header,
+    },
     judge::{
         body::bodiless,
         chunks::Followed,
@@ -246,7 +248,7 @@ impl Outgoing {
                         && !sent.unseen
                 });
                 // A head that is refused here is one all the same.
-                let is_head = after_empty_lines(&bytes).starts_with(b"HTTP/");
+                let is_head = is_response(after_empty_lines(&bytes));
                 let answered = |received| sent.received > received;
                 if self.connecting.is_some_and(answered) {
                     // The answer to CONNECT was a final one, or this would be a mistake
@@ -286,10 +288,7 @@ impl Outgoing {
         if line.is_empty() {
             return Parsed::Partial;
         }
-        let response = line
-            .iter()
-            .zip(b"HTTP/")
-            .all(|(byte, letter)| byte == letter);
+        let response = may_be_response(line);
         match self.role {
             Some(role) if (role == Role::Response) != response => Parsed::Invalid,
             _ => parse(bytes),

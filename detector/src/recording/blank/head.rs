@@ -1,6 +1,8 @@
 //! Blanks what of a head is no framing, byte by byte, so that it stays as valid
 //! or as invalid as it was.
 
+use detector_framing::{HeadParser, HeadPart, Parsed};
+
 /// Fields whose values are kept.
 const KEPT: [&[u8]; 4] = [
     b"content-length",
@@ -9,49 +11,35 @@ const KEPT: [&[u8]; 4] = [
     b"expect",
 ];
 
-/// Where in the head the next byte is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// Before the first line.
-    Before,
-    /// In the first line: its first word, what is behind it, the second word,
-    /// and the rest.
-    First,
-    Gap,
-    Second,
-    Query,
-    Rest,
-    /// In a field: at its line's start, in its name, behind it, before its
-    /// value, in its value, and in what is no field.
-    Line,
-    Name,
-    Named,
-    Lead,
-    Value,
-    Junk,
-}
+/// How many bytes of a name are compared with them: one more than the longest has.
+const NAME_LIMIT: usize = 18;
 
 /// Blanks one head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HeadBlank {
-    part: Part,
-    response: bool,
+    parser: HeadParser,
+    /// What the last byte was.
+    last: HeadPart,
+    /// It is whole, or it is no head.
+    over: bool,
     /// Its first line may be no head's: nothing of it is kept.
     hidden: bool,
     show_query: bool,
+    in_query: bool,
+    /// The name of the last field.
     name: Vec<u8>,
-    kept: bool,
 }
 
 impl HeadBlank {
     pub(super) fn new(show_query: bool) -> Self {
         Self {
-            part: Part::Before,
-            response: false,
+            parser: HeadParser::default(),
+            last: HeadPart::Delimiter,
+            over: false,
             hidden: false,
             show_query,
+            in_query: false,
             name: Vec::new(),
-            kept: false,
         }
     }
 
@@ -60,25 +48,34 @@ impl HeadBlank {
         self.hidden = true;
     }
 
-    /// The next bytes as they may be kept.
+    /// Returns the next bytes as they may be kept; zeros behind the head, and from a byte
+    /// on with which it is none.
     pub(super) fn run(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut kept = Vec::with_capacity(bytes.len());
+        let mut kept = vec![0; bytes.len()];
+        if self.over {
+            return kept;
+        }
         // Where a name begins that is not yet known to be one that is kept.
         let mut name = 0;
-        for byte in bytes {
-            let before = self.part;
-            let byte = self.step(*byte);
-            if before == Part::Name && self.part != Part::Name && !self.names(false) {
-                hide_name(&mut kept, name);
+        let mut parser = self.parser;
+        let parsed = parser.feed_parts(bytes, |at, part| {
+            if part == HeadPart::Name && self.last != HeadPart::Name {
+                name = at;
+                self.name.clear();
             }
-            if before != Part::Name {
-                name = kept.len();
+            if part != HeadPart::Name && self.last == HeadPart::Name && !self.names(false) {
+                hide_name(&mut kept, name, at);
             }
-            kept.push(byte);
-        }
+            if let (Some(place), Some(byte)) = (kept.get_mut(at), bytes.get(at)) {
+                *place = self.byte(*byte, part);
+            }
+            self.last = part;
+        });
+        self.parser = parser;
+        self.over = parsed != Parsed::Partial;
         // It goes on in another call.
-        if self.part == Part::Name && !self.names(true) {
-            hide_name(&mut kept, name);
+        if self.last == HeadPart::Name && !self.names(true) {
+            hide_name(&mut kept, name, bytes.len());
         }
         kept
     }
@@ -90,131 +87,46 @@ impl HeadBlank {
         })
     }
 
-    /// The byte as it may be kept, if it is not a name's.
-    fn step(&mut self, byte: u8) -> u8 {
-        match byte {
-            b'\r' => return byte,
-            b'\n' => {
-                if self.part != Part::Before {
-                    self.part = Part::Line;
-                }
-                return byte;
+    /// Returns the byte as it may be kept.
+    fn byte(&mut self, byte: u8, part: HeadPart) -> u8 {
+        let kept = match part {
+            HeadPart::Delimiter | HeadPart::Version | HeadPart::Status => true,
+            HeadPart::Method => !self.hidden,
+            HeadPart::Target => {
+                let shown = !self.in_query || self.show_query;
+                self.in_query |= byte == b'?';
+                shown && !self.hidden
             }
-            _ => {}
-        }
-        let space = byte == b' ' || byte == b'\t';
-        match self.part {
-            Part::Before | Part::First => {
-                if space {
-                    self.response = self.name == b"HTTP/";
-                    self.part = Part::Gap;
-                } else {
-                    if self.name.len() < 5 {
-                        self.name.push(byte);
-                    }
-                    self.part = Part::First;
-                }
-                if self.hidden && !space {
-                    blank(byte)
-                } else {
-                    byte
-                }
-            }
-            Part::Gap if space => byte,
-            Part::Gap | Part::Second => self.second(byte),
-            Part::Query => match byte {
-                b' ' => {
-                    self.part = Part::Rest;
-                    byte
-                }
-                _ if self.show_query => byte,
-                _ => blank(byte),
-            },
-            // The version of a request; a reason is no framing.
-            Part::Rest if !self.response && b"HTTP/1.0 ".contains(&byte) => byte,
-            Part::Rest => blank(byte),
-            Part::Line if space => {
-                self.part = Part::Lead;
-                byte
-            }
-            Part::Line => {
-                self.name.clear();
-                self.part = Part::Name;
-                self.named(byte)
-            }
-            Part::Name => self.named(byte),
-            Part::Named if byte == b':' => self.named(byte),
-            Part::Named | Part::Lead if space => byte,
-            Part::Named => {
-                self.part = Part::Junk;
-                blank(byte)
-            }
-            Part::Lead | Part::Value => {
-                self.part = Part::Value;
-                // A length that is none is none with any other byte.
-                let length = self.name.len() == KEPT[0].len();
-                let fits = byte.is_ascii_digit() || b", \t".contains(&byte);
-                if self.kept && (fits || !length) {
-                    byte
-                } else {
-                    blank(byte)
-                }
-            }
-            Part::Junk => blank(byte),
-        }
-    }
-
-    /// The second word: a status, or a target.
-    fn second(&mut self, byte: u8) -> u8 {
-        self.part = match byte {
-            b' ' => Part::Rest,
-            b'?' if !self.response => Part::Query,
-            _ => Part::Second,
-        };
-        let kept = match byte {
-            b' ' => true,
-            _ if self.response => byte.is_ascii_digit(),
-            _ => !self.hidden,
-        };
-        if kept { byte } else { blank(byte) }
-    }
-
-    fn named(&mut self, byte: u8) -> u8 {
-        match byte {
-            b':' => {
-                self.kept = KEPT.contains(&self.name.as_slice());
-                self.part = Part::Lead;
-                byte
-            }
-            b' ' | b'\t' => {
-                self.part = Part::Named;
-                byte
-            }
-            _ if byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte) => {
-                // Longer than any that is kept.
-                if self.name.len() < 32 {
+            HeadPart::Reason => false,
+            HeadPart::Name => {
+                if self.name.len() < NAME_LIMIT {
                     self.name.push(byte.to_ascii_lowercase());
                 }
-                byte
+                true
             }
-            _ => {
-                self.part = Part::Junk;
-                if byte > b' ' && byte != 0x7f {
-                    b'@'
-                } else {
-                    blank(byte)
-                }
+            HeadPart::Value => {
+                // A length that is none is none with any other byte.
+                let fits = byte.is_ascii_digit() || b", \t".contains(&byte);
+                self.names(false) && (fits || self.name != KEPT[0])
             }
-        }
+            // What makes its line none: a blank, a colon, or a byte that names do not have.
+            HeadPart::Ignored if self.last != HeadPart::Ignored => {
+                return match byte {
+                    b' ' | b'\t' | b':' => byte,
+                    b'!'..=b'~' | 0x80.. if !byte.is_ascii_alphanumeric() => b'@',
+                    _ => blank(byte),
+                };
+            }
+            HeadPart::Ignored => false,
+            HeadPart::Refused => return 0,
+        };
+        if kept { byte } else { blank(byte) }
     }
 }
 
 /// Another name that is as valid.
-fn hide_name(kept: &mut [u8], from: usize) {
-    let name = kept.iter_mut().skip(from);
-    for byte in name.filter(|byte| !b"\r\n".contains(byte)) {
-        *byte = b'x';
-    }
+fn hide_name(kept: &mut [u8], from: usize, end: usize) {
+    kept.get_mut(from..end).unwrap_or_default().fill(b'x');
 }
 
 /// Another byte that is as valid.
@@ -228,6 +140,12 @@ pub(super) fn blank(byte: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{
+        collection::vec,
+        prelude::*,
+        sample::{Index, select},
+    };
+
     use super::*;
 
     fn blanked(text: &str) -> String {
@@ -270,6 +188,87 @@ mod tests {
                 expected
             );
         }
-        assert_eq!(blanked("HTTP/1.1 200 \u{1}"), "HTTP/1.1 200 \u{1}");
+        // Nothing is kept from the byte on with which it is no head.
+        assert_eq!(blanked("HTTP/1.1 200 \u{1}a"), "HTTP/1.1 200 \0\0");
+        assert_eq!(blanked("GET /a b\r\nX: y"), "GET /a \0\0\0\0\0\0\0");
+        // A kept name with more behind it is another.
+        let long = "HTTP/1.1 200\r\nTransfer-Encodings: a\r\n";
+        assert_eq!(blanked(long), "HTTP/1.1 200\r\nxxxxxxxxxxxxxxxxxx: x\r\n");
+    }
+
+    #[test]
+    fn a_first_line_that_may_be_no_heads_is_hidden() {
+        let mut head = HeadBlank::new(true);
+        head.hide();
+        let kept = head.run(b"SECRET /of?mine HTTP/1.1\r\n\r\n");
+        assert_eq!(
+            String::from_utf8_lossy(&kept),
+            "xxxxxx xxxxxxxx HTTP/1.1\r\n\r\n"
+        );
+    }
+
+    const STARTS: &[&[u8]] = &[
+        b"HTTP/1.1 200 secret\r\n",
+        b"HTTP/1.0  404\n",
+        b"HTTP/1.1 ",
+        b"\r\nGET /a?secret HTTP/1.1\r\n",
+        b"CONNECT \xc3\xa9:1 HTTP/1.0\n",
+    ];
+
+    /// What fields are made of, whole or broken.
+    const PARTS: &[&[u8]] = &[
+        b"Content-Length: 10 , 10\r\n",
+        b"content-length : secret\r\n",
+        b"Content-Length",
+        b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Transfer-Encoding:",
+        b"Expect: 100-continue\r\n",
+        b"Connection: close\r\n",
+        b"X-Secret: secret\xff\r\n",
+        b"secret secret\r\n",
+        b"secret(: \xff\r\n",
+        b"chunked",
+        b" ",
+        b"\t",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b":",
+        b",",
+        b"5",
+        b"(",
+        b"\0",
+        b"\x01",
+        b"\x7f",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        /// It frames as it did in any split, and no name, value, query or reason is kept.
+        #[test]
+        fn a_blanked_head_frames_as_before(
+            start in select(STARTS),
+            parts in vec(select(PARTS), 1..10),
+            cut in any::<Index>(),
+        ) {
+            let bytes = [start, &parts.concat()].concat();
+            let kept = HeadBlank::new(false).run(&bytes);
+            prop_assert_eq!(kept.len(), bytes.len());
+            let expected = HeadParser::default().feed(&bytes);
+            prop_assert_eq!(HeadParser::default().feed(&kept), expected);
+            let (first, second) = bytes.split_at(cut.index(bytes.len() + 1));
+            let mut head = HeadBlank::new(false);
+            let pieces = [head.run(first), head.run(second)].concat();
+            prop_assert_eq!(HeadParser::default().feed(&pieces), expected);
+            // The other kept fields keep their values whatever they are.
+            let any_value = KEPT[1..].iter().any(|name| {
+                memchr::memmem::find(&bytes.to_ascii_lowercase(), name).is_some()
+            });
+            for kept in [&kept, &pieces].into_iter().filter(|_| !any_value) {
+                let secret = memchr::memmem::find(kept, b"secret");
+                prop_assert!(secret.is_none(), "{}", String::from_utf8_lossy(kept));
+            }
+        }
     }
 }

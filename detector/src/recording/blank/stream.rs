@@ -2,7 +2,7 @@
 
 use super::head::{HeadBlank, blank};
 use crate::{
-    http::{ChunkPart, Protocol, after_empty_lines},
+    http::{ChunkPart, Protocol, after_empty_lines, is_response, may_be_response},
     judge::Look,
 };
 
@@ -124,7 +124,7 @@ impl Stream {
                 Look::Begins { at, end } => {
                     let bytes = piece.part(at, end);
                     let mut blank = HeadBlank::new(self.show_query);
-                    if !begins(after_empty_lines(bytes), b"HTTP/") {
+                    if !may_be_response(after_empty_lines(bytes)) {
                         blank.hide();
                     }
                     kept.keep(piece, at, blank.run(bytes));
@@ -183,7 +183,7 @@ impl Stream {
         };
         bytes.extend_from_slice(seen);
         let line = after_empty_lines(&bytes);
-        let known = begins(line, b"HTTP/") || METHODS.iter().any(|word| begins(line, word));
+        let known = may_be_response(line) || METHODS.iter().any(|word| begins(line, word));
         if !known && !line.contains(&b'\n') {
             blank.hide();
         }
@@ -257,7 +257,7 @@ pub(super) fn preface(bytes: &[u8]) -> usize {
     match Protocol::of(bytes) {
         Protocol::Tls => 2,
         Protocol::Http2 => 8,
-        Protocol::Other if bytes.starts_with(b"HTTP/") => 5,
+        Protocol::Other if is_response(bytes) => 5,
         Protocol::Other => 0,
     }
 }
