@@ -3,23 +3,17 @@
 /// Bytes of one piece of a stream, from offset 0.
 ///
 /// In user space [`Slice`] is one. In a BPF program it is a copy in scratch memory, read by
-/// eight-byte loads; there the two functions without `self` hide from the verifier what it
-/// knows of a number, so that it walks the code behind once and not once for each way that
-/// leads there.
+/// eight-byte loads.
 pub trait Window {
     /// Returns eight bytes from offset `at`, the first one lowest. Bytes behind the end of
     /// the piece may be anything.
     fn word(&self, at: u32) -> u64;
 
-    /// Returns `number` without the bounds that are known of it.
+    /// Returns `number`. A BPF program passes it by way of the scratch memory, where the
+    /// verifier forgets its bounds: it then walks the code behind once, and not once for
+    /// each way that leads there.
     #[inline(always)]
-    fn hide(number: u32) -> u32 {
-        number
-    }
-
-    /// Returns `number` by way of memory: what is known of it there is forgotten.
-    #[inline(always)]
-    fn keep(number: u64) -> u64 {
+    fn keep(&self, number: u32) -> u32 {
         number
     }
 }

@@ -45,7 +45,17 @@ pub(crate) fn piece(
 
 /// Gives a new framer the bytes in pieces that end at these places.
 pub(crate) fn pieces(bytes: &[u8], ends: &[usize], pass: Pass) -> Vec<(usize, Event)> {
-    let (mut framer, mut begin, mut events) = (Framer::default(), 0, Vec::new());
+    from(Framer::default(), bytes, ends, pass)
+}
+
+/// The same, with this framer.
+pub(crate) fn from(
+    mut framer: Framer,
+    bytes: &[u8],
+    ends: &[usize],
+    pass: Pass,
+) -> Vec<(usize, Event)> {
+    let (mut begin, mut events) = (0, Vec::new());
     for end in ends.iter().copied().chain([bytes.len()]) {
         let seen = &bytes[begin..end];
         events.extend(piece(&mut framer, seen, begin, pass, Method::Other));
