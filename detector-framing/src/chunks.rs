@@ -126,13 +126,13 @@ impl ChunkDecoder {
             return (at, Chunks::More);
         }
         if self.state == State::DATA {
-            let here = end.saturating_sub(at);
+            let here = end.wrapping_sub(at);
             let data = u32::try_from(self.left).unwrap_or(u32::MAX).min(here);
             self.pass_data(u64::from(data));
-            return (at.saturating_add(data), Chunks::More);
+            return (at.wrapping_add(data), Chunks::More);
         }
         let first = window.word(at);
-        let ending = at.saturating_add(line_ending(first));
+        let ending = at.wrapping_add(line_ending(first));
         let is_ending = ending > at && ending <= end;
         // Bytes up to here were read by words; where there are none, one byte is read.
         let mut to = at;
@@ -144,7 +144,7 @@ impl ChunkDecoder {
             }
             State::SIZE => to = self.pass_size(window, at, end),
             State::EXTENSION | State::TRAILER => {
-                to = at.saturating_add(run(window, at, end, controls));
+                to = at.wrapping_add(run::<2, _>(window, at, end, controls));
             }
             _ => {}
         }
@@ -153,7 +153,7 @@ impl ChunkDecoder {
             return (to, Chunks::More);
         }
         let chunked = self.byte(low_byte(first));
-        (at.saturating_add(1), chunked)
+        (at.wrapping_add(1), chunked)
     }
 
     /// Reads a size line of at most eight digits and without extension. Returns where to go
@@ -162,9 +162,9 @@ impl ChunkDecoder {
     fn pass_size<W: Window>(&mut self, window: &W, from: u32, end: u32) -> u32 {
         let word = window.word(from);
         let length = lowest(not_hex(word));
-        let digits_end = from.saturating_add(length);
+        let digits_end = from.wrapping_add(length);
         let ending = line_ending(window.word(digits_end));
-        let line_end = digits_end.saturating_add(ending);
+        let line_end = digits_end.wrapping_add(ending);
         if length == 0 || ending == 0 || line_end > end {
             return from;
         }

@@ -170,18 +170,24 @@ pub(crate) const fn lower(word: u64) -> u64 {
     word | (ONES << 5)
 }
 
-/// How many bytes from `at` on, at most 64, stand before the first of a class.
+/// How many bytes from `at` on, at most eight times `WORDS`, stand before the first of a
+/// class.
 #[inline(always)]
-pub(crate) fn run<W: Window>(window: &W, at: u32, end: u32, class: fn(u64) -> u64) -> u32 {
+pub(crate) fn run<const WORDS: usize, W: Window>(
+    window: &W,
+    at: u32,
+    end: u32,
+    class: fn(u64) -> u64,
+) -> u32 {
     let mut passed: u32 = 0;
-    for _ in 0..8 {
-        let found = lowest(class(window.word(at.saturating_add(passed))));
-        passed = passed.saturating_add(found);
+    for _ in 0..WORDS {
+        let found = lowest(class(window.word(at.wrapping_add(passed))));
+        passed = passed.wrapping_add(found);
         if found < 8 {
             break;
         }
     }
-    window.keep(passed).min(end.saturating_sub(at))
+    window.keep(passed).min(end.wrapping_sub(at))
 }
 
 /// The length of a line's end that stands first: CR LF, or LF (RFC 9112 section 2.2); 0
@@ -255,19 +261,14 @@ mod tests {
 
     #[test]
     fn a_run_stops_at_the_first_byte_and_at_the_end() {
-        let text = [b'x'; 80];
-        for stop in 0..80_usize {
-            let mut text = text;
-            text[stop] = b'\r';
+        for stop in 0..80_u8 {
+            let mut text = [b'x'; 80];
+            text[usize::from(stop)] = b'\r';
+            let stop = u32::from(stop);
             for (at, end) in [(0, 80), (3, 80), (0, 9), (5, 33)] {
-                let found = run(&crate::Slice(&text), at, end, controls);
-                let expected = (stop as u32).max(at).min(end) - at;
-                let expected = if (stop as u32) < at {
-                    end - at
-                } else {
-                    expected
-                };
-                assert_eq!(found, expected.min(64), "{stop} from {at} to {end}");
+                let found = run::<8, _>(&crate::Slice(&text), at, end, controls);
+                let stop = if stop < at { end } else { stop.min(end) };
+                assert_eq!(found, (stop - at).min(64), "{stop} from {at} to {end}");
             }
         }
     }

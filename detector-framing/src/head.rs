@@ -355,20 +355,26 @@ impl HeadParser {
             return (at, Parsed::Partial);
         }
         let first = window.word(at);
+        let mut byte = low_byte(first);
         // Bytes that were read by words. Where there are none, one byte is read.
-        let mut passed = match self.state {
-            State::START => self.begin_start_line(window, first, at, end),
+        let mut passed = 0;
+        // Bytes that passed before that one.
+        let mut skipped = 0;
+        match self.state {
+            State::START => passed = self.begin_start_line(window, first, at, end),
             State::LINE | State::VALUE_FOLD | State::VALUE_START_FOLD => {
-                if line_ending(first) == 2 && end.saturating_sub(at) >= 2 {
+                if line_ending(first) == 2 && end.wrapping_sub(at) >= 2 {
                     self.commit();
-                    self.bytes = self.bytes.saturating_add(2);
-                    return (at.saturating_add(2), self.complete());
+                    self.state = State::LAST_LF;
+                    (byte, skipped) = (b'\n', 1);
+                } else {
+                    passed = self.begin_field_line(window, first, at, end);
                 }
-                self.begin_field_line(window, first, at, end)
             }
-            _ => 0,
+            _ => {}
         };
         passed = window.keep(passed);
+        skipped = window.keep(skipped);
         if self.state == State::TARGET {
             passed = window.keep(self.pass_target(window, at, passed, end));
         }
@@ -376,12 +382,13 @@ impl HeadParser {
         if is_other || self.state == State::REASON {
             passed = window.keep(self.pass_text(window, at, passed, end));
         }
+        let at = at.wrapping_add(passed).wrapping_add(skipped);
+        self.bytes = self.bytes.saturating_add(passed).saturating_add(skipped);
         if passed > 0 {
-            self.bytes = self.bytes.saturating_add(passed);
-            return (at.saturating_add(passed), Parsed::Partial);
+            return (at, Parsed::Partial);
         }
-        let parsed = self.byte(low_byte(first));
-        (at.saturating_add(1), parsed)
+        let parsed = self.byte(byte);
+        (at.wrapping_add(1), parsed)
     }
 
     /// Reads a status line up to its reason phrase, or a method of at most seven letters
@@ -389,9 +396,9 @@ impl HeadParser {
     /// byte.
     #[inline(always)]
     fn begin_start_line<W: Window>(&mut self, window: &W, first: u64, at: u32, end: u32) -> u32 {
-        let left = end.saturating_sub(at);
+        let left = end.wrapping_sub(at);
         if is_version(first) {
-            let second = window.word(at.saturating_add(8));
+            let second = window.word(at.wrapping_add(8));
             let status = behind(second, 1);
             if left < 13 || low_byte(second) != b' ' || lowest(not_digits(status)) < 3 {
                 return 0;
@@ -419,7 +426,7 @@ impl HeadParser {
         self.method = method as u8;
         (self.place, self.utf8) = (0, utf8::WHOLE);
         self.state = State::TARGET;
-        length.saturating_add(1)
+        length.wrapping_add(1)
     }
 
     /// Reads the visible ASCII bytes of a target that are `passed` bytes behind `at`, and
@@ -430,25 +437,25 @@ impl HeadParser {
         if self.utf8 != utf8::WHOLE {
             return passed;
         }
-        let from = at.saturating_add(passed);
-        let length = run(window, from, end, invisible);
+        let from = at.wrapping_add(passed);
+        let length = run::<8, _>(window, from, end, invisible);
         if length > 0 {
             self.place = 1;
         }
-        let blank = from.saturating_add(length);
-        let version = blank.saturating_add(1);
-        let ending = line_ending(window.word(version.saturating_add(8)));
-        let whole = length.saturating_add(9).saturating_add(ending);
+        let blank = from.wrapping_add(length);
+        let version = blank.wrapping_add(1);
+        let ending = line_ending(window.word(version.wrapping_add(8)));
+        let whole = length.wrapping_add(9).wrapping_add(ending);
         let is_whole = self.place > 0
             && low_byte(window.word(blank)) == b' '
             && is_version(window.word(version))
             && ending > 0
-            && from.saturating_add(whole) <= end;
+            && from.wrapping_add(whole) <= end;
         if !is_whole {
-            return passed.saturating_add(length);
+            return passed.wrapping_add(length);
         }
         self.state = State::LINE;
-        passed.saturating_add(whole)
+        passed.wrapping_add(whole)
     }
 
     /// Reads the bytes of a reason phrase, or of a value that frames nothing, that are
@@ -456,19 +463,19 @@ impl HeadParser {
     /// Returns how many bytes were read, those that had passed included.
     #[inline(always)]
     fn pass_text<W: Window>(&mut self, window: &W, at: u32, passed: u32, end: u32) -> u32 {
-        let from = at.saturating_add(passed);
-        let length = run(window, from, end, controls);
-        let behind = from.saturating_add(length);
+        let from = at.wrapping_add(passed);
+        let length = run::<8, _>(window, from, end, controls);
+        let behind = from.wrapping_add(length);
         let ending = line_ending(window.word(behind));
-        let passed = passed.saturating_add(length);
-        if ending == 0 || behind.saturating_add(ending) > end {
+        let passed = passed.wrapping_add(length);
+        if ending == 0 || behind.wrapping_add(ending) > end {
             return passed;
         }
         self.state = match self.state {
             State::REASON => State::LINE,
             _ => State::VALUE_FOLD,
         };
-        passed.saturating_add(ending)
+        passed.wrapping_add(ending)
     }
 
     /// Reads a field's name and colon; of a field that frames the whole line, where that is
@@ -476,13 +483,13 @@ impl HeadParser {
     #[inline(always)]
     fn begin_field_line<W: Window>(&mut self, window: &W, first: u64, at: u32, end: u32) -> u32 {
         // A byte that is not a letter or a digit may be white space: the value goes on.
-        let name = run(window, at, end, not_in_names);
-        let colon = at.saturating_add(name);
+        let name = run::<5, _>(window, at, end, not_in_names);
+        let colon = at.wrapping_add(name);
         if name == 0 || colon >= end || low_byte(window.word(colon)) != b':' {
             return 0;
         }
-        let second = window.word(at.saturating_add(8));
-        let third = window.word(at.saturating_add(16));
+        let second = window.word(at.wrapping_add(8));
+        let third = window.word(at.wrapping_add(16));
         let words = [lower(first), lower(second), lower(third)];
         let field = if CONTENT_LENGTH.is(words, name) {
             Field::CONTENT_LENGTH
@@ -493,11 +500,11 @@ impl HeadParser {
         } else {
             self.commit();
             self.state = State::VALUE;
-            return name.saturating_add(1);
+            return name.wrapping_add(1);
         };
-        let mut value = colon.saturating_add(1);
+        let mut value = colon.wrapping_add(1);
         if low_byte(window.word(value)) == b' ' {
-            value = value.saturating_add(1);
+            value = value.wrapping_add(1);
         }
         let word = window.word(value);
         let length = match field {
@@ -505,9 +512,9 @@ impl HeadParser {
             _ if before(lower(word), CHUNKED.length()) == CHUNKED.first() => CHUNKED.length(),
             _ => 0,
         };
-        let behind = value.saturating_add(length);
+        let behind = value.wrapping_add(length);
         let ending = line_ending(window.word(behind));
-        let line_end = behind.saturating_add(ending);
+        let line_end = behind.wrapping_add(ending);
         if length == 0 || ending == 0 || line_end > end {
             return 0;
         }
@@ -518,7 +525,7 @@ impl HeadParser {
             _ => self.progress = CHUNKED.1,
         }
         self.state = State::VALUE_FOLD;
-        line_end.saturating_sub(at)
+        line_end.wrapping_sub(at)
     }
 
     /// Reads one byte.

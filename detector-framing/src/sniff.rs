@@ -84,12 +84,12 @@ pub fn begins_message<W: Window>(window: &W, at: u32, end: u32) -> bool {
     let mut length = lowest(not_in_methods(first));
     for place in [8, 16] {
         if length == place {
-            let word = window.word(at.saturating_add(place));
-            length = length.saturating_add(lowest(not_in_methods(word)));
+            let word = window.word(at.wrapping_add(place));
+            length = length.wrapping_add(lowest(not_in_methods(word)));
         }
     }
     let length = window.keep(length);
-    let behind = low_byte(window.word(at.saturating_add(length)));
+    let behind = low_byte(window.word(at.wrapping_add(length)));
     length >= known.min(LONGEST_METHOD) || (length >= 3 && behind == b' ')
 }
 

@@ -127,9 +127,9 @@ impl Framer {
     pub fn turn<W: Window>(&mut self, window: &W, at: u32, end: u32, method: Method) -> Turn {
         if self.place == Place::START
             && at < end
-            && let Some(event) = self.start(window.word(at), end.saturating_sub(at))
+            && let Some(event) = self.start(window.word(at), end.wrapping_sub(at))
         {
-            let at = at.saturating_add(1);
+            let at = at.wrapping_add(1);
             return Turn { at, event };
         }
         let (at, event) = match self.place {
@@ -155,7 +155,7 @@ impl Framer {
             Place::BODY | Place::PROXY_HEADER => {
                 let here = u64::from(end.saturating_sub(at));
                 let passed = u32::try_from(self.left.min(here)).unwrap_or(0);
-                (at.saturating_add(passed), self.pass_body(u64::from(passed)))
+                (at.wrapping_add(passed), self.pass_body(u64::from(passed)))
             }
             _ => (end, Event::None),
         };

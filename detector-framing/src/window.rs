@@ -1,6 +1,7 @@
 //! How bytes are read: a word at an offset.
 
-/// Bytes of one piece of a stream, from offset 0.
+/// Bytes of one piece of a stream, from offset 0. A piece has less than 2^31 of them: an
+/// offset and what is read behind it stay within 32 bits.
 ///
 /// In user space [`Slice`] is one. In a BPF program it is a copy in scratch memory, read by
 /// eight-byte loads.
@@ -23,10 +24,12 @@ pub trait Window {
 pub struct Slice<'b>(pub &'b [u8]);
 
 impl Slice<'_> {
-    /// Its length in bytes; what is behind 4 GiB is not seen.
+    const MOST: u32 = u32::MAX >> 1;
+
+    /// Its length in bytes; what is behind 2 GiB is not seen.
     #[must_use]
     pub fn len(&self) -> u32 {
-        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.0.len()).map_or(Self::MOST, |length| length.min(Self::MOST))
     }
 
     /// Whether it holds nothing.
