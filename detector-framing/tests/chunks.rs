@@ -18,6 +18,7 @@ fn feed(body: &str) -> (Chunks, usize) {
     whole
 }
 
+/// RFC 9112 sections 7.1 and 7.1.2; bare LF: section 2.2.
 #[test]
 fn the_last_chunk_and_its_trailer_section_end_the_body() {
     let done = |bytes| (Chunks::Done, bytes);
@@ -27,10 +28,12 @@ fn the_last_chunk_and_its_trailer_section_end_the_body() {
         done(25)
     );
     assert_eq!(feed("0\r\n\r\n"), done(5));
+    assert_eq!(feed("ffffffffffffffff\r\n").0, Chunks::More);
     assert_eq!(feed("A\r\n0123456789\r\n0\n\n"), done(18));
     assert_eq!(feed("0000000000000000000005\nhello\n0 \r\n\r\n"), done(35));
 }
 
+/// RFC 9112 section 8: a body without its last chunk is incomplete.
 #[test]
 fn anything_less_does_not() {
     for body in [
@@ -45,6 +48,7 @@ fn anything_less_does_not() {
     }
 }
 
+/// RFC 9112 section 7.1: a size is `1*HEXDIG`, a line's end follows the data.
 #[test]
 fn other_things_are_not_chunked() {
     for body in [
@@ -53,12 +57,16 @@ fn other_things_are_not_chunked() {
         "5\r\nhelloX",
         "HTTP/1.1 200 OK",
         "fffffffffffffffff\r\n",
+        // 2^65 - 2 and 2^64: a size has 64 bits here.
+        "1fffffffffffffffe\r\n",
+        "10000000000000000\r\n",
         "5\rx",
     ] {
         assert_eq!(feed(body).0, Chunks::Invalid, "{body:?}");
     }
 }
 
+/// RFC 9112 section 7.1.
 #[test]
 fn behind_a_chunk_stands_a_size() {
     for next in ["HTTP/1.1 500", "oops", "x\r\n"] {
@@ -76,10 +84,15 @@ fn behind_a_chunk_stands_a_size() {
     let mut unseen = decoder;
     assert!(unseen.skip(16));
     assert_eq!(unseen.feed(b"oops").0, Chunks::Invalid);
+    let mut unseen = ChunkDecoder::default();
+    assert_eq!(unseen.feed(b"1\r\na\r\n10\r\nab").0, Chunks::More);
+    assert!(unseen.skip(16));
+    assert_eq!(unseen.feed(b"oops").0, Chunks::Invalid);
     assert!(decoder.skip(14));
     assert_eq!(decoder.feed(b"\r\noops").0, Chunks::NoSize);
 }
 
+/// RFC 9112 section 7.1: `chunk-data` is as long as its size.
 #[test]
 fn data_can_be_passed_over_unseen_but_sizes_cannot() {
     let mut decoder = ChunkDecoder::default();
@@ -101,6 +114,7 @@ fn data_can_be_passed_over_unseen_but_sizes_cannot() {
     }
 }
 
+/// RFC 9112 sections 7.1.1 and 7.1.2.
 #[test]
 fn extensions_and_trailer_fields_are_told_from_framing() {
     let body = b"5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n";

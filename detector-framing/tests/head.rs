@@ -140,6 +140,7 @@ fn targets_are_utf_8() {
     for broken in [
         &b"\x80"[..],
         b"\xc3",
+        b"\xc3a\x80",
         b"\xc0\x80",
         b"\xe0\x80\x80",
         b"\xed\xa0\x80",

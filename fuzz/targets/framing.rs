@@ -1,5 +1,5 @@
 //! `detector-framing` against httparse and the decoder of 0.1.0: the same decision over the
-//! same bytes, whole and in two pieces.
+//! same bytes, whole, in two pieces, and with bytes unseen.
 #![no_main]
 
 use detector_framing::{
@@ -201,5 +201,14 @@ fn chunks(body: &[u8], cut: usize) {
         let unseen = cut as u64;
         assert_eq!(decoder.skip(unseen), expected.skip(unseen));
         assert_eq!(decoder.data_left(), expected.data_left());
+        // What follows is taken alike.
+        let (found, read) = decoder.feed(second);
+        match (found, expected.feed(second)) {
+            (Chunks::Done, oracle::Chunks::Done(bytes)) => assert_eq!(read, bytes),
+            (Chunks::More, oracle::Chunks::More)
+            | (Chunks::Invalid, oracle::Chunks::Invalid)
+            | (Chunks::NoSize, oracle::Chunks::NoSize) => {}
+            (found, expected) => panic!("{found:?} is not {expected:?}"),
+        }
     }
 }

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use truncwatch::{
     analyze::{self, Options},
-    cli::{ColorChoice, FormatName, Reporting},
+    report::{ColorChoice, Format, Reporting},
 };
 
 fuzz_target!(|log: &[u8]| {
@@ -15,8 +15,10 @@ fuzz_target!(|log: &[u8]| {
             show_peer: true,
             show_query: true,
             output: None,
-            format: FormatName::Table,
-            json: log.len().is_multiple_of(2),
+            format: match log.len().is_multiple_of(2) {
+                true => Format::Json,
+                false => Format::Table,
+            },
             brief: log.len() % 4 == 1,
             color: ColorChoice::Never,
         },

@@ -11,8 +11,13 @@ pub(crate) enum Pass {
     Skip,
 }
 
+/// What is behind the end of a piece where the last one was longer: in the kernel side's
+/// scratch memory it may be anything.
+const STALE: &[u8] = b"b: c\r\n\r\na: 1\nHTTP/1.1 200 OK\r\nd: e\n\n";
+
 /// Gives the framer a piece whose first byte is at offset `begin`. Returns events with the
-/// offsets behind them; each turn has to make progress.
+/// offsets behind them; each turn has to make progress. Stale bytes follow where bytes are
+/// skipped.
 pub(crate) fn piece(
     framer: &mut Framer,
     bytes: &[u8],
@@ -21,6 +26,11 @@ pub(crate) fn piece(
     method: Method,
 ) -> Vec<(usize, Event)> {
     let end = Slice(bytes).len();
+    let stale = [bytes, STALE].concat();
+    let window = Slice(match pass {
+        Pass::Read => bytes,
+        Pass::Skip => &stale,
+    });
     let (mut at, mut events) = (0, Vec::new());
     while at < end {
         let turn = match framer.need() {
@@ -29,7 +39,7 @@ pub(crate) fn piece(
                 let at = at + u32::try_from(passed).unwrap_or(u32::MAX);
                 Turn { at, event }
             }
-            _ => framer.turn(&Slice(bytes), at, end, method),
+            _ => framer.turn(&window, at, end, method),
         };
         assert!(
             turn.at > at && turn.at <= end,

@@ -25,6 +25,9 @@ pub(super) struct Input {
     gzip: bool,
 }
 
+/// Bytes on the disk from which on it takes long enough to show the progress.
+const MUCH: u64 = 16 << 20;
+
 /// Bytes that are unpacked at a time: where packed data is damaged, what was
 /// unpacked of a piece is lost with it.
 const PIECE: usize = 1 << 14;
@@ -103,9 +106,10 @@ impl Input {
         Rc::clone(&self.read)
     }
 
-    /// A bar on standard error, if that is a terminal.
+    /// A bar on standard error, if that is a terminal and there is much to read.
     pub(super) fn progress(&self) -> ProgressBar {
-        if !io::stderr().is_terminal() || terminal::is_dumb() {
+        let little = self.size.is_some_and(|size| size < MUCH);
+        if little || !io::stderr().is_terminal() || terminal::is_dumb() {
             return ProgressBar::hidden();
         }
         let (bar, template) = match self.size {

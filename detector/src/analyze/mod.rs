@@ -27,6 +27,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 
 pub(crate) use self::advice::quoted;
@@ -71,7 +72,7 @@ pub fn run(options: &Options) -> Result<Summary> {
     let (name, progress, read) = (input.name.clone(), input.progress(), input.bytes_read());
     let out: Box<dyn Write> = match &options.reporting.output {
         Some(path) => Box::new(create_file(path, Some(&options.log))?),
-        None => Box::new(io::stdout()),
+        None => Box::new(Beside(io::stdout(), progress.clone())),
     };
     let advance = |over: bool| {
         if over {
@@ -159,6 +160,21 @@ pub fn judge<'a>(
     advance(true);
     read?;
     analysis.finish()
+}
+
+/// Writes where a bar shows the progress, perhaps on the same terminal: the bar makes room.
+struct Beside<W>(W, ProgressBar);
+
+impl<W: Write> Write for Beside<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Self(out, progress) = self;
+        progress.suspend(|| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let Self(out, progress) = self;
+        progress.suspend(|| out.flush())
+    }
 }
 
 /// The first bytes of a log, and all of it, as UTF-8.

@@ -98,6 +98,15 @@ pub struct Processes {
     pub unjudged: Vec<UnjudgedBy>,
 }
 
+/// What is listed first: who cut most, of as many who cut the larger part.
+fn rank(it: &ProcessSummary) -> (u64, u64, u64) {
+    let part = match it.cut {
+        0 => it.judged,
+        _ => u64::MAX - it.judged,
+    };
+    (it.local, it.cut, part)
+}
+
 impl Processes {
     /// Counts a finding that was reported.
     pub(super) fn count(&mut self, finding: &Finding) {
@@ -171,7 +180,6 @@ impl Processes {
                 ..entry
             })
             .collect();
-        let rank = |it: &ProcessSummary| (it.local, it.cut, it.judged);
         self.listed
             .sort_by(|a, b| rank(b).cmp(&rank(a)).then(a.process.cmp(&b.process)));
         self.listed.truncate(LISTED);
@@ -413,6 +421,19 @@ pub(super) mod tests {
         }
         processes.list(&ByProcess::default(), named);
         processes
+    }
+
+    #[test]
+    fn of_as_many_the_larger_part_comes_first() {
+        let of = |judged, cut| ProcessSummary {
+            judged,
+            cut,
+            local: cut,
+            ..ProcessSummary::default()
+        };
+        assert!(rank(&of(4, 1)) > rank(&of(28, 1)));
+        assert!(rank(&of(400, 2)) > rank(&of(4, 1)));
+        assert!(rank(&of(28, 0)) > rank(&of(4, 0)));
     }
 
     #[test]

@@ -51,6 +51,21 @@ fn shown(line: &str, interrupt: f64) -> Result<String> {
 /// What the line that changes in place takes itself away with.
 const DRAWN: &str = "\u{1b}[2K";
 
+/// A bar that is drawn and gone before it can be read is left between findings.
+#[test]
+fn a_small_log_has_no_bar() -> Result<()> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    for log in ["recordings/packed.rec", "recordings/plain.rec"] {
+        let text = shown(&format!("{{}} analyze {folder}/{log}"), 0.0)?;
+        assert!(text.contains("messages judged"), "{text}");
+        assert!(
+            !text.contains('\u{2588}') && !text.contains(DRAWN),
+            "{text}"
+        );
+    }
+    Ok(())
+}
+
 #[test]
 fn only_what_is_in_the_foreground_draws() -> Result<()> {
     let server = hyper(HyperVersion::V1_12_0)?;

@@ -58,6 +58,8 @@ fn ring_size(bytes: u32) -> u32 {
 fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
     let mut loader = EbpfLoader::new();
     loader
+        // It reads the kernel's types too, for relocations: there are none.
+        .btf(None)
         .override_global("CONFIG", config.bytes(), true)
         .map_max_entries("RECORDS", ring_size(options.ring_bytes));
     loader.map_max_entries("SLOTS", options.slots());
@@ -116,9 +118,8 @@ impl Live {
     pub fn start(options: &Options) -> Result<Self, CaptureError> {
         environment::check()?;
         // The kernel's types are read twice, once for where fields are and once
-        // by aya for what the typed hooks are given: at the same time, if a thread can
-        // be had.
-        let typed = std::thread::Builder::new().spawn(aya::Btf::from_sys_fs);
+        // by aya for what the typed hooks are given: one behind the other, since each
+        // takes 20 to 40 MiB for a moment.
         let mut fields = btf::Btf::of_running_kernel()?;
         fields.hide(&options.hidden);
         let lacking = fields::lacking(&fields);
@@ -127,6 +128,7 @@ impl Live {
         hidden.extend(hooks::other_arguments(&fields));
         drop(fields);
         let mut programs = load(options, &config)?;
+        let typed = aya::Btf::from_sys_fs().map_err(|error| CaptureError::Load(error.into()))?;
         let map = |programs: &mut Ebpf, name: &'static str| {
             programs.take_map(name).ok_or(CaptureError::Object(name))
         };
@@ -144,12 +146,6 @@ impl Live {
         let unnamed = Shared::new(map(&mut programs, "UNNAMED")?, "UNNAMED")?;
         let births = Births::new(map(&mut programs, "BIRTHS")?)?;
         let hints = Hints(Shared::new(map(&mut programs, "HINTS")?, "HINTS")?);
-        let typed = match typed.map(std::thread::JoinHandle::join) {
-            Ok(Ok(types)) => types,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(_) => aya::Btf::from_sys_fs(),
-        };
-        let typed = typed.map_err(|error| CaptureError::Load(error.into()))?;
         let tried = tried(&mut programs)?;
         // Programs that do nothing would not tell.
         let tells = options.object.is_none();
