@@ -91,22 +91,23 @@ fn steps(mut framer: Framer, bytes: &[u8], cut: usize, skips: bool, method: Meth
     let (first, second) = bytes.split_at(cut);
     let mut steps = Vec::new();
     for (begin, piece) in [(0, first), (cut, second)] {
-        let window = Slice(piece);
-        let mut at = 0;
-        while at < window.len() {
+        // What is behind a piece may be anything, also what is to come.
+        let window = Slice(if skips { &bytes[begin..] } else { piece });
+        let (mut at, end) = (0, Slice(piece).len());
+        while at < end {
             let before = at;
             let event;
             (at, event) = match framer.need() {
                 Need::Skip(left) if skips => {
-                    let (passed, event) = framer.skip(left.min(u64::from(window.len() - at)));
+                    let (passed, event) = framer.skip(left.min(u64::from(end - at)));
                     (at + passed as u32, event)
                 }
                 _ => {
-                    let turn = framer.turn(&window, at, window.len(), method);
+                    let turn = framer.turn(&window, at, end, method);
                     (turn.at, turn.event)
                 }
             };
-            assert!(at > before && at <= window.len(), "no progress");
+            assert!(at > before && at <= end, "no progress");
             let behind = begin + at as usize;
             steps.push(match event {
                 Event::None => continue,
