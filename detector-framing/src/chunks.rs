@@ -1,6 +1,9 @@
 //! Where a chunked body ends: RFC 9112 section 7.1.
 
-use crate::{Window, class::low_byte};
+use crate::{
+    Window,
+    class::{controls, hexadecimal, line_ending, low_byte, lowest, not_hex, run},
+};
 
 /// What a piece of the body brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,20 +118,62 @@ impl ChunkDecoder {
     }
 
     /// Reads on from offset `at` of a piece that ends at `end`, one byte at least. Returns
-    /// where to go on. Bounded: the rest of a chunk, or one byte.
+    /// where to go on. Bounded: the rest of a chunk, a short size line and the line's end
+    /// before it, or 64 bytes of text.
     #[inline(always)]
     pub fn turn<W: Window>(&mut self, window: &W, at: u32, end: u32) -> (u32, Chunks) {
         if at >= end {
             return (at, Chunks::More);
         }
         if self.state == State::DATA {
-            let here = end.saturating_sub(at);
+            let here = end.wrapping_sub(at);
             let data = u32::try_from(self.left).unwrap_or(u32::MAX).min(here);
             self.pass_data(u64::from(data));
-            return (at.saturating_add(data), Chunks::More);
+            return (at.wrapping_add(data), Chunks::More);
         }
-        let chunked = self.byte(low_byte(window.word(at)));
-        (at.saturating_add(1), chunked)
+        let first = window.word(at);
+        let ending = at.wrapping_add(line_ending(first));
+        let is_ending = ending > at && ending <= end;
+        // Bytes up to here were read by words; where there are none, one byte is read.
+        let mut to = at;
+        match self.state {
+            State::LINE if is_ending => return (ending, Chunks::Done),
+            State::DATA_END if is_ending => {
+                (self.behind_chunk, self.state) = (1, State::SIZE);
+                to = self.pass_size(window, ending, end);
+            }
+            State::SIZE => to = self.pass_size(window, at, end),
+            State::EXTENSION | State::TRAILER => {
+                to = at.wrapping_add(run::<2, _>(window, at, end, controls));
+            }
+            _ => {}
+        }
+        to = window.keep(to);
+        if to > at {
+            return (to, Chunks::More);
+        }
+        let chunked = self.byte(low_byte(first));
+        (at.wrapping_add(1), chunked)
+    }
+
+    /// Reads a size line of at most eight digits and without extension. Returns where to go
+    /// on: at `from` where it has to be read byte by byte.
+    #[inline(always)]
+    fn pass_size<W: Window>(&mut self, window: &W, from: u32, end: u32) -> u32 {
+        let word = window.word(from);
+        let length = lowest(not_hex(word));
+        let digits_end = from.wrapping_add(length);
+        let ending = line_ending(window.word(digits_end));
+        let line_end = digits_end.wrapping_add(ending);
+        if length == 0 || ending == 0 || line_end > end {
+            return from;
+        }
+        self.left = hexadecimal(word, length);
+        self.state = match self.left {
+            0 => State::LINE,
+            _ => State::DATA,
+        };
+        line_end
     }
 
     /// Returns how many bytes of chunk data are still to come; 0 where something else is.

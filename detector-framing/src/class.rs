@@ -4,6 +4,8 @@
 //! the lowest one counts, those above it may be wrong (a borrow), the lowest is exact, and
 //! no bit at all is exact too.
 
+use crate::Window;
+
 /// The lowest bit of each byte.
 const ONES: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of each byte.
@@ -91,6 +93,71 @@ pub(crate) const fn not_in_names(word: u64) -> u64 {
     HIGH & (!(letters | digits | hyphens) | word)
 }
 
+/// What is neither a capital nor a hyphen: of most methods, the blank behind. Exact.
+#[inline(always)]
+pub(crate) const fn not_in_methods(word: u64) -> u64 {
+    let letters = from(word, b'A') & !from(word, b'Z' + 1);
+    let hyphens = from(word, b'-') & !from(word, b'-' + 1);
+    HIGH & (!(letters | hyphens) | word)
+}
+
+/// What is not a decimal digit. Exact.
+#[inline(always)]
+pub(crate) const fn not_digits(word: u64) -> u64 {
+    let digits = from(word, b'0') & !from(word, b'9' + 1);
+    HIGH & (!digits | word)
+}
+
+/// What is not a hexadecimal digit. Exact.
+#[inline(always)]
+pub(crate) const fn not_hex(word: u64) -> u64 {
+    let lower = word | (ONES << 5);
+    let letters = from(lower, b'a') & !from(lower, b'f' + 1);
+    not_digits(word) & (!letters | word)
+}
+
+/// The number that the first `count` bytes are, of 1 to 8 decimal digits.
+#[inline(always)]
+pub(crate) const fn decimal(word: u64, count: u32) -> u64 {
+    // Each step joins two neighbours: digits, numbers below 100, numbers below 10,000.
+    let digits = last(word & ONES.wrapping_mul(15), count);
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
+}
+
+/// The number that the first `count` bytes are, of 1 to 8 hexadecimal digits.
+#[inline(always)]
+pub(crate) const fn hexadecimal(word: u64, count: u32) -> u64 {
+    let letters = (word >> 6) & ONES;
+    let digits = (word & ONES.wrapping_mul(15)).wrapping_add(letters.wrapping_mul(9));
+    let digits = last(digits, count);
+    let pairs = (digits << 4 | digits >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs << 8 | pairs >> 16) & 0x0000_ffff_0000_ffff;
+    (fours << 16 | fours >> 32) & 0xffff_ffff
+}
+
+/// The first `count` bytes as the last ones, zeros before them.
+#[inline(always)]
+const fn last(word: u64, count: u32) -> u64 {
+    word.wrapping_shl(64_u32.wrapping_sub(count.wrapping_mul(8)))
+}
+
+/// The first `count` bytes, zeros behind them.
+#[inline(always)]
+pub(crate) const fn before(word: u64, count: u32) -> u64 {
+    match count {
+        0..=7 => word & !u64::MAX.wrapping_shl(count.wrapping_mul(8)),
+        _ => word,
+    }
+}
+
+/// The bytes behind the first `count`, at most 7; zeros behind them.
+#[inline(always)]
+pub(crate) const fn behind(word: u64, count: u32) -> u64 {
+    word.wrapping_shr(count.wrapping_mul(8))
+}
+
 /// The place of a mask's lowest byte, from 0; 8 where there is none.
 #[inline(always)]
 pub(crate) const fn lowest(mask: u64) -> u32 {
@@ -101,6 +168,37 @@ pub(crate) const fn lowest(mask: u64) -> u32 {
 #[inline(always)]
 pub(crate) const fn lower(word: u64) -> u64 {
     word | (ONES << 5)
+}
+
+/// How many bytes from `at` on, at most eight times `WORDS`, stand before the first of a
+/// class.
+#[inline(always)]
+pub(crate) fn run<const WORDS: usize, W: Window>(
+    window: &W,
+    at: u32,
+    end: u32,
+    class: fn(u64) -> u64,
+) -> u32 {
+    let mut passed: u32 = 0;
+    for _ in 0..WORDS {
+        let found = lowest(class(window.word(at.wrapping_add(passed))));
+        passed = passed.wrapping_add(found);
+        if found < 8 {
+            break;
+        }
+    }
+    window.keep(passed).min(end.wrapping_sub(at))
+}
+
+/// The length of a line's end that stands first: CR LF, or LF (RFC 9112 section 2.2); 0
+/// where none does.
+#[inline(always)]
+pub(crate) const fn line_ending(word: u64) -> u32 {
+    match word.to_le_bytes() {
+        [b'\n', ..] => 1,
+        [b'\r', b'\n', ..] => 2,
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -132,5 +230,46 @@ mod tests {
         agrees(invisible, |byte| byte <= b' ' || byte >= 0x7f, b'!');
         let name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         agrees(not_in_names, |byte| !name(byte), b'x');
+        let method = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
+        agrees(not_in_methods, |byte| !method(byte), b'X');
+        agrees(not_digits, |byte| !byte.is_ascii_digit(), b'5');
+        agrees(not_hex, |byte| !byte.is_ascii_hexdigit(), b'F');
+    }
+
+    #[test]
+    fn words_are_numbers() {
+        for count in 1..=8 {
+            for text in [
+                "00000000", "12345678", "99999999", "90000000", "00000009", "40302010",
+            ] {
+                let word = u64::from_le_bytes(text.as_bytes().try_into().unwrap());
+                let digits = &text[..count];
+                let count = u32::try_from(count).unwrap();
+                assert_eq!(Ok(decimal(word, count)), digits.parse());
+                assert_eq!(
+                    Ok(hexadecimal(word, count)),
+                    u64::from_str_radix(digits, 16)
+                );
+            }
+            for text in ["abcdefAB", "CDEFffff", "F0000000", "0A0b0C0d", "ffffffff"] {
+                let word = u64::from_le_bytes(text.as_bytes().try_into().unwrap());
+                let number = hexadecimal(word, u32::try_from(count).unwrap());
+                assert_eq!(Ok(number), u64::from_str_radix(&text[..count], 16));
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_stops_at_the_first_byte_and_at_the_end() {
+        for stop in 0..80_u8 {
+            let mut text = [b'x'; 80];
+            text[usize::from(stop)] = b'\r';
+            let stop = u32::from(stop);
+            for (at, end) in [(0, 80), (3, 80), (0, 9), (5, 33)] {
+                let found = run::<8, _>(&crate::Slice(&text), at, end, controls);
+                let stop = if stop < at { end } else { stop.min(end) };
+                assert_eq!(found, (stop - at).min(64), "{stop} from {at} to {end}");
+            }
+        }
     }
 }

@@ -9,7 +9,8 @@
 use crate::{
     Method, Window,
     class::{
-        controls, invisible, is_target, is_text, is_token, low_byte, lower, lowest, not_in_names,
+        before, behind, controls, decimal, invisible, is_target, is_text, is_token, line_ending,
+        low_byte, lower, lowest, not_digits, not_in_names, run,
     },
 };
 
@@ -182,6 +183,30 @@ const HTTP: Word = word(b"HTTP/1.\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 7);
 const HTTP_SLASH: u8 = 5;
 
 impl Word {
+    /// Its first eight bytes.
+    #[inline(always)]
+    const fn first(&self) -> u64 {
+        let Self([first, ..], _) = self;
+        *first
+    }
+
+    /// Its length in bytes.
+    #[inline(always)]
+    const fn length(&self) -> u32 {
+        self.1 as u32
+    }
+
+    /// Whether the first `length` bytes of these are the word.
+    #[inline(always)]
+    fn is(&self, bytes: [u64; 3], length: u32) -> bool {
+        let Self([first, second, third], _) = self;
+        let [one, two, three] = bytes;
+        length == self.length()
+            && before(one, length) == *first
+            && before(two, length.saturating_sub(8)) == *second
+            && before(three, length.saturating_sub(16)) == *third
+    }
+
     /// The byte at a place; 0 behind the end.
     #[inline(always)]
     const fn at(&self, place: u8) -> u8 {
@@ -289,6 +314,26 @@ impl HeadParser {
         Parsed::Partial
     }
 
+    /// Behind the first letters of a method, that are none of a word which is told apart.
+    #[inline(always)]
+    pub(crate) fn in_word(letters: u8) -> Self {
+        Self {
+            bytes: letters.into(),
+            state: State::WORD,
+            place: letters,
+            ..Self::default()
+        }
+    }
+
+    /// Behind this many bytes of empty lines.
+    #[inline(always)]
+    pub(crate) fn behind_empty_lines(bytes: u8) -> Self {
+        Self {
+            bytes: bytes.into(),
+            ..Self::default()
+        }
+    }
+
     /// Whether a byte of a start line was read.
     #[must_use]
     pub fn has_begun(&self) -> bool {
@@ -302,67 +347,185 @@ impl HeadParser {
     }
 
     /// Reads on from offset `at` of a piece that ends at `end`, one byte at least. Returns
-    /// where to go on, and what was read so far. Bounded: at most 64 bytes.
+    /// where to go on, and what was read so far. Bounded: at most a line, with 64 bytes of
+    /// its name or target and 64 of its value or reason.
     #[inline(always)]
     pub fn turn<W: Window>(&mut self, window: &W, at: u32, end: u32) -> (u32, Parsed) {
         if at >= end {
             return (at, Parsed::Partial);
         }
-        let passed = match self.state {
+        let first = window.word(at);
+        let mut byte = low_byte(first);
+        // Bytes that were read by words. Where there are none, one byte is read.
+        let mut passed = 0;
+        // Bytes that passed before that one.
+        let mut skipped = 0;
+        match self.state {
+            State::START => passed = self.begin_start_line(window, first, at, end),
             State::LINE | State::VALUE_FOLD | State::VALUE_START_FOLD => {
-                self.whole_line(window, at, end)
-            }
-            State::VALUE if self.field == Field::OTHER => run(window, at, end, controls),
-            State::REASON => run(window, at, end, controls),
-            State::TARGET => match run(window, at, end, invisible) {
-                0 => 0,
-                _ if self.utf8 != utf8::WHOLE => 0,
-                passed => {
-                    self.place = 1;
-                    passed
+                if line_ending(first) == 2 && end.wrapping_sub(at) >= 2 {
+                    self.commit();
+                    self.state = State::LAST_LF;
+                    (byte, skipped) = (b'\n', 1);
+                } else {
+                    passed = self.begin_field_line(window, first, at, end);
                 }
-            },
-            _ => 0,
+            }
+            _ => {}
         };
-        if passed > 0 {
-            self.bytes = self.bytes.saturating_add(passed);
-            return (at.saturating_add(passed), Parsed::Partial);
+        passed = window.keep(passed);
+        skipped = window.keep(skipped);
+        if self.state == State::TARGET {
+            passed = window.keep(self.pass_target(window, at, passed, end));
         }
-        let parsed = self.byte(low_byte(window.word(at)));
-        (at.saturating_add(1), parsed)
+        let is_other = self.state == State::VALUE && self.field == Field::OTHER;
+        if is_other || self.state == State::REASON {
+            passed = window.keep(self.pass_text(window, at, passed, end));
+        }
+        let at = at.wrapping_add(passed).wrapping_add(skipped);
+        self.bytes = self.bytes.saturating_add(passed).saturating_add(skipped);
+        if passed > 0 {
+            return (at, Parsed::Partial);
+        }
+        let parsed = self.byte(byte);
+        (at.wrapping_add(1), parsed)
     }
 
-    /// Passes over a field line that is whole within 64 bytes and frames nothing. Returns
-    /// its length, or 0 where it has to be read byte by byte.
+    /// Reads a status line up to its reason phrase, or a method of at most seven letters
+    /// and the blank behind it. Returns how many bytes; 0 where it has to be read byte by
+    /// byte.
     #[inline(always)]
-    fn whole_line<W: Window>(&mut self, window: &W, at: u32, end: u32) -> u32 {
-        let first = window.word(at);
-        let begins = lower(first);
-        // "content-type" and its like are read; few heads have more than two of them.
-        let frames = begins == eight(b"content-")
-            || begins == eight(b"transfer")
-            || begins << 16 == eight(b"\0\0expect");
-        // What is no letter or digit may be white space: the value before goes on.
-        if frames || not_in_names(first) & 0x80 != 0 {
+    fn begin_start_line<W: Window>(&mut self, window: &W, first: u64, at: u32, end: u32) -> u32 {
+        let left = end.wrapping_sub(at);
+        if is_version(first) {
+            let second = window.word(at.wrapping_add(8));
+            let status = behind(second, 1);
+            if left < 13 || low_byte(second) != b' ' || lowest(not_digits(status)) < 3 {
+                return 0;
+            }
+            self.flags |= RESPONSE;
+            self.status = u16::try_from(decimal(status, 3)).unwrap_or(0);
+            if low_byte(behind(status, 3)) == b' ' {
+                self.state = State::REASON;
+                return 13;
+            }
+            (self.place, self.state) = (3, State::STATUS_END);
+            return 12;
+        }
+        let length = lowest(not_in_names(first));
+        if length == 0 || length >= left.min(8) || low_byte(behind(first, length)) != b' ' {
             return 0;
         }
-        let name = run(window, at, at.saturating_add(24), not_in_names);
-        let colon = low_byte(window.word(at.saturating_add(name)));
-        let text = run(window, at, at.saturating_add(64), controls);
-        let behind = window.word(at.saturating_add(text));
-        let ending = match behind.to_le_bytes() {
-            [b'\n', ..] => 1,
-            [b'\r', b'\n', ..] => 2,
-            _ => return 0,
+        let method = if before(first, length) == HEAD.first() {
+            Method::Head
+        } else if before(first, length) == CONNECT.first() {
+            Method::Connect
+        } else {
+            Method::Other
         };
-        let length = text.saturating_add(ending);
-        if colon != b':' || name >= text || at.saturating_add(length) > end {
+        self.method = method as u8;
+        (self.place, self.utf8) = (0, utf8::WHOLE);
+        self.state = State::TARGET;
+        length.wrapping_add(1)
+    }
+
+    /// Reads the visible ASCII bytes of a target that are `passed` bytes behind `at`, and
+    /// the version and the line's end behind them where they are there. Returns how many
+    /// bytes were read, those that had passed included.
+    #[inline(always)]
+    fn pass_target<W: Window>(&mut self, window: &W, at: u32, passed: u32, end: u32) -> u32 {
+        if self.utf8 != utf8::WHOLE {
+            return passed;
+        }
+        let from = at.wrapping_add(passed);
+        let length = run::<8, _>(window, from, end, invisible);
+        if length > 0 {
+            self.place = 1;
+        }
+        let blank = from.wrapping_add(length);
+        let version = blank.wrapping_add(1);
+        let ending = line_ending(window.word(version.wrapping_add(8)));
+        let whole = length.wrapping_add(9).wrapping_add(ending);
+        let is_whole = self.place > 0
+            && low_byte(window.word(blank)) == b' '
+            && is_version(window.word(version))
+            && ending > 0
+            && from.wrapping_add(whole) <= end;
+        if !is_whole {
+            return passed.wrapping_add(length);
+        }
+        self.state = State::LINE;
+        passed.wrapping_add(whole)
+    }
+
+    /// Reads the bytes of a reason phrase, or of a value that frames nothing, that are
+    /// `passed` bytes behind `at`, and the line's end behind them where it is there.
+    /// Returns how many bytes were read, those that had passed included.
+    #[inline(always)]
+    fn pass_text<W: Window>(&mut self, window: &W, at: u32, passed: u32, end: u32) -> u32 {
+        let from = at.wrapping_add(passed);
+        let length = run::<8, _>(window, from, end, controls);
+        let behind = from.wrapping_add(length);
+        let ending = line_ending(window.word(behind));
+        let passed = passed.wrapping_add(length);
+        if ending == 0 || behind.wrapping_add(ending) > end {
+            return passed;
+        }
+        self.state = match self.state {
+            State::REASON => State::LINE,
+            _ => State::VALUE_FOLD,
+        };
+        passed.wrapping_add(ending)
+    }
+
+    /// Reads a field's name and colon; of a field that frames the whole line, where that is
+    /// short and simple. Returns how many bytes; 0 where it has to be read byte by byte.
+    #[inline(always)]
+    fn begin_field_line<W: Window>(&mut self, window: &W, first: u64, at: u32, end: u32) -> u32 {
+        // A byte that is not a letter or a digit may be white space: the value goes on.
+        let name = run::<5, _>(window, at, end, not_in_names);
+        let colon = at.wrapping_add(name);
+        if name == 0 || colon >= end || low_byte(window.word(colon)) != b':' {
+            return 0;
+        }
+        let second = window.word(at.wrapping_add(8));
+        let third = window.word(at.wrapping_add(16));
+        let words = [lower(first), lower(second), lower(third)];
+        let field = if CONTENT_LENGTH.is(words, name) {
+            Field::CONTENT_LENGTH
+        } else if TRANSFER_ENCODING.is(words, name) {
+            Field::TRANSFER_ENCODING
+        } else if EXPECT.is(words, name) {
+            return 0;
+        } else {
+            self.commit();
+            self.state = State::VALUE;
+            return name.wrapping_add(1);
+        };
+        let mut value = colon.wrapping_add(1);
+        if low_byte(window.word(value)) == b' ' {
+            value = value.wrapping_add(1);
+        }
+        let word = window.word(value);
+        let length = match field {
+            Field::CONTENT_LENGTH => lowest(not_digits(word)),
+            _ if before(lower(word), CHUNKED.length()) == CHUNKED.first() => CHUNKED.length(),
+            _ => 0,
+        };
+        let behind = value.wrapping_add(length);
+        let ending = line_ending(window.word(behind));
+        let line_end = behind.wrapping_add(ending);
+        if length == 0 || ending == 0 || line_end > end {
             return 0;
         }
         self.commit();
-        self.field = Field::OTHER;
+        self.begin_value(field);
+        match field {
+            Field::CONTENT_LENGTH => (self.item, self.progress) = (decimal(word, length), DIGITS),
+            _ => self.progress = CHUNKED.1,
+        }
         self.state = State::VALUE_FOLD;
-        length
+        line_end.wrapping_sub(at)
     }
 
     /// Reads one byte.
@@ -395,7 +558,7 @@ impl HeadParser {
             State::NAME => self.name(byte),
             State::NAME_END => match byte {
                 b' ' | b'\t' => Some(State::NAME_END),
-                b':' => Some(self.begin_value()),
+                b':' => Some(self.end_name()),
                 _ => self.ignore(byte),
             },
             State::VALUE_START => match byte {
@@ -581,15 +744,16 @@ impl HeadParser {
             return Some(State::NAME);
         }
         match byte {
-            b':' => Some(self.begin_value()),
+            b':' => Some(self.end_name()),
             b' ' | b'\t' if self.flags & RESPONSE != 0 => Some(State::NAME_END),
             _ => self.ignore(byte),
         }
     }
 
+    /// The colon behind a name.
     #[inline(always)]
-    fn begin_value(&mut self) -> State {
-        self.field = if self.is(IS_FIRST, &CONTENT_LENGTH) {
+    fn end_name(&mut self) -> State {
+        self.begin_value(if self.is(IS_FIRST, &CONTENT_LENGTH) {
             Field::CONTENT_LENGTH
         } else if self.is(IS_SECOND, &TRANSFER_ENCODING) {
             Field::TRANSFER_ENCODING
@@ -597,10 +761,15 @@ impl HeadParser {
             Field::EXPECT
         } else {
             Field::OTHER
-        };
+        });
+        State::VALUE_START
+    }
+
+    #[inline(always)]
+    const fn begin_value(&mut self, field: Field) {
+        self.field = field;
         (self.read_length, self.read_tag) = (self.length, self.tag);
         (self.item, self.progress) = (0, 0);
-        State::VALUE_START
     }
 
     /// A byte of a value.
@@ -763,18 +932,11 @@ fn line_end(byte: u8, behind_cr: State) -> Option<State> {
     }
 }
 
-/// How many bytes from `at` on, at most 64, stand before the first of a class.
+/// Whether the eight bytes are a version that is read here (RFC 9112 section 2.3).
 #[inline(always)]
-fn run<W: Window>(window: &W, at: u32, end: u32, class: fn(u64) -> u64) -> u32 {
-    let mut passed: u32 = 0;
-    for _ in 0..8 {
-        let found = lowest(class(window.word(at.saturating_add(passed))));
-        passed = passed.saturating_add(found);
-        if found < 8 {
-            break;
-        }
-    }
-    W::hide(passed.min(end.saturating_sub(at)))
+const fn is_version(word: u64) -> bool {
+    before(word, HTTP.length()) == HTTP.first()
+        && matches!(low_byte(behind(word, HTTP.length())), b'0' | b'1')
 }
 
 /// UTF-8, byte by byte (RFC 3629 section 4).

@@ -10,6 +10,7 @@
 //! | --- | --- | --- |
 //! | [`window`] | how bytes are read: a word at an offset | |
 //! | [`sniff`] | what a connection speaks, where a message may begin | 9112 2.2, 8446 5.1, 9113 3.4 |
+//! | [`proxy`] | the PROXY protocol's header ahead of the first message | |
 //! | [`head`] | start lines, the fields that frame, where a head ends | 9112 2 to 5 |
 //! | [`mod@framing`] | how long a body is | 9112 6.3 |
 //! | [`chunks`] | chunk sizes, extensions, trailers | 9112 7.1 |
@@ -30,6 +31,7 @@ mod class;
 pub mod framing;
 pub mod head;
 pub mod methods;
+pub mod proxy;
 pub mod sniff;
 pub mod stream;
 pub mod window;
@@ -38,9 +40,10 @@ pub use chunks::{ChunkDecoder, ChunkPart, Chunks};
 pub use framing::{Framing, framing};
 pub use head::{Coding, Head, HeadParser, HeadPart, Lengths, Parsed, Start};
 pub use methods::{Method, Outstanding};
+pub use proxy::{ProxyHeader, proxy_header};
 pub use sniff::{
-    Protocol, ProxyHeader, after_empty_lines, is_response, may_be_request, may_be_response,
-    may_begin_message, proxy_header,
+    Protocol, after_empty_lines, begins_message, is_response, may_be_request, may_be_response,
+    may_begin_message,
 };
 pub use stream::{Event, Framer, Lost, Need, Turn};
 pub use window::{Slice, Window};

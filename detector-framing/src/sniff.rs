@@ -1,5 +1,10 @@
 //! What a connection speaks, and where a message may begin.
 
+use crate::{
+    Slice, Window,
+    class::{before, low_byte, lowest, not_in_methods},
+};
+
 /// What the first bytes of a direction are that are no HTTP/1 head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -14,60 +19,19 @@ pub enum Protocol {
 impl Protocol {
     /// Tells it by the first eight bytes; of fewer, by those.
     #[must_use]
-    pub const fn of(first: &[u8]) -> Self {
-        match first {
-            [0x14..=0x17, 3, ..] => Self::Tls,
-            [b'P', b'R', b'I', b' ', b'*', b' ', b'H', b'T', ..] => Self::Http2,
+    pub fn of(first: &[u8]) -> Self {
+        Self::of_word(Slice(first).word(0), Slice(first).len())
+    }
+
+    /// The same, of the first `known` bytes of the eight.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_word(first: u64, known: u32) -> Self {
+        match first.to_le_bytes() {
+            [0x14..=0x17, 3, ..] if known >= 2 => Self::Tls,
+            [b'P', b'R', b'I', b' ', b'*', b' ', b'H', b'T'] if known >= 8 => Self::Http2,
             _ => Self::Other,
         }
-    }
-}
-
-/// What the bytes begin with, where a header of the PROXY protocol may stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProxyHeader {
-    /// A header of so many bytes.
-    Whole(usize),
-    /// The beginning of one.
-    Partial,
-    /// Something else.
-    None,
-}
-
-/// Longest header of version 1, its line end included.
-const LINE_LIMIT: usize = 107;
-
-/// How a header of version 2 begins.
-const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-
-/// How many bytes of a header of version 2 tell its length.
-const FIXED: usize = 16;
-
-/// Looks for a header of the PROXY protocol, of either version, at the start of a
-/// connection: a proxy sends it ahead of the first message (HAProxy's
-/// doc/proxy-protocol.txt, sections 2.1 and 2.2).
-#[must_use]
-pub fn proxy_header(bytes: &[u8]) -> ProxyHeader {
-    let begins =
-        |word: &[u8]| !bytes.is_empty() && (bytes.starts_with(word) || word.starts_with(bytes));
-    if begins(b"PROXY ") {
-        let line = bytes.get(..bytes.len().min(LINE_LIMIT)).unwrap_or_default();
-        return match line.windows(2).position(|two| two == b"\r\n") {
-            Some(end) => ProxyHeader::Whole(end.saturating_add(2)),
-            None if line.len() < LINE_LIMIT => ProxyHeader::Partial,
-            None => ProxyHeader::None,
-        };
-    }
-    // Empty lines alone stand before messages too.
-    if bytes.len() <= 4 || !begins(SIGNATURE) {
-        return ProxyHeader::None;
-    }
-    match bytes.get(FIXED.saturating_sub(2)..FIXED) {
-        Some(&[high, low]) => {
-            let length = usize::from(u16::from_be_bytes([high, low]));
-            ProxyHeader::Whole(FIXED.saturating_add(length))
-        }
-        _ => ProxyHeader::Partial,
     }
 }
 
@@ -83,6 +47,7 @@ pub fn after_empty_lines(bytes: &[u8]) -> &[u8] {
 
 /// With which a status line begins (RFC 9112 section 4).
 const STATUS_LINE: &[u8] = b"HTTP/";
+const STATUS_START: u64 = u64::from_le_bytes(*b"HTTP/\0\0\0");
 
 /// Whether bytes begin as a response does.
 #[must_use]
@@ -101,22 +66,35 @@ pub fn may_be_response(bytes: &[u8]) -> bool {
 /// (RFC 9112 section 3). Fewer bytes than that may be.
 #[must_use]
 pub fn may_begin_message(bytes: &[u8]) -> bool {
-    if !bytes.is_empty() && may_be_response(bytes) {
-        return true;
-    }
-    for (place, byte) in bytes.iter().take(LONGEST_METHOD).enumerate() {
-        match byte {
-            b' ' => return place >= 3,
-            b'A'..=b'Z' | b'-' => {}
-            _ => return false,
-        }
-    }
-    !bytes.is_empty()
+    let window = Slice(bytes);
+    begins_message(&window, 0, window.len())
 }
 
-/// Bytes that are looked at for the blank behind a method; registered ones have 17 at most
-/// (UPDATEREDIRECTREF).
-const LONGEST_METHOD: usize = 20;
+/// The same, of the bytes from offset `at` of a piece that ends at `end`.
+#[inline(always)]
+#[must_use]
+pub fn begins_message<W: Window>(window: &W, at: u32, end: u32) -> bool {
+    let known = end.saturating_sub(at);
+    let first = window.word(at);
+    let start = known.min(5);
+    if before(first, start) == before(STATUS_START, start) {
+        return known > 0;
+    }
+    // Registered methods have 17 letters at most (UPDATEREDIRECTREF).
+    let mut length = lowest(not_in_methods(first));
+    for place in [8, 16] {
+        if length == place {
+            let word = window.word(at.wrapping_add(place));
+            length = length.wrapping_add(lowest(not_in_methods(word)));
+        }
+    }
+    let length = window.keep(length);
+    let behind = low_byte(window.word(at.wrapping_add(length)));
+    length >= known.min(LONGEST_METHOD) || (length >= 3 && behind == b' ')
+}
+
+/// Bytes that are looked at for the blank behind a method.
+const LONGEST_METHOD: u32 = 20;
 
 /// Whether bytes begin as a request does (RFC 9112 section 3), whatever its fields are: a
 /// method and, where the line's end is there, the version. HTTP/0.9 has GET alone.

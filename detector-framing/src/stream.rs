@@ -1,7 +1,10 @@
 //! One direction of a connection: one message behind the other.
 
 use crate::{
-    ChunkDecoder, Chunks, Framing, Head, HeadParser, Method, Parsed, Start, Window, framing,
+    ChunkDecoder, Chunks, Framing, Head, HeadParser, Method, Parsed, Start, Window,
+    class::low_byte,
+    framing,
+    proxy::{Proxied, ProxyParser},
 };
 
 /// What a [`Framer`] needs next.
@@ -62,28 +65,43 @@ impl Place {
     const UNTIL_CLOSE: Self = Self(3);
     const TUNNEL: Self = Self(4);
     const LOST: Self = Self(5);
+    /// At the start of a connection: a header of the PROXY protocol may stand here.
+    const START: Self = Self(6);
+    /// In the rest of such a header.
+    const PROXY_HEADER: Self = Self(7);
 }
 
-/// Follows one direction. A `#[repr(C)]` value of 72 bytes that starts as zeros.
+/// Follows one direction. A `#[repr(C)]` value of 72 bytes; zeros are before a message.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Framer {
     head: HeadParser,
     chunks: ChunkDecoder,
-    /// Bytes of a body that are still to come.
+    /// Bytes of a body, or of a header of the PROXY protocol, that are still to come.
     left: u64,
     place: Place,
-    padding: [u8; 7],
+    proxy: ProxyParser,
+    padding: [u8; 3],
 }
 
 impl Framer {
+    /// Returns a framer of a connection's first bytes: a header of the PROXY protocol may
+    /// stand before the first message.
+    #[must_use]
+    pub fn at_start() -> Self {
+        Self {
+            place: Place::START,
+            ..Self::default()
+        }
+    }
+
     /// Returns what is needed next.
     #[inline(always)]
     #[must_use]
     pub const fn need(&self) -> Need {
         match self.place {
-            Place::HEAD => Need::Read,
-            Place::BODY => Need::Skip(self.left),
+            Place::START | Place::HEAD => Need::Read,
+            Place::BODY | Place::PROXY_HEADER => Need::Skip(self.left),
             Place::CHUNKS => match self.chunks.data_left() {
                 0 => Need::Read,
                 left => Need::Skip(left),
@@ -96,13 +114,24 @@ impl Framer {
     #[inline(always)]
     #[must_use]
     pub fn is_at_boundary(&self) -> bool {
-        self.place == Place::HEAD && !self.head.has_begun()
+        match self.place {
+            Place::START => !self.proxy.has_begun(),
+            Place::HEAD => !self.head.has_begun(),
+            _ => false,
+        }
     }
 
     /// Reads on from offset `at` of a piece that ends at `end`, one byte at least. A
     /// response answers a request of this method. Bounded, as the parts are.
     #[inline(always)]
     pub fn turn<W: Window>(&mut self, window: &W, at: u32, end: u32, method: Method) -> Turn {
+        if self.place == Place::START
+            && at < end
+            && let Some(event) = self.start(window.word(at), end.wrapping_sub(at))
+        {
+            let at = at.wrapping_add(1);
+            return Turn { at, event };
+        }
         let (at, event) = match self.place {
             Place::HEAD => {
                 let (at, parsed) = self.head.turn(window, at, end);
@@ -123,10 +152,10 @@ impl Framer {
                 };
                 (at, event)
             }
-            Place::BODY => {
+            Place::BODY | Place::PROXY_HEADER => {
                 let here = u64::from(end.saturating_sub(at));
                 let passed = u32::try_from(self.left.min(here)).unwrap_or(0);
-                (at.saturating_add(passed), self.pass_body(u64::from(passed)))
+                (at.wrapping_add(passed), self.pass_body(u64::from(passed)))
             }
             _ => (end, Event::None),
         };
@@ -139,14 +168,40 @@ impl Framer {
     pub fn skip(&mut self, bytes: u64) -> (u64, Event) {
         match self.place {
             _ if bytes == 0 => (0, Event::None),
-            Place::BODY => {
+            Place::BODY | Place::PROXY_HEADER => {
                 let passed = self.left.min(bytes);
                 (passed, self.pass_body(passed))
             }
             Place::CHUNKS if self.chunks.skip(bytes) => (bytes, Event::None),
-            Place::HEAD | Place::CHUNKS => (bytes, self.lose(Lost::Unseen)),
+            Place::START | Place::HEAD | Place::CHUNKS => (bytes, self.lose(Lost::Unseen)),
             _ => (bytes, Event::None),
         }
+    }
+
+    /// Reads the first byte of a `word` of which `left` bytes are there, where it may be
+    /// that of a header of the PROXY protocol. `None` where it is not: it is not read.
+    #[inline(always)]
+    fn start(&mut self, word: u64, left: u32) -> Option<Event> {
+        let before = self.proxy;
+        let proxied = match before.may_go_on(word, left) {
+            true => self.proxy.byte(low_byte(word)),
+            false => Proxied::None,
+        };
+        match proxied {
+            Proxied::Maybe => {}
+            Proxied::Whole(0) => self.place = Place::HEAD,
+            Proxied::Whole(left) => {
+                (self.left, self.place) = (u64::from(left), Place::PROXY_HEADER);
+            }
+            Proxied::None => {
+                let Some(head) = before.as_head() else {
+                    return Some(self.lose(Lost::NotHead));
+                };
+                (self.head, self.place) = (head, Place::HEAD);
+                return None;
+            }
+        }
+        Some(Event::None)
     }
 
     #[inline(always)]
@@ -169,8 +224,12 @@ impl Framer {
     #[inline(always)]
     const fn pass_body(&mut self, bytes: u64) -> Event {
         self.left = self.left.saturating_sub(bytes);
-        match self.left {
-            0 => self.end_message(),
+        match (self.left, self.place) {
+            (0, Place::PROXY_HEADER) => {
+                self.place = Place::HEAD;
+                Event::None
+            }
+            (0, _) => self.end_message(),
             _ => Event::None,
         }
     }

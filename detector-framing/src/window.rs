@@ -1,25 +1,20 @@
 //! How bytes are read: a word at an offset.
 
-/// Bytes of one piece of a stream, from offset 0.
+/// Bytes of one piece of a stream, from offset 0. A piece has less than 2^31 of them: an
+/// offset and what is read behind it stay within 32 bits.
 ///
 /// In user space [`Slice`] is one. In a BPF program it is a copy in scratch memory, read by
-/// eight-byte loads; there the two functions without `self` hide from the verifier what it
-/// knows of a number, so that it walks the code behind once and not once for each way that
-/// leads there.
+/// eight-byte loads.
 pub trait Window {
     /// Returns eight bytes from offset `at`, the first one lowest. Bytes behind the end of
     /// the piece may be anything.
     fn word(&self, at: u32) -> u64;
 
-    /// Returns `number` without the bounds that are known of it.
+    /// Returns `number`. A BPF program passes it by way of the scratch memory, where the
+    /// verifier forgets its bounds: it then walks the code behind once, and not once for
+    /// each way that leads there.
     #[inline(always)]
-    fn hide(number: u32) -> u32 {
-        number
-    }
-
-    /// Returns `number` by way of memory: what is known of it there is forgotten.
-    #[inline(always)]
-    fn keep(number: u64) -> u64 {
+    fn keep(&self, number: u32) -> u32 {
         number
     }
 }
@@ -29,10 +24,12 @@ pub trait Window {
 pub struct Slice<'b>(pub &'b [u8]);
 
 impl Slice<'_> {
-    /// Its length in bytes; what is behind 4 GiB is not seen.
+    const MOST: u32 = u32::MAX >> 1;
+
+    /// Its length in bytes; what is behind 2 GiB is not seen.
     #[must_use]
     pub fn len(&self) -> u32 {
-        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.0.len()).map_or(Self::MOST, |length| length.min(Self::MOST))
     }
 
     /// Whether it holds nothing.

@@ -6,7 +6,8 @@ mod oracle;
 mod walk;
 
 use detector_framing::{
-    Event, Framer, Framing, HeadParser, Method, Need, Outstanding, Parsed, Slice, Turn,
+    Event, Framer, Framing, HeadParser, Lost, Method, Need, Outstanding, Parsed, ProxyHeader,
+    Slice, Turn, may_begin_message, proxy_header,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 use walk::Pass;
@@ -39,6 +40,19 @@ const PARTS: &[&[u8]] = &[
     b"chunked",
     b"Expect: 100-continue\r\n",
     b"X-A: b\r\n",
+    b"content-length:00000123\n",
+    b"Content-Length: 123456789\r\n",
+    b"Content-Length: 12345678 \r\n",
+    b"Transfer-Encoding:Chunked\n",
+    b"Transfer-Encoding: chunked \r\n",
+    b"Content-Lengthy: 5\r\n",
+    b"Content-Range: x\r\n",
+    b"PROPFIND ",
+    b"OPTIONS * HTTP/1.1\r\n",
+    b"REPORTS * HTTP/1.1\n",
+    b"HTTP/1.1 200\n",
+    b"HTTP/1.1 20",
+    b"abcdefghijklmnopqrstuvwxyz0123456789-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     b"A-Very-Long-Name-Of-A-Field-In-A-Head: and a value that is longer than sixty-four bytes are\r\n",
     b"Server: nginx\r\n",
     b"Date: Tue, 01 Dec 2026 10:00:00 GMT\r\n",
@@ -248,6 +262,72 @@ proptest! {
         prop_assert_eq!(&walk::pieces(&bytes, &ends, Pass::Skip), &whole);
     }
 }
+
+/// What connections begin with, whole or broken.
+const STARTS: &[&[u8]] = &[
+    b"",
+    b"P",
+    b"PROXY ",
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 40312 80\r\n",
+    b"\r\n\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0cabcdefghijkl",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn a_connection_begins_the_same_through_any_split(
+        start in select(STARTS),
+        rest in stream(),
+        cuts in vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let bytes = [start, &rest].concat();
+        let mut ends: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        ends.sort_unstable();
+        let whole = walk::from(Framer::at_start(), &bytes, &[], Pass::Read);
+        prop_assert_eq!(&walk::from(Framer::at_start(), &bytes, &ends, Pass::Read), &whole);
+        prop_assert_eq!(&walk::from(Framer::at_start(), &bytes, &ends, Pass::Skip), &whole);
+        // The header is the one that is found in the first bytes when they are whole.
+        let header = match proxy_header(&bytes) {
+            ProxyHeader::Whole(length) => length.min(bytes.len()),
+            ProxyHeader::Partial => bytes.len(),
+            // What began as one is no head either, from a later byte on.
+            ProxyHeader::None if [&b"PROXY "[..], b"\r\n\r\n\0"].iter().any(|start| bytes.starts_with(start)) => {
+                prop_assert_eq!(whole.last().map(|(_, event)| *event), Some(Event::Lost(Lost::NotHead)));
+                return Ok(());
+            }
+            ProxyHeader::None => 0,
+        };
+        let events = walk::pieces(&bytes[header..], &[], Pass::Read);
+        let events: Vec<_> = events.into_iter().map(|(at, event)| (at + header, event)).collect();
+        prop_assert_eq!(whole, events);
+    }
+
+    #[test]
+    fn a_message_may_begin_where_its_first_bytes_say_so(bytes in vec(select(FIRST), 0..26)) {
+        let expected = || {
+            let is_status = bytes.iter().zip(b"HTTP/").all(|(one, other)| one == other);
+            if !bytes.is_empty() && is_status {
+                return true;
+            }
+            for (place, byte) in bytes.iter().take(20).enumerate() {
+                match byte {
+                    b' ' => return place >= 3,
+                    b'A'..=b'Z' | b'-' => {}
+                    _ => return false,
+                }
+            }
+            !bytes.is_empty()
+        };
+        prop_assert_eq!(may_begin_message(&bytes), expected());
+    }
+}
+
+/// What methods are made of, mostly.
+const FIRST: &[u8] =
+    b"HTTP/HTTP/GETPOST-ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ a\0\xc1";
 
 /// A message, whole or broken.
 fn stream() -> impl Strategy<Value = Vec<u8>> {

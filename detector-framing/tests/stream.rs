@@ -176,3 +176,122 @@ fn a_length_may_take_64_bits_and_a_piece_may_be_empty() {
     assert_eq!((turn.at, turn.event), (0, Event::None));
     assert_eq!(framer.skip(1), (1, Event::End));
 }
+
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// What a connection's first bytes come to, whole and byte by byte.
+fn from_start(bytes: &[u8]) -> Vec<(usize, Event)> {
+    let mut framer = Framer::at_start();
+    let whole = piece(&mut framer, bytes, 0, Pass::Read, Method::Other);
+    for pass in [Pass::Read, Pass::Skip] {
+        let (mut apart, mut events) = (Framer::at_start(), Vec::new());
+        for (at, byte) in bytes.iter().enumerate() {
+            events.extend(piece(&mut apart, &[*byte], at, pass, Method::Other));
+        }
+        assert_eq!(whole, events, "{bytes:?}");
+        assert_eq!(framer.need(), apart.need(), "{bytes:?}");
+    }
+    whole
+}
+
+/// doc/proxy-protocol.txt, sections 2.1 and 2.2.
+#[test]
+fn a_proxy_header_stands_before_the_first_message() {
+    let head = b"GET / HTTP/1.1\r\n\r\n";
+    let long = [&b"PROXY TCP6 "[..], &[b'f'; 94], b"\r\n"].concat();
+    for header in [
+        &b""[..],
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 40312 80\r\n",
+        b"PROXY UNKNOWN\r\n",
+        b"PROXY \r\r\n",
+        &long,
+        &[SIGNATURE, &[0x20, 0, 0, 0]].concat(),
+        &[SIGNATURE, &[0x21, 0x11, 0, 12], b"GET / HTTP/1"].concat(),
+        &[SIGNATURE, &[0x21, 0x11, 1, 0], &[b'\n'; 256]].concat(),
+        // No header, but a part of what one begins with.
+        b"\r\n\r\n",
+        b"\r\n\n",
+        b"\r\r\n\r\n",
+    ] {
+        let bytes = [header, head].concat();
+        let events = from_start(&bytes);
+        let &[(at, Event::Head(found, Framing::NoBody))] = &events[..] else {
+            panic!("{events:?} of {header:?}");
+        };
+        assert_eq!(at, bytes.len());
+        let empty = header.iter().all(|byte| b"\r\n".contains(byte));
+        let own = if empty { bytes.len() } else { head.len() };
+        assert_eq!(found.length as usize, own);
+    }
+}
+
+#[test]
+fn methods_that_begin_as_a_proxy_header_does_are_methods() {
+    for method in ["P", "POST", "PR", "PROPFIND", "PROX", "PROXY", "PROXYING"] {
+        for (target, is_head) in [("/", true), ("/\r", false)] {
+            let bytes = format!("{method} {target} HTTP/1.1\r\nContent-Length: 2\r\n\r\nab");
+            let events = from_start(bytes.as_bytes());
+            let last = events.last().map(|(_, event)| *event);
+            let expected = match is_head && method != "PROXY" {
+                true => Event::End,
+                false => Event::Lost(Lost::NotHead),
+            };
+            assert_eq!(last, Some(expected), "{bytes:?}");
+        }
+    }
+}
+
+#[test]
+fn a_broken_proxy_header_is_no_head() {
+    let long = [&b"PROXY TCP6 "[..], &[b'f'; 95], b"\r\n"].concat();
+    for broken in [
+        &b"\r\n\r\n\0\r\nQUIT "[..],
+        b"\r\n\r\n\0GET / HTTP/1.1\r\n\r\n",
+        &long,
+    ] {
+        let events = from_start(broken);
+        assert_eq!(events.len(), 1, "{broken:?}");
+        assert_eq!(events[0].1, Event::Lost(Lost::NotHead), "{broken:?}");
+    }
+    // Behind the first message there is none.
+    let mut framer = Framer::default();
+    let events = piece(
+        &mut framer,
+        b"PROXY UNKNOWN\r\n",
+        0,
+        Pass::Read,
+        Method::Other,
+    );
+    assert_eq!(
+        events.last().map(|(_, event)| *event),
+        Some(Event::Lost(Lost::NotHead))
+    );
+}
+
+#[test]
+fn a_proxy_header_is_no_boundary() {
+    for (bytes, boundary) in [
+        (&b""[..], true),
+        (b"P", false),
+        (b"\r\n", true),
+        (b"\r\n\r\n\0", false),
+        (b"PROXY UNKNOWN\r", false),
+        (b"PROXY UNKNOWN\r\n", true),
+    ] {
+        let mut framer = Framer::at_start();
+        let events = piece(&mut framer, bytes, 0, Pass::Read, Method::Other);
+        assert_eq!(events, [], "{bytes:?}");
+        assert_eq!(framer.is_at_boundary(), boundary, "{bytes:?}");
+        assert_eq!(framer.skip(1), (1, Event::Lost(Lost::Unseen)));
+    }
+    let mut framer = Framer::at_start();
+    let header = [SIGNATURE, &[0x21, 0x11, 0, 12]].concat();
+    assert_eq!(
+        piece(&mut framer, &header, 0, Pass::Read, Method::Other),
+        []
+    );
+    assert_eq!(framer.need(), Need::Skip(12));
+    assert!(!framer.is_at_boundary());
+    assert_eq!(framer.skip(100), (12, Event::None));
+    assert!(framer.is_at_boundary());
+}

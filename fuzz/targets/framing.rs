@@ -4,7 +4,7 @@
 
 use detector_framing::{
     ChunkDecoder, ChunkPart, Chunks, Coding, Event, Framer, Framing, HeadParser, Lengths, Lost,
-    Method, Need, Parsed, Slice, Start,
+    Method, Need, Parsed, ProxyHeader, Slice, Start, proxy_header,
 };
 use libfuzzer_sys::fuzz_target;
 use truncwatch::http;
@@ -31,11 +31,40 @@ fuzz_target!(|bytes: &[u8]| {
     };
     assert_eq!(found, head_in_pieces(bytes, cut));
     chunks(body, cut.min(body.len()));
-    let expected = oracle::steps(bytes, method);
+    let (middle, at_start) = (oracle::steps(bytes, method), from_start(bytes, method));
     for (cut, skips) in [(bytes.len(), false), (cut, false), (cut, true)] {
-        assert_eq!(steps(bytes, cut, skips, Method::named(method)), expected);
+        let method = Method::named(method);
+        assert_eq!(steps(Framer::default(), bytes, cut, skips, method), middle);
+        assert_eq!(
+            steps(Framer::at_start(), bytes, cut, skips, method),
+            at_start
+        );
     }
 });
+
+/// What a connection's first bytes come to: a header of the PROXY protocol may stand there.
+fn from_start(bytes: &[u8], method: &str) -> Vec<Step> {
+    let header = match (proxy_header(bytes), oracle::proxy_header(bytes)) {
+        (ProxyHeader::Whole(found), oracle::ProxyHeader::Whole(length)) if found == length => {
+            length.min(bytes.len())
+        }
+        (ProxyHeader::Partial, oracle::ProxyHeader::Partial) => bytes.len(),
+        (ProxyHeader::None, oracle::ProxyHeader::None) => 0,
+        (found, expected) => panic!("{found:?} is not {expected:?}"),
+    };
+    // A line that is too long for a header is not read again as a request of the method
+    // PROXY: `methods_that_begin_as_a_proxy_header_does_are_methods`.
+    if header == 0 && bytes.starts_with(b"PROXY ") {
+        return vec![Step::NotHead];
+    }
+    let mut steps = oracle::steps(&bytes[header..], method);
+    for step in &mut steps {
+        if let Step::Head(at, _) | Step::End(at) = step {
+            *at += header;
+        }
+    }
+    steps
+}
 
 /// The words of the start line, which the crate does not keep.
 fn words(bytes: &[u8], expected: &oracle::Head) {
@@ -58,26 +87,27 @@ fn words(bytes: &[u8], expected: &oracle::Head) {
 }
 
 /// What the framer says of the stream, in two pieces, reading all or skipping what it may.
-fn steps(bytes: &[u8], cut: usize, skips: bool, method: Method) -> Vec<Step> {
+fn steps(mut framer: Framer, bytes: &[u8], cut: usize, skips: bool, method: Method) -> Vec<Step> {
     let (first, second) = bytes.split_at(cut);
-    let (mut framer, mut steps) = (Framer::default(), Vec::new());
+    let mut steps = Vec::new();
     for (begin, piece) in [(0, first), (cut, second)] {
-        let window = Slice(piece);
-        let mut at = 0;
-        while at < window.len() {
+        // What is behind a piece may be anything, also what is to come.
+        let window = Slice(if skips { &bytes[begin..] } else { piece });
+        let (mut at, end) = (0, Slice(piece).len());
+        while at < end {
             let before = at;
             let event;
             (at, event) = match framer.need() {
                 Need::Skip(left) if skips => {
-                    let (passed, event) = framer.skip(left.min(u64::from(window.len() - at)));
+                    let (passed, event) = framer.skip(left.min(u64::from(end - at)));
                     (at + passed as u32, event)
                 }
                 _ => {
-                    let turn = framer.turn(&window, at, window.len(), method);
+                    let turn = framer.turn(&window, at, end, method);
                     (turn.at, turn.event)
                 }
             };
-            assert!(at > before && at <= window.len(), "no progress");
+            assert!(at > before && at <= end, "no progress");
             let behind = begin + at as usize;
             steps.push(match event {
                 Event::None => continue,

@@ -12,8 +12,17 @@ pub(crate) enum Pass {
 }
 
 /// What is behind the end of a piece where the last one was longer: in the kernel side's
-/// scratch memory it may be anything.
-const STALE: &[u8] = b"b: c\r\n\r\na: 1\nHTTP/1.1 200 OK\r\nd: e\n\n";
+/// scratch memory it may be anything. What reads words must not go on with it.
+const STALE: [&[u8]; 8] = [
+    b"b: c\r\n\r\na: 1\nHTTP/1.1 200 OK\r\nd: e\n\n",
+    b"\r\n\r\nX: y\r\n\r\n",
+    b"\n\r\n0\r\n\r\n",
+    b"23\r\n0\r\n\r\n",
+    b": 5\r\n\r\n",
+    b"d\nchunked\r\n\r\n",
+    b" HTTP/1.1\r\n\r\n",
+    b"TTP/1.1 200 OK\r\n\r\n",
+];
 
 /// Gives the framer a piece whose first byte is at offset `begin`. Returns events with the
 /// offsets behind them; each turn has to make progress. Stale bytes follow where bytes are
@@ -26,7 +35,7 @@ pub(crate) fn piece(
     method: Method,
 ) -> Vec<(usize, Event)> {
     let end = Slice(bytes).len();
-    let stale = [bytes, STALE].concat();
+    let stale = [bytes, STALE[(begin + bytes.len()) % STALE.len()]].concat();
     let window = Slice(match pass {
         Pass::Read => bytes,
         Pass::Skip => &stale,
@@ -55,7 +64,17 @@ pub(crate) fn piece(
 
 /// Gives a new framer the bytes in pieces that end at these places.
 pub(crate) fn pieces(bytes: &[u8], ends: &[usize], pass: Pass) -> Vec<(usize, Event)> {
-    let (mut framer, mut begin, mut events) = (Framer::default(), 0, Vec::new());
+    from(Framer::default(), bytes, ends, pass)
+}
+
+/// The same, with this framer.
+pub(crate) fn from(
+    mut framer: Framer,
+    bytes: &[u8],
+    ends: &[usize],
+    pass: Pass,
+) -> Vec<(usize, Event)> {
+    let (mut begin, mut events) = (0, Vec::new());
     for end in ends.iter().copied().chain([bytes.len()]) {
         let seen = &bytes[begin..end];
         events.extend(piece(&mut framer, seen, begin, pass, Method::Other));

@@ -4,9 +4,11 @@
 mod chunks;
 mod framing;
 mod head;
+mod proxy;
 mod stream;
 
 pub use chunks::{ChunkDecoder, ChunkPart, Chunks};
 pub use framing::{Framing, framing};
 pub use head::{Head, Lengths, Parsed, StartLine, parse};
+pub use proxy::{ProxyHeader, proxy_header};
 pub use stream::{Step, steps};
