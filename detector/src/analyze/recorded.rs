@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::{Advice, Options};
 use crate::{
-    judge::{Cause, Finding, Judge},
+    judge::{Cause, Fault, Finding, Judge, Role},
     recording::{About, Frame, Input, Program, Reader, Told, ToldKey, Totals},
     report::{Identity, Printer, Reported, Seen, Summary, When, written_to},
     stack::Stack,
@@ -35,6 +35,8 @@ pub(super) struct Recorded<'a> {
     /// The first and the latest time that were read of, `CLOCK_MONOTONIC`
     /// nanoseconds.
     times_ns: Option<(u64, u64)>,
+    /// As [`Reader::knows_answers`].
+    knows_answers: bool,
     /// Its end is missing.
     cut: bool,
     totals: Option<Totals>,
@@ -55,6 +57,7 @@ impl<'a> Recorded<'a> {
             missed: 0,
             finished: false,
             times_ns: None,
+            knows_answers: true,
             cut: false,
             totals: None,
             closed: false,
@@ -70,6 +73,7 @@ impl<'a> Recorded<'a> {
         advance: &impl Fn(bool),
     ) -> Result<(Summary, Advice)> {
         let mut reader = Reader::new(input).with_context(|| format!("cannot read {name}"))?;
+        self.knows_answers = reader.knows_answers();
         let damage = loop {
             match reader.next_frame() {
                 Ok(Some(frame)) => self.frame(frame)?,
@@ -161,7 +165,11 @@ impl<'a> Recorded<'a> {
 
     /// Takes the findings, as a watch does.
     fn report(&mut self) -> Result<()> {
-        for finding in self.judge.take_findings() {
+        for mut finding in self.judge.take_findings() {
+            let is_request = finding.message.role == Role::Request;
+            if is_request && finding.fault == Fault::Local && !self.knows_answers {
+                finding.fault = Fault::Unknown;
+            }
             if self.missed > 0 {
                 self.judge.doubt(&finding);
                 continue;

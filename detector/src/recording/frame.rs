@@ -190,12 +190,20 @@ pub struct Process {
     pub exe: Option<String>,
 }
 
-/// Bytes that are no frame of this version.
+/// Bytes that are no frame of the recording's form.
 #[derive(Debug, thiserror::Error)]
-#[error("a frame of kind {kind} and {length} bytes is none of this version's")]
+#[error("a frame of kind {kind} and {length} bytes is none of its form")]
 pub struct FrameError {
     kind: u8,
     length: usize,
+}
+
+impl FrameError {
+    /// That these bytes, said to be of this kind, are none.
+    pub(super) fn new(kind: u8, bytes: &[u8]) -> Self {
+        let length = bytes.len();
+        Self { kind, length }
+    }
 }
 
 impl Frame {
@@ -246,10 +254,7 @@ impl Frame {
     ///
     /// [`FrameError`] if it is none.
     pub fn decode(kind: u8, bytes: &[u8]) -> Result<Self, FrameError> {
-        Self::read(kind, bytes).ok_or(FrameError {
-            kind,
-            length: bytes.len(),
-        })
+        Self::read(kind, bytes).ok_or_else(|| FrameError::new(kind, bytes))
     }
 
     fn read(kind: u8, bytes: &[u8]) -> Option<Self> {

@@ -24,9 +24,9 @@
 //! | 12 | `open_before` | JSON |
 //!
 //! A file that ends within a block or a frame is read up to there: what was
-//! written a second before a crash is whole in the file. Another version's is
-//! refused: [`VERSION`] changes with a record's form and with a frame's meaning;
-//! fields of JSON may be added.
+//! written a second before a crash is whole in the file. [`VERSION`] changes with a
+//! record's form and with a frame's meaning; fields of JSON may be added. Form 1, of
+//! 0.1.0, is read too; one that is not known is refused.
 //!
 //! | file | what it does |
 //! | --- | --- |
@@ -37,11 +37,13 @@
 //! | `writer.rs` | writes a recording |
 //! | `feed.rs`   | the judge of a watch, which may be recorded |
 //! | `reader.rs` | reads a recording |
+//! | `form1.rs`  | reads the frames of 0.1.0 |
 //! | `file.rs`   | the file that one is written to |
 
 mod blank;
 mod feed;
 mod file;
+mod form1;
 mod frame;
 mod input;
 mod pack;

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::{
-    Frame, FrameError, MAGIC, Packing, VERSION,
+    Frame, FrameError, MAGIC, Packing, VERSION, form1,
     pack::{Damaged, Unpacker},
 };
 
@@ -17,9 +17,14 @@ const fn frame_limit(kind: u8) -> u32 {
     }
 }
 
+/// What follows [`MAGIC`] in a recording of 0.1.0.
+const FIRST: [u8; 4] = [1, 0, 0, 0];
+
 /// Frames, one after the other.
 pub struct Reader<R> {
     input: Frames<R>,
+    /// The frames are of form 1.
+    first: bool,
     /// Bytes of whole frames, and of what is before them.
     at: u64,
     torn: u64,
@@ -44,14 +49,9 @@ impl<R: Read> Read for Frames<R> {
 /// Why it cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The form of the first release.
-    #[error(
-        "it is a recording of form 1, which truncwatch 0.1.0 reads and this later version, which reads form {VERSION}, does not: analyze it with 0.1.0"
-    )]
-    First,
     /// Another form.
     #[error(
-        "it is a recording of form {0}, packing {1}, and this version of truncwatch reads form {VERSION}: analyze it with the version that made it"
+        "it is a recording of form {0}, packing {1}, and this version of truncwatch reads forms 1 and {VERSION}: analyze it with the version that made it"
     )]
     Version(u16, u8),
     /// A block of packed frames is none.
@@ -85,18 +85,20 @@ impl<R: Read> Reader<R> {
             return Err(ReadError::Magic);
         }
         input.read_exact(&mut version).map_err(cut)?;
+        let first = version == FIRST;
         let input = match version {
             form if form == Packing::None.form() => Frames::Plain(input),
             form if form == Packing::Blocks.form() => {
                 Frames::Packed(Box::new(Unpacker::new(input)))
             }
-            [1, 0, 0, 0] => return Err(ReadError::First),
+            FIRST => Frames::Plain(input),
             [low, high, packing, _] => {
                 return Err(ReadError::Version(u16::from_le_bytes([low, high]), packing));
             }
         };
         Ok(Self {
             input,
+            first,
             at: 16,
             torn: 0,
             room: Vec::new(),
@@ -126,8 +128,20 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         self.at += u64::from(length) + 4;
-        let frame = Frame::decode(kind, &self.room).map_err(|error| ReadError::Frame(at, error))?;
+        let decode = if self.first {
+            form1::decode
+        } else {
+            Frame::decode
+        };
+        let frame = decode(kind, &self.room).map_err(|error| ReadError::Frame(at, error))?;
         Ok(Some(frame))
+    }
+
+    /// Whether the recording tells if a peer answered with HTTP, and which side
+    /// connected: without either, what looks like a request may be something else.
+    #[must_use]
+    pub fn knows_answers(&self) -> bool {
+        !self.first
     }
 
     /// Bytes behind the last whole frame.

@@ -161,10 +161,10 @@ fn fault(finding: &Finding) -> String {
     match (finding.cause, finding.fault) {
         (_, Fault::Local) => "fault: local".to_owned(),
         (_, Fault::Peer) => "fault: peer".to_owned(),
-        (Cause::Stalled, Fault::Unknown) => "fault: unknown".to_owned(),
         (Cause::DeliveryAtRisk, Fault::Unknown) if !half_closed(finding) => {
             "fault: unknown (the peer may have received all)".to_owned()
         }
+        (_, Fault::Unknown) if !half_closed(finding) => "fault: unknown".to_owned(),
         (_, Fault::Unknown) => "fault: unknown (the peer had half-closed)".to_owned(),
     }
 }
