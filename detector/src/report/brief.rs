@@ -11,7 +11,7 @@ const SHORTEST: usize = 6;
 
 /// The line of one finding, without its end. On a terminal that is so many columns
 /// wide, the target is cut in the middle, and what the ending call was given left
-/// out, as far as that makes it fit.
+/// out; where that is not enough, the line is cut in its middle.
 pub(super) fn line(reported: &Reported<'_>, color: bool, columns: Option<u16>) -> String {
     let finding = reported.finding;
     let target = reported.target();
@@ -25,7 +25,7 @@ pub(super) fn line(reported: &Reported<'_>, color: bool, columns: Option<u16>) -
         let words = [
             Some(time(&reported.time)),
             Some(doing.clone()),
-            Some(table::who(finding)),
+            Some(table::who(finding, "")),
             status,
             (!request.is_empty()).then(|| request.join(" ")),
             Some(amount(finding)),
@@ -54,10 +54,7 @@ pub(super) fn line(reported: &Reported<'_>, color: bool, columns: Option<u16>) -
     {
         let name = call.split('(').next().unwrap_or_default();
         let short = fitting(columns, SHORTEST, name);
-        // A line that needs two anyway says all.
-        if short.chars().count() <= usize::from(columns) {
-            whole = short;
-        }
+        whole = text::cut_in_the_middle(&short, usize::from(columns));
     }
     if !color {
         return whole;
@@ -159,8 +156,17 @@ mod tests {
         of_log.time = When::Unknown;
         assert_eq!(
             line(&of_log, false, Some(80)),
-            "- premature-shutdown local thread 8 (of which process, the log does not tell) 200 no last chunk open"
+            "- premature-shutdown local thread 8 200 no last chunk open"
         );
+        // Whatever comes from outside.
+        finding.comm = "a name of fifteen".to_owned();
+        finding.message.method = Some("A-METHOD-OF-A-LENGTH-THAT-NOBODY-USES".to_owned());
+        let mut of_log = reported(&finding, &stack);
+        of_log.time = When::Unknown;
+        let told = line(&of_log, false, Some(80));
+        assert_eq!(told.chars().count(), 80, "{told}");
+        assert!(told.ends_with("NOBODY-USES no last chunk open"), "{told}");
+        assert!(line(&of_log, true, Some(80)).contains("\u{1b}[31m"));
         of_log.time = When::Since(Duration::from_millis(1002));
         assert!(line(&of_log, false, None).starts_with("+1.002s "));
         of_log.time = When::OfDay(Duration::new(46 * 60 + 7, 658_000_000));

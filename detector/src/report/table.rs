@@ -364,19 +364,21 @@ fn ended_by(finding: &Finding) -> String {
         Cause::PeerClosed => "the peer, before ",
         _ => "",
     };
-    format!("{first}{}: {call}{idle}", who(finding))
+    format!("{first}{}: {call}{idle}", who(finding, THREAD_ONLY))
 }
 
-/// The process and its thread; a log may tell of the one, the other, or neither.
-pub(super) fn who(finding: &Finding) -> String {
+/// That a log tells of a thread, and not of its process.
+const THREAD_ONLY: &str = " (of which process, the log does not tell)";
+
+/// The process and its thread; a log may tell of the one, the other, or neither. Of a
+/// thread alone, `thread_only` is added.
+pub(super) fn who(finding: &Finding, thread_only: &str) -> String {
     let comm = finding.comm.as_str();
     let process = match (comm, finding.pid, finding.tid) {
         ("", 0, 0) => return "a process that the log does not name".to_owned(),
         (_, 0, 0) => return comm.to_owned(),
-        ("", 0, tid) => return format!("thread {tid} (of which process, the log does not tell)"),
-        (_, 0, tid) => {
-            return format!("{comm} thread {tid} (of which process, the log does not tell)");
-        }
+        ("", 0, tid) => return format!("thread {tid}{thread_only}"),
+        (_, 0, tid) => return format!("{comm} thread {tid}{thread_only}"),
         ("", pid, _) => format!("process {pid}"),
         (_, pid, _) => format!("{comm}[{pid}]"),
     };
@@ -484,7 +486,7 @@ mod tests {
                 tid,
                 ..crate::examples::finding()
             };
-            assert_eq!(who(&finding), told);
+            assert_eq!(who(&finding, THREAD_ONLY), told);
         }
     }
 
