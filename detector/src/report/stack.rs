@@ -4,11 +4,17 @@
 
 use std::borrow::Cow;
 
-use super::text::{cut_in_the_middle, wrapped};
+use super::{
+    several,
+    text::{cut_in_the_middle, wrapped},
+};
 use crate::stack::{Frame, Stack};
 
-/// Frames that are shown.
-const FRAMES: usize = 16;
+/// Lines of a stack at least, where more than those have no room.
+const LEAST: usize = 6;
+
+/// Lines at most.
+const MOST: usize = 16;
 
 /// Programs that run scripts, without the version at the end of the name.
 const INTERPRETERS: [&str; 6] = ["python", "pypy", "node", "ruby", "perl", "php"];
@@ -17,25 +23,54 @@ const INTERPRETERS: [&str; 6] = ["python", "pypy", "node", "ruby", "perl", "php"
 /// packages, Rust's own library.
 const SOURCES: [&str; 2] = ["/registry/src/", "/library/"];
 
-/// A line per frame, two where one has not room in `columns`, and one that says
-/// why there are no more. `exe` is the program of the process.
-pub(super) fn lines(stack: &Stack, exe: Option<&str>, columns: Option<u16>) -> Vec<String> {
-    let room = columns.map(usize::from);
-    let shown: Vec<_> = stack
+/// A line per frame, two where one has not room in `columns`, and those that say
+/// why there are no more. `exe` is the program of the process. There is room for so many
+/// lines: of more frames, the innermost are shown.
+pub(super) fn lines(
+    stack: &Stack,
+    exe: Option<&str>,
+    columns: Option<u16>,
+    lines: usize,
+) -> Vec<String> {
+    let notes = notes(stack, exe, columns);
+    let room = lines.clamp(LEAST, MOST).saturating_sub(notes.len());
+    let mut lines = frames(stack, columns, room);
+    lines.extend(notes);
+    lines
+}
+
+/// The frames, in so many lines.
+fn frames(stack: &Stack, columns: Option<u16>, room: usize) -> Vec<String> {
+    let columns = columns.map(usize::from);
+    let all: Vec<_> = stack
         .frames
         .iter()
         .enumerate()
         .filter(|(_, frame)| !is_glue(frame))
+        .map(|(number, frame)| fitted(&format!("  #{number:<2} "), frame, columns))
         .collect();
-    let mut lines: Vec<_> = shown
-        .iter()
-        .take(FRAMES)
-        .flat_map(|(number, frame)| fitted(&format!("  #{number:<2} "), frame, room))
-        .collect();
-    let more = shown.len().saturating_sub(FRAMES);
-    if more > 0 {
-        lines.push(format!("  … {more} more; all of them with --json"));
+    let length: usize = all.iter().map(Vec::len).sum();
+    if length <= room {
+        return all.concat();
     }
+    let mut lines = Vec::new();
+    let mut shown = 0;
+    for frame in &all {
+        // The last line says how many more there are.
+        if shown > 0 && lines.len() + frame.len() >= room {
+            break;
+        }
+        lines.extend_from_slice(frame);
+        shown += 1;
+    }
+    let more = several(all.len().saturating_sub(shown) as u64, "more frame");
+    lines.push(format!("  … {more} (--json has all)"));
+    lines
+}
+
+/// Why there are no more frames, and whose they are.
+fn notes(stack: &Stack, exe: Option<&str>, columns: Option<u16>) -> Vec<String> {
+    let mut lines = Vec::new();
     if let Some(why) = &stack.incomplete {
         let what = if stack.frames.is_empty() {
             "no stack"
@@ -220,7 +255,10 @@ mod tests {
             frames,
             incomplete: Some("it ended".to_owned()),
         };
-        let lines = lines(&stack, Some("/bin/a"), None);
+        let many = lines(&stack, Some("/bin/a"), None, 99);
+        assert_eq!(many.len(), MOST);
+        assert_eq!(lines(&stack, Some("/bin/a"), None, 0).len(), LEAST);
+        let lines = lines(&stack, Some("/bin/a"), None, 8);
         assert_eq!(
             lines.first().map(String::as_str),
             Some("  #0  close  (/bin/a+0x10)")
@@ -230,14 +268,38 @@ mod tests {
             Some("  #2  f  (/bin/a+0x10)")
         );
         assert_eq!(
-            lines.get(FRAMES..),
+            lines.get(6..),
             Some(
                 &[
-                    "  … 5 more; all of them with --json".to_owned(),
+                    "  … 15 more frames (--json has all)".to_owned(),
                     "  stack incomplete: it ended".to_owned()
                 ][..]
             )
         );
+    }
+
+    #[test]
+    fn a_frame_of_two_lines_is_whole_or_not_there() {
+        let frame = Frame {
+            symbol: Some("a_function_with_a_long_name".to_owned()),
+            file: Some("/src/a/long/path/to/a/file.c".to_owned()),
+            line: Some(7),
+            ..Frame::default()
+        };
+        let stack = Stack {
+            frames: vec![frame; 4],
+            incomplete: None,
+        };
+        for (room, frames, more) in [
+            (6, 2, Some("  … 2 more frames (--json has all)")),
+            (7, 3, Some("  … 1 more frame (--json has all)")),
+            (8, 4, None),
+        ] {
+            let lines = lines(&stack, None, Some(40), room);
+            let last = lines.last().map(String::as_str);
+            assert_eq!(lines.len(), frames * 2 + usize::from(more.is_some()));
+            assert_eq!(last.filter(|line| line.contains("--json")), more);
+        }
     }
 
     #[test]
@@ -269,7 +331,7 @@ mod tests {
             assert_eq!(interpreter(exe, &stack(module)), told, "{exe} {module}");
         }
         assert_eq!(
-            lines(&stack("/usr/bin/node"), Some("/usr/bin/node"), None)
+            lines(&stack("/usr/bin/node"), Some("/usr/bin/node"), None, 9)
                 .last()
                 .map(String::as_str),
             Some("  these are functions of node itself, not those of the script")
@@ -279,11 +341,11 @@ mod tests {
     #[test]
     fn no_stack_says_why() {
         assert_eq!(
-            lines(&Stack::none("it is off"), Some("/usr/bin/node"), None),
+            lines(&Stack::none("it is off"), Some("/usr/bin/node"), None, 9),
             ["  no stack: it is off"]
         );
         assert_eq!(
-            lines(&Stack::none("it is off and away"), None, Some(20)),
+            lines(&Stack::none("it is off and away"), None, Some(20), 9),
             ["  no stack: it is", "    off and away"]
         );
     }

@@ -18,6 +18,10 @@ const NAMES: usize = 15;
 /// What a send gives behind this side's own shutdown (errno(3)).
 const EPIPE: i64 = -32;
 
+/// Lines of a screen that a finding has for itself: 24, less an empty line and the first
+/// three of the summary.
+const SCREEN: usize = 20;
+
 /// What is left of a long path at least.
 const SHORTEST: usize = 16;
 
@@ -106,8 +110,9 @@ pub fn finding(reported: &Reported<'_>, color: bool, columns: Option<u16>) -> St
         .collect();
     let mut block = facts;
     block.extend(indented);
+    let left = SCREEN.saturating_sub(block.len());
     block.extend(
-        stack::lines(reported.stack, reported.exe, columns)
+        stack::lines(reported.stack, reported.exe, columns, left)
             .iter()
             .map(|line| printable(line)),
     );

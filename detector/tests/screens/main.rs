@@ -74,6 +74,37 @@ fn a_finding_on_80_columns() {
     insta::assert_snapshot!(text);
 }
 
+/// As of nginx: functions without lines, to `_start`.
+fn long_stack() -> Stack {
+    let names = "close ngx_close_connection ngx_http_close_connection \
+        ngx_http_close_request ngx_http_finalize_request ngx_http_upstream_finalize_request \
+        ngx_http_upstream_process_request ngx_http_upstream_process_upstream \
+        ngx_http_upstream_handler ngx_epoll_process_events ngx_process_events_and_timers \
+        ngx_worker_process_cycle ngx_spawn_process ngx_start_worker_processes \
+        ngx_master_process_cycle main __libc_start_call_main __libc_start_main _start";
+    let frames = names.split_whitespace().map(|name| Frame {
+        symbol: Some(name.to_owned()),
+        module: Some("/usr/sbin/nginx".to_owned()),
+        offset: Some(0x3_2b40),
+        ..Frame::default()
+    });
+    Stack {
+        frames: frames.collect(),
+        incomplete: None,
+    }
+}
+
+#[test]
+fn a_finding_with_its_stack_and_the_summarys_head_fit_24_lines() {
+    let finding = finding();
+    let text = finding_table(&reported(&finding, &long_stack()), false, Some(80));
+    let summary = summary().to_string();
+    let head: Vec<_> = summary.lines().take(3).collect();
+    let screen = format!("{text}\n\n{}", head.join("\n"));
+    assert!(screen.lines().count() <= 24, "{screen}");
+    insta::assert_snapshot!(screen);
+}
+
 #[test]
 fn a_finding_in_colours() {
     let finding = finding();
