@@ -34,7 +34,7 @@ enum Kind {
     Pipe,
     /// A file, by its name.
     File(String),
-    /// Nowhere.
+    /// Nowhere that keeps it, as `/dev/null`.
     None,
 }
 
@@ -44,7 +44,10 @@ impl Place {
     pub fn of(output: Option<&Path>) -> Self {
         match output {
             Some(path) => Self {
-                kind: Kind::File(path.display().to_string()),
+                kind: match fs::metadata(path) {
+                    Ok(it) if it.file_type().is_char_device() => Kind::None,
+                    _ => Kind::File(path.display().to_string()),
+                },
                 standard: false,
             },
             None => Self {
@@ -136,6 +139,8 @@ impl Kind {
         };
         match FileType::from_raw_mode(status.st_mode) {
             FileType::Fifo | FileType::Socket => Self::Pipe,
+            // `/dev/null` keeps nothing.
+            FileType::CharacterDevice => Self::None,
             _ => Self::File(file_name()),
         }
     }
@@ -191,6 +196,7 @@ mod tests {
         // The file of -o is no command's.
         let named = Place::of(Some(Path::new("x")));
         assert!(!named.needs_newline(Format::Table) && !named.is_joined());
+        assert_eq!(Place::of(Some(Path::new("/dev/null"))), Place::none());
         let path = env::temp_dir().join(format!("truncwatch-place-{}", std::process::id()));
         for (text, goes_on) in [("", false), ("a\n", false), ("a", true), ("a\nb", true)] {
             fs::write(&path, text)?;
