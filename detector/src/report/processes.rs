@@ -9,7 +9,7 @@ use super::{
     grouped,
     text::{cut_in_the_middle, printable},
 };
-use crate::judge::{ByProcess, Fault, Finding, Service, Unjudged};
+use crate::judge::{Address, ByProcess, Fault, Finding, Role, Service, Unjudged};
 
 /// Most processes that are listed, and most combinations of process and service.
 const LISTED: usize = 20;
@@ -24,6 +24,10 @@ const KEPT: usize = 256;
 /// Targets of one process that are counted, and that are listed.
 const TARGETS_KEPT: usize = 16;
 const TARGETS: usize = 5;
+
+/// The same of ports.
+const PORTS_KEPT: usize = 16;
+const PORTS: usize = 5;
 
 /// Longest target, in characters.
 const TARGET: usize = 200;
@@ -62,6 +66,8 @@ pub struct ProcessSummary {
     pub causes: BTreeMap<&'static str, u64>,
     /// Targets of theirs, up to the first `?`, those with most findings first.
     pub targets: Vec<String>,
+    /// The ports on which the process gave responses that have findings, likewise.
+    pub ports: Vec<u16>,
 }
 
 /// What of one process, on connections of one service, was not judged.
@@ -86,6 +92,7 @@ pub(super) struct Cuts {
     local: u64,
     causes: BTreeMap<&'static str, u64>,
     targets: HashMap<String, u64>,
+    ports: HashMap<u16, u64>,
 }
 
 /// Counts by process.
@@ -115,6 +122,12 @@ impl Processes {
         cuts.cut += 1;
         cuts.local += u64::from(finding.fault == Fault::Local);
         *cuts.causes.entry(finding.cause.name()).or_default() += 1;
+        if let Some(Address::Inet(local)) = &finding.local
+            && finding.message.role == Role::Response
+            && (cuts.ports.len() < PORTS_KEPT || cuts.ports.contains_key(&local.port()))
+        {
+            *cuts.ports.entry(local.port()).or_default() += 1;
+        }
         if let Some(target) = &finding.message.target {
             let target = target.split('?').next().unwrap_or_default();
             let target = cut_in_the_middle(target, TARGET);
@@ -148,6 +161,7 @@ impl Processes {
             entry.judged += judged.messages;
         }
         let mut targets: HashMap<_, HashMap<&String, u64>> = HashMap::new();
+        let mut ports: HashMap<_, HashMap<u16, u64>> = HashMap::new();
         for (key, cuts) in &self.cuts {
             let mut process = identity(*key);
             name(&mut process, &cuts.comm);
@@ -162,13 +176,18 @@ impl Processes {
             for (target, count) in &cuts.targets {
                 *targets.entry(place).or_default().entry(target).or_default() += count;
             }
+            for (port, count) in &cuts.ports {
+                *ports.entry(place).or_default().entry(*port).or_default() += count;
+            }
         }
         for (place, targets) in targets {
-            let mut targets: Vec<_> = targets.into_iter().collect();
-            targets.sort_by(|(a, n), (b, m)| m.cmp(n).then(a.cmp(b)));
-            targets.truncate(TARGETS);
             if let Some(entry) = all.get_mut(&place) {
-                entry.targets = targets.into_iter().map(|(it, _)| it.clone()).collect();
+                entry.targets = most(targets, TARGETS).into_iter().cloned().collect();
+            }
+        }
+        for (place, ports) in ports {
+            if let Some(entry) = all.get_mut(&place) {
+                entry.ports = most(ports, PORTS);
             }
         }
         self.listed = all
@@ -305,8 +324,16 @@ impl Identity {
 
 impl ProcessSummary {
     fn line(&self) -> String {
+        // Several services may run the same program, an interpreter.
+        let more = if self.ports.len() > 1 {
+            ",\u{2026}"
+        } else {
+            ""
+        };
+        let port = self.ports.first();
+        let port = port.map_or_else(String::new, |port| format!(" :{port}{more}"));
         let mut text = format!(
-            "{} {} of {} cut",
+            "{}{port} {} of {} cut",
             self.process.label(),
             grouped(self.cut),
             grouped(self.judged)
@@ -352,6 +379,14 @@ impl UnjudgedBy {
         let count = grouped(self.of(reason));
         printable(&format!("{}{service} ({count})", self.process.label()))
     }
+}
+
+/// So many of those with the highest counts, these first.
+fn most<T: Ord>(counts: HashMap<T, u64>, count: usize) -> Vec<T> {
+    let mut all: Vec<_> = counts.into_iter().collect();
+    all.sort_by(|(a, n), (b, m)| m.cmp(n).then(a.cmp(b)));
+    all.truncate(count);
+    all.into_iter().map(|(it, _)| it).collect()
 }
 
 /// Words behind this text, with commas, as many as there is room for.
@@ -461,6 +496,43 @@ pub(super) mod tests {
                 .iter()
                 .all(|line| line.chars().count() <= COLUMNS - INDENT)
         );
+    }
+
+    #[test]
+    fn services_of_one_program_are_told_apart_by_their_ports() {
+        let mut processes = Processes::default();
+        let mut cut = |pid, port: u16, role| {
+            let mut finding = of(pid, "/");
+            finding.local = Some(Address::Inet(([127, 0, 0, 1], port).into()));
+            finding.message.role = role;
+            processes.count(&finding);
+        };
+        for (pid, port) in [(7, 8001), (20, 8003), (20, 8002), (20, 8002)] {
+            cut(pid, port, Role::Response);
+        }
+        // The port of a client is any.
+        cut(21, 50_000, Role::Request);
+        for port in 1000..2000 {
+            cut(22, port, Role::Response);
+        }
+        processes.list(&ByProcess::default(), named);
+        let ports = |pid| {
+            let of = processes
+                .listed
+                .iter()
+                .find(|it| it.process.pid == Some(pid));
+            of.map(|it| it.ports.clone()).unwrap_or_default()
+        };
+        assert_eq!((ports(7), ports(20)), (vec![8001], vec![8002, 8003]));
+        assert_eq!((ports(21), ports(22).len()), (Vec::new(), PORTS));
+        let lines = processes.lines(1005, 1005).concat();
+        for part in [
+            "exporter[7] :8001 1 of 1 cut",
+            "images[20] :8002,\u{2026} 3 of 3 cut",
+            "images[21] 1 of 1 cut",
+        ] {
+            assert!(lines.contains(part), "{lines}");
+        }
     }
 
     #[test]

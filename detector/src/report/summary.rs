@@ -46,6 +46,9 @@ pub struct Summary {
     /// Connections on which responses were received, where none was sent: received messages
     /// are judged where they are sent.
     pub received_only: u64,
+    /// Connections on which responses were received, where others were sent: a message may
+    /// have been passed on as short as it came.
+    pub received_besides: u64,
     /// By whom.
     pub processes: Processes,
     /// Say too by whom what is known not to be HTTP was sent.
@@ -81,7 +84,10 @@ impl Summary {
         self.connections = stat("connections");
         self.messages_judged = tally.messages_judged;
         self.peer_endings = tally.peer_endings;
-        self.received_only = if tally.responses == 0 { tally.heard } else { 0 };
+        (self.received_only, self.received_besides) = match tally.responses {
+            0 => (tally.heard, 0),
+            _ => (0, tally.heard),
+        };
         self.events_lost = stat("ring-full");
         for reason in Unjudged::ALWAYS {
             self.unjudged.insert(reason.name(), 0);
@@ -203,6 +209,13 @@ impl fmt::Display for Summary {
                 f,
                 "  received      responses on {}: received messages are judged where they are sent (watch the sender)",
                 several(self.received_only, "connection")
+            )?;
+        }
+        if self.received_besides > 0 && self.local > 0 {
+            writeln!(
+                f,
+                "  received      on {}: if a response was short, watch its sender",
+                several(self.received_besides, "connection")
             )?;
         }
         let lost = if self.log.is_some() {

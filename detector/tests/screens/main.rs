@@ -138,6 +138,7 @@ fn summary() -> Summary {
         local: 1,
         causes: BTreeMap::from([("premature-shutdown", 1)]),
         targets: vec!["/images/by-year/2026/november/21/full-size".to_owned()],
+        ports: vec![8080],
     }];
     processes.unjudged = vec![UnjudgedBy {
         process: process(),
@@ -154,6 +155,7 @@ fn summary() -> Summary {
         local: 1,
         peer_endings: 4,
         received_only: 0,
+        received_besides: 0,
         unjudged: BTreeMap::from([("encrypted", 5), ("lost-events", 0), ("not-http", 90)]),
         processes,
         verbose: false,
@@ -172,6 +174,29 @@ fn a_summary() {
 }
 
 /// Of a recording that ends before its watch did.
+#[test]
+fn a_summary_leads_on_to_who_sent_what_may_have_been_short() {
+    let line = |local, received_besides| {
+        let summary = Summary {
+            local,
+            received_besides,
+            ..summary()
+        };
+        let text = summary.to_string();
+        let mut lines = text
+            .lines()
+            .filter(|line| line.contains("watch its sender"));
+        lines.next().map(str::to_owned)
+    };
+    let said = line(1, 12_000).unwrap_or_default();
+    assert_eq!(
+        said,
+        "  received      on 12,000 connections: if a response was short, watch its sender"
+    );
+    // Nothing was cut, or nothing came that could be passed on.
+    assert_eq!((line(0, 12), line(1, 0)), (None, None));
+}
+
 #[test]
 fn a_summary_of_what_was_cut_off() -> std::io::Result<()> {
     let cut = Summary {
