@@ -32,6 +32,9 @@ const PORTS: usize = 5;
 /// Longest target, in characters.
 const TARGET: usize = 200;
 
+/// What is known to be something else.
+const NOT_HTTP: [Unjudged; 2] = [Unjudged::NotHttp, Unjudged::NotStream];
+
 /// Columns of a line of the summary, and those before its text.
 const COLUMNS: usize = 80;
 const INDENT: usize = 16;
@@ -237,7 +240,8 @@ impl Processes {
             .collect();
         let rank = |it: &UnjudgedBy| {
             let all: u64 = it.reasons.values().sum();
-            (all - it.of(Unjudged::NotHttp.name()), all)
+            let other: u64 = NOT_HTTP.iter().map(|reason| it.of(reason.name())).sum();
+            (all - other, all)
         };
         // Stable: those with as many stay in order.
         self.unjudged.sort_by_key(|it| std::cmp::Reverse(rank(it)));
@@ -281,10 +285,10 @@ impl Processes {
                 *counts.entry(reason).or_default() += count;
             }
         }
-        let other = Unjudged::NotHttp.name();
-        counts.retain(|reason, _| all || *reason != other);
+        let other = |reason: &str| NOT_HTTP.iter().any(|it| it.name() == reason);
+        counts.retain(|reason, _| all || !other(reason));
         let mut reasons: Vec<_> = counts.into_iter().collect();
-        reasons.sort_by_key(|(reason, count)| (*reason == other, std::cmp::Reverse(*count)));
+        reasons.sort_by_key(|(reason, count)| (other(reason), std::cmp::Reverse(*count)));
         let line = |reason: &str| {
             let mut places: Vec<_> = self
                 .unjudged
@@ -562,7 +566,12 @@ pub(super) mod tests {
             unjudged: vec![
                 place(7, Some(443), None, &[("encrypted", 6), ("http2", 1)]),
                 place(8, None, Some("/run/x.sock"), &[("encrypted", 2)]),
-                place(9, None, None, &[("mid-stream", 1), ("not-http", 90)]),
+                place(
+                    9,
+                    None,
+                    None,
+                    &[("mid-stream", 1), ("not-http", 90), ("not-stream", 7)],
+                ),
             ],
             ..Processes::default()
         };
@@ -576,8 +585,8 @@ pub(super) mod tests {
         );
         let all = processes.unjudged_lines(true);
         assert_eq!(
-            all.last().map(String::as_str),
-            Some("not-http: thread 9 (90)")
+            all.get(3..).unwrap_or_default(),
+            ["not-http: thread 9 (90)", "not-stream: thread 9 (7)"]
         );
     }
 }
