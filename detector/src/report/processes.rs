@@ -25,9 +25,9 @@ const KEPT: usize = 256;
 const TARGETS_KEPT: usize = 16;
 const TARGETS: usize = 5;
 
-/// The same of ports.
-const PORTS_KEPT: usize = 16;
-const PORTS: usize = 5;
+/// The same of the services that it is, ports and paths.
+const SERVICES_KEPT: usize = 16;
+const SERVICES: usize = 5;
 
 /// Longest target, in characters.
 const TARGET: usize = 200;
@@ -71,6 +71,8 @@ pub struct ProcessSummary {
     pub targets: Vec<String>,
     /// The ports on which the process gave responses that have findings, likewise.
     pub ports: Vec<u16>,
+    /// The same of Unix sockets: their paths.
+    pub paths: Vec<String>,
 }
 
 /// What of one process, on connections of one service, was not judged.
@@ -95,7 +97,7 @@ pub(super) struct Cuts {
     local: u64,
     causes: BTreeMap<&'static str, u64>,
     targets: HashMap<String, u64>,
-    ports: HashMap<u16, u64>,
+    services: HashMap<Service, u64>,
 }
 
 /// Counts by process.
@@ -125,11 +127,14 @@ impl Processes {
         cuts.cut += 1;
         cuts.local += u64::from(finding.fault == Fault::Local);
         *cuts.causes.entry(finding.cause.name()).or_default() += 1;
-        if let Some(Address::Inet(local)) = &finding.local
-            && finding.message.role == Role::Response
-            && (cuts.ports.len() < PORTS_KEPT || cuts.ports.contains_key(&local.port()))
-        {
-            *cuts.ports.entry(local.port()).or_default() += 1;
+        if let (Some(local), Role::Response) = (&finding.local, finding.message.role) {
+            let service = match local {
+                Address::Inet(local) => Service::Port(local.port()),
+                Address::Unix(path) => Service::Unix(path.as_str().into()),
+            };
+            if cuts.services.len() < SERVICES_KEPT || cuts.services.contains_key(&service) {
+                *cuts.services.entry(service).or_default() += 1;
+            }
         }
         if let Some(target) = &finding.message.target {
             let target = target.split('?').next().unwrap_or_default();
@@ -164,7 +169,7 @@ impl Processes {
             entry.judged += judged.messages;
         }
         let mut targets: HashMap<_, HashMap<&String, u64>> = HashMap::new();
-        let mut ports: HashMap<_, HashMap<u16, u64>> = HashMap::new();
+        let mut services: HashMap<_, HashMap<&Service, u64>> = HashMap::new();
         for (key, cuts) in &self.cuts {
             let mut process = identity(*key);
             name(&mut process, &cuts.comm);
@@ -179,8 +184,12 @@ impl Processes {
             for (target, count) in &cuts.targets {
                 *targets.entry(place).or_default().entry(target).or_default() += count;
             }
-            for (port, count) in &cuts.ports {
-                *ports.entry(place).or_default().entry(*port).or_default() += count;
+            for (service, count) in &cuts.services {
+                *services
+                    .entry(place)
+                    .or_default()
+                    .entry(service)
+                    .or_default() += count;
             }
         }
         for (place, targets) in targets {
@@ -188,9 +197,16 @@ impl Processes {
                 entry.targets = most(targets, TARGETS).into_iter().cloned().collect();
             }
         }
-        for (place, ports) in ports {
-            if let Some(entry) = all.get_mut(&place) {
-                entry.ports = most(ports, PORTS);
+        for (place, services) in services {
+            let Some(entry) = all.get_mut(&place) else {
+                continue;
+            };
+            for service in most(services, SERVICES) {
+                match service {
+                    Service::Port(port) => entry.ports.push(*port),
+                    Service::Unix(path) => entry.paths.push(path.to_string()),
+                    Service::Unknown => {}
+                }
             }
         }
         self.listed = all
@@ -329,15 +345,13 @@ impl Identity {
 impl ProcessSummary {
     fn line(&self) -> String {
         // Several services may run the same program, an interpreter.
-        let more = if self.ports.len() > 1 {
-            ",\u{2026}"
-        } else {
-            ""
+        let service = service(self.ports.first().copied(), self.paths.first());
+        let more = match self.ports.len() + self.paths.len() {
+            0 | 1 => "",
+            _ => ",\u{2026}",
         };
-        let port = self.ports.first();
-        let port = port.map_or_else(String::new, |port| format!(" :{port}{more}"));
         let mut text = format!(
-            "{}{port} {} of {} cut",
+            "{}{service}{more} {} of {} cut",
             self.process.label(),
             grouped(self.cut),
             grouped(self.judged)
@@ -375,13 +389,18 @@ impl UnjudgedBy {
     }
 
     fn place(&self, reason: &str) -> String {
-        let service = match (self.port, &self.path) {
-            (Some(port), _) => format!(" :{port}"),
-            (None, Some(path)) => format!(" {}", cut_in_the_middle(path, 24)),
-            (None, None) => String::new(),
-        };
+        let service = service(self.port, self.path.as_ref());
         let count = grouped(self.of(reason));
         printable(&format!("{}{service} ({count})", self.process.label()))
+    }
+}
+
+/// A service behind the name of a process.
+fn service(port: Option<u16>, path: Option<&String>) -> String {
+    match (port, path) {
+        (Some(port), _) => format!(" :{port}"),
+        (None, Some(path)) => format!(" {}", cut_in_the_middle(path, 24)),
+        (None, None) => String::new(),
     }
 }
 
@@ -428,6 +447,7 @@ pub(super) mod tests {
     fn of(pid: u32, target: &str) -> Finding {
         let mut finding = finding();
         finding.pid = pid;
+        finding.local = None;
         finding.message.target = Some(target.to_owned());
         finding
     }
@@ -503,8 +523,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn services_of_one_program_are_told_apart_by_their_ports() {
+    fn services_of_one_program_are_told_apart() {
         let mut processes = Processes::default();
+        let mut unix = of(23, "/");
+        unix.local = Some(Address::Unix("/run/images.sock".to_owned()));
+        processes.count(&unix);
         let mut cut = |pid, port: u16, role| {
             let mut finding = of(pid, "/");
             finding.local = Some(Address::Inet(([127, 0, 0, 1], port).into()));
@@ -528,12 +551,13 @@ pub(super) mod tests {
             of.map(|it| it.ports.clone()).unwrap_or_default()
         };
         assert_eq!((ports(7), ports(20)), (vec![8001], vec![8002, 8003]));
-        assert_eq!((ports(21), ports(22).len()), (Vec::new(), PORTS));
-        let lines = processes.lines(1005, 1005).concat();
+        assert_eq!((ports(21), ports(22).len()), (Vec::new(), SERVICES));
+        let lines = processes.lines(1006, 1006).concat();
         for part in [
             "exporter[7] :8001 1 of 1 cut",
             "images[20] :8002,\u{2026} 3 of 3 cut",
             "images[21] 1 of 1 cut",
+            "images[23] /run/images.sock 1 of 1 cut",
         ] {
             assert!(lines.contains(part), "{lines}");
         }

@@ -101,7 +101,7 @@ fn one_line_a_finding() {
             .is_some_and(|line| line.starts_with("read 11 lines")),
         "{text}"
     );
-    let by = "  by process    server[17133] 1 of 2 cut (premature-shutdown; /a)";
+    let by = "  by process    server[17133] :80 1 of 2 cut (premature-shutdown; /a)";
     assert!(text.contains(by), "{text}");
     for more in [&["--json"][..], &["--format", "json"]] {
         let output = run(more);

@@ -139,6 +139,7 @@ fn summary() -> Summary {
         causes: BTreeMap::from([("premature-shutdown", 1)]),
         targets: vec!["/images/by-year/2026/november/21/full-size".to_owned()],
         ports: vec![8080],
+        paths: Vec::new(),
     }];
     processes.unjudged = vec![UnjudgedBy {
         process: process(),
