@@ -231,3 +231,23 @@ fn a_log_that_shows_nothing_is_not_complete() {
 "#);
     nobody(&silent, "untraced-calls");
 }
+
+#[test]
+fn an_unreadable_line_may_be_of_a_socket_that_was_open_before() {
+    let opens = "10 socketpair(AF_UNIX, SOCK_SEQPACKET, 0, [8, 9]) = 0\n";
+    let other = "10 getrandom(\"\\0\", 1, GRND_NONBLOCK) = 1\n10 read(3, \"x\", 1) = 1\n";
+    let rest = r#"10 recvfrom(8, "GET /a HTTP/1.1\r\n\r\n", 8192, 0, NULL, NULL) = 19
+10 sendto(8, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", 41, 0, NULL, 0) = 41
+10 close(8) = 0
+"#;
+    for garbage in ["@@\n", "s\n", "10 socketpair(AF_UNIX\n"] {
+        let midst = log(format!("{other}{garbage}{rest}"));
+        assert_eq!(midst.findings.len(), 0, "{garbage}: {}", midst.summary);
+        assert_eq!(midst.status, 3, "{garbage}");
+        // In front of the first call it is none of strace's.
+        let before = log(format!("{garbage}{other}{rest}"));
+        assert_eq!(before.findings.len(), 1, "{garbage}: {}", before.summary);
+    }
+    let whole = log(format!("{other}{opens}{rest}"));
+    assert_eq!(whole.unjudged("not-stream"), 1, "{}", whole.summary);
+}
