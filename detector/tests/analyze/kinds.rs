@@ -483,6 +483,9 @@ impl Log {
 /// Whether what is found is among what is short; numbers may be missing.
 fn are_true(found: &[Short], short: &[Short]) -> bool {
     let mut left = short.to_vec();
+    let mut found = found.to_vec();
+    // Those of which more is known first.
+    found.sort_unstable_by_key(|(promised, sent)| (promised.is_none(), sent.is_none()));
     found.iter().all(|(promised, sent)| {
         let fits = |one: &Short| {
             (promised.is_none() || *promised == one.0) && (sent.is_none() || *sent == one.1)

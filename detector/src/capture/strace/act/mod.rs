@@ -202,20 +202,12 @@ impl Replay {
             }
             Does::Connect => {
                 let (fd, annotation) = descriptor(arguments.at(0))?;
-                let family = field(arguments.at(1), "sa_family").map_or(0, family_of);
-                if family == 0 {
+                let to = arguments.at(1);
+                if field(to, "sa_family").map_or(0, family_of) == 0 {
                     return Some(());
                 }
-                if let Some(cookie) = self.resolve(tid, fd, annotation, true)
-                    && let Some(socket) = self.sockets.get_mut(&cookie)
-                    && !socket.announced()
-                {
-                    socket.counters.fresh = 1;
-                    socket.counters.send_flags |= flag::CONNECTED;
-                    socket.server = Server::of(arguments.at(1));
-                    if socket.name.family == 0 {
-                        socket.name.family = family;
-                    }
+                if let Some(cookie) = self.resolve(tid, fd, annotation, true) {
+                    self.connects(cookie, to);
                 }
                 Some(())
             }
@@ -440,6 +432,22 @@ impl Replay {
 }
 
 impl Replay {
+    /// This side connects the socket, to there.
+    fn connects(&mut self, cookie: u64, to: &[u8]) {
+        let Some(socket) = self.sockets.get_mut(&cookie) else {
+            return;
+        };
+        if socket.announced() {
+            return;
+        }
+        socket.counters.fresh = 1;
+        socket.counters.send_flags |= flag::CONNECTED;
+        socket.server = Server::of(to);
+        if socket.name.family == 0 {
+            socket.name.family = field(to, "sa_family").map_or(0, family_of);
+        }
+    }
+
     /// From here on, bytes may be moved on this process's sockets that no line tells
     /// of.
     fn blinds(&mut self, tid: u32) {
