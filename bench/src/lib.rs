@@ -32,7 +32,10 @@ mod statistics;
 mod worker;
 mod wrk;
 
-use std::fmt::Display;
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -80,6 +83,11 @@ pub struct Arguments {
     #[arg(long)]
     no_strace: bool,
 
+    /// Another build of truncwatch, which takes its turn in the rounds of per-call, probe-effect,
+    /// startup and server
+    #[arg(long, value_name = "PROGRAM")]
+    beside: Option<PathBuf>,
+
     /// Be the process that is measured
     #[arg(long, hide = true)]
     worker: bool,
@@ -107,6 +115,15 @@ enum Name {
 /// `detector-ebpf/src/bin/empty.rs`.
 const EMPTY: &str = "bench/bpf/empty.bpf.o";
 
+/// What is measured.
+#[derive(Clone, Copy)]
+struct Programs<'a> {
+    /// The build of this tree.
+    truncwatch: &'a Path,
+    /// Another build to compare with.
+    beside: Option<&'a Path>,
+}
+
 /// A measurement, with its name.
 #[derive(Serialize)]
 struct Measurement<T> {
@@ -121,9 +138,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return worker::work();
     }
     let truncwatch = root::build_truncwatch()?;
+    let programs = Programs {
+        truncwatch: &truncwatch,
+        beside: arguments.beside.as_deref(),
+    };
     let wanted = |name| arguments.names.is_empty() || arguments.names.contains(&name);
     if wanted(Name::PerCall) {
-        let result = per_call::measure(&truncwatch, arguments.rounds, !arguments.no_strace)?;
+        let result = per_call::measure(programs, arguments.rounds, !arguments.no_strace)?;
         print(arguments, "per-call", result)?;
     }
     if wanted(Name::ProbeEffect) {
@@ -132,15 +153,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             threads: arguments.threads,
             pinned: !arguments.unpinned,
         };
-        let result = probe_effect::measure(&truncwatch, arguments.connections, setting, strace)?;
+        let result = probe_effect::measure(programs, arguments.connections, setting, strace)?;
         print(arguments, "probe-effect", result)?;
     }
     if wanted(Name::Startup) {
-        let result = startup::measure(&truncwatch, arguments.rounds)?;
+        let result = startup::measure(programs, arguments.rounds)?;
         print(arguments, "startup", result)?;
     }
     if wanted(Name::Server) {
-        let result = server::measure(&truncwatch, arguments.rounds, !arguments.no_strace)?;
+        let result = server::measure(programs, arguments.rounds, !arguments.no_strace)?;
         print(arguments, "server", result)?;
     }
     if wanted(Name::Burst) {

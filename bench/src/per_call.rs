@@ -10,7 +10,7 @@ use host::root;
 use serde::Serialize;
 
 use super::{
-    EMPTY, observer,
+    EMPTY, Programs, observer,
     worker::{Plan, Times, Worker},
 };
 
@@ -40,6 +40,8 @@ enum Variant {
     Watched,
     /// The same without stacks.
     WatchedNoStack,
+    /// Another build of truncwatch, watching the worker.
+    Beside,
     /// truncwatch, watching another process.
     Unwatched,
     /// strace, attached to the worker.
@@ -48,11 +50,12 @@ enum Variant {
     StraceSeccomp,
 }
 
-const VARIANTS: [Variant; 7] = [
+const VARIANTS: [Variant; 8] = [
     Variant::Nothing,
     Variant::Empty,
     Variant::Watched,
     Variant::WatchedNoStack,
+    Variant::Beside,
     Variant::Unwatched,
     Variant::Strace,
     Variant::StraceSeccomp,
@@ -69,6 +72,7 @@ impl Variant {
             Self::Empty => "empty programs, same hooks",
             Self::Watched => "truncwatch, this process",
             Self::WatchedNoStack => "truncwatch --no-stack",
+            Self::Beside => "the other build",
             Self::Unwatched => "truncwatch, another process",
             Self::Strace => "strace -f -p",
             Self::StraceSeccomp => "strace -f --seccomp-bpf -e …",
@@ -108,6 +112,10 @@ pub(super) struct PerCall {
     ratio_connection: f64,
     /// The same without stacks.
     ratio_connection_no_stack: f64,
+    /// Added to each call of a watched process, to what the other build adds in the same
+    /// run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio_to_beside: Option<Times>,
     /// To a send of an unwatched process.
     ratio_unwatched: f64,
     /// To an unrelated call of a watched process.
@@ -117,7 +125,7 @@ pub(super) struct PerCall {
     observers: Vec<Row>,
 }
 
-pub(super) fn measure(truncwatch: &Path, rounds: u32, strace: bool) -> Result<PerCall> {
+pub(super) fn measure(programs: Programs<'_>, rounds: u32, strace: bool) -> Result<PerCall> {
     let mut workers = Workers {
         free: Worker::start()?,
         other: Worker::start()?,
@@ -132,10 +140,15 @@ pub(super) fn measure(truncwatch: &Path, rounds: u32, strace: bool) -> Result<Pe
         let before = observer::another_truncwatch()?;
         for step in 0..VARIANTS.len() {
             let turn = (step + round as usize) % VARIANTS.len();
-            if VARIANTS[turn].is_strace() && !strace {
-                continue;
+            let variant = VARIANTS[turn];
+            let program = match variant {
+                Variant::Beside => programs.beside,
+                _ if variant.is_strace() && !strace => None,
+                _ => Some(programs.truncwatch),
+            };
+            if let Some(program) = program {
+                times[turn].push(workers.run(program, variant)?);
             }
-            times[turn].push(workers.run(truncwatch, VARIANTS[turn])?);
         }
         disturbed_rounds += u32::from(before || observer::another_truncwatch()?);
         eprintln!("per-call: round {} of {rounds}", round + 1);
@@ -162,7 +175,7 @@ impl Workers {
                 let empty = root::folder().join(EMPTY);
                 observer::truncwatch(truncwatch, pid).option("--bpf-object", empty)
             }
-            Variant::Watched => observer::truncwatch(truncwatch, pid),
+            Variant::Watched | Variant::Beside => observer::truncwatch(truncwatch, pid),
             Variant::WatchedNoStack => observer::truncwatch(truncwatch, pid).flag("--no-stack"),
             Variant::Unwatched => observer::truncwatch(truncwatch, self.other.pid()),
             Variant::Strace => observer::strace(pid),
@@ -222,6 +235,10 @@ impl PerCall {
             ratio_head: ratio(Variant::Watched).head,
             ratio_connection: ratio(Variant::Watched).connection,
             ratio_connection_no_stack: ratio(Variant::WatchedNoStack).connection,
+            ratio_to_beside: observers
+                .iter()
+                .find(|row| row.observer == Variant::Beside)
+                .map(|row| added(Variant::Watched).zip(row.added_ns, |this, other| this / other)),
             ratio_unwatched: ratio(Variant::Unwatched).send,
             ratio_unrelated: ratio(Variant::Watched).getppid,
             ratio_unrelated_unwatched: ratio(Variant::Unwatched).getppid,
@@ -270,6 +287,18 @@ impl fmt::Display for PerCall {
             ] {
                 write!(f, "{:>18}", format!("+{added:.0} ×{ratio:.1}"))?;
             }
+        }
+        if let Some(ratio) = self.ratio_to_beside {
+            let Times {
+                send,
+                head,
+                getppid: _,
+                connection,
+            } = ratio;
+            write!(
+                f,
+                "\n  to what the other build adds: send ×{send:.2}, head ×{head:.2}, connection ×{connection:.2}"
+            )?;
         }
         if self.disturbed_rounds > 0 {
             write!(

@@ -26,7 +26,7 @@ use testbed::{
     server::{HyperVersion, Options, Server, build},
 };
 
-use super::{EMPTY, observer, statistics::mean};
+use super::{EMPTY, Programs, observer, statistics::mean};
 
 /// Where server and clients take turns, if they are pinned. Observers may run anywhere.
 const CPU: usize = 0;
@@ -45,15 +45,17 @@ enum Variant {
     Empty,
     Truncwatch,
     Control,
+    /// Another build of truncwatch.
+    Beside,
     StraceAll,
 }
 
-const VARIANTS: [Variant; 5] = [
+/// Those that always take part, the two untraced ones with none beside them.
+const VARIANTS: [Variant; 4] = [
     Variant::Untraced,
     Variant::Empty,
     Variant::Truncwatch,
     Variant::Control,
-    Variant::StraceAll,
 ];
 
 /// The turns of so many variants in a round, by index. In twice as many rounds each
@@ -146,6 +148,10 @@ pub(super) struct ProbeEffect {
     /// The same of the empty programs: what no program on these hooks can avoid.
     empty_difference: f64,
     empty_difference_error: f64,
+    /// The share with another build, and this build's share less that, with its standard
+    /// error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beside: Option<Beside>,
     /// Truncated responses that the clients of the watched batches saw.
     clients_truncated: usize,
     /// Findings that truncwatch printed for them, by cause.
@@ -158,8 +164,16 @@ pub(super) struct ProbeEffect {
     kept: Option<PathBuf>,
 }
 
+/// What came with another build.
+#[derive(Serialize)]
+struct Beside {
+    share: f64,
+    difference: f64,
+    difference_error: f64,
+}
+
 pub(super) fn measure(
-    truncwatch: &Path,
+    programs: Programs<'_>,
     connections: u32,
     setting: Setting,
     strace: bool,
@@ -169,11 +183,13 @@ pub(super) fn measure(
         "another truncwatch runs, whose hooks are on the calls of every process: end it first"
     );
     let server = build(HyperVersion::V1_8_1)?;
-    // strace is the last.
-    let variants = &VARIANTS[..VARIANTS.len() - usize::from(!strace)];
+    let Programs { truncwatch, beside } = programs;
+    let mut variants = VARIANTS.to_vec();
+    variants.extend(beside.map(|_| Variant::Beside));
+    variants.extend(strace.then_some(Variant::StraceAll));
     let empty = root::folder().join(EMPTY);
-    let mut shares: [Vec<f64>; VARIANTS.len()] = Default::default();
-    let mut counts = [0; VARIANTS.len()];
+    let mut shares = vec![Vec::new(); variants.len()];
+    let mut counts = vec![0; variants.len()];
     let mut reports = Reports::default();
     let options = setting.options();
     let mut done = 0;
@@ -196,6 +212,10 @@ pub(super) fn measure(
                     empty.stop()?;
                     truncated(&outcomes)
                 }
+                Variant::Beside => {
+                    let program = beside.context("no other build")?;
+                    Reports::default().watch(program, setting, &server, batch)?
+                }
                 Variant::Truncwatch => reports.watch(truncwatch, setting, &server, batch)?,
                 Variant::StraceAll => {
                     let strace = observer::strace(server.pid()).start()?;
@@ -211,14 +231,30 @@ pub(super) fn measure(
         round += 1;
         eprintln!("probe-effect: {done} of {connections} per variant, {counts:?} truncated");
     }
-    let [untraced, empty, truncwatch, control, strace_all] =
-        counts.map(|count| count as f64 / f64::from(connections));
-    let error = |of: usize| {
+    let of = |variant| variants.iter().position(|it| *it == variant);
+    let share = |variant| of(variant).map(|of| counts[of] as f64 / f64::from(connections));
+    let always = |variant| share(variant).context("a variant took no part");
+    let (untraced, control) = (always(Variant::Untraced)?, always(Variant::Control)?);
+    let (empty, truncwatch) = (always(Variant::Empty)?, always(Variant::Truncwatch)?);
+    // The standard error of the difference of two variants, or of one and the untraced ones.
+    let each = |round: usize, variant| of(variant).map_or(0.0, |of: usize| shares[of][round]);
+    let error = |variant, to: &dyn Fn(usize) -> f64| {
         let differences: Vec<_> = (0..round)
-            .map(|round| shares[of][round] - f64::midpoint(shares[0][round], shares[3][round]))
+            .map(|round| each(round, variant) - to(round))
             .collect();
         mean(&differences).1
     };
+    let to_untraced = |round| {
+        f64::midpoint(
+            each(round, Variant::Untraced),
+            each(round, Variant::Control),
+        )
+    };
+    let beside = share(Variant::Beside).map(|share| Beside {
+        share,
+        difference: truncwatch - share,
+        difference_error: error(Variant::Truncwatch, &|round| each(round, Variant::Beside)),
+    });
     Ok(ProbeEffect {
         connections,
         setting,
@@ -226,11 +262,12 @@ pub(super) fn measure(
         empty,
         truncwatch,
         control,
-        strace_all: strace.then_some(strace_all),
+        strace_all: share(Variant::StraceAll),
         difference: truncwatch - f64::midpoint(untraced, control),
-        difference_error: error(2),
+        difference_error: error(Variant::Truncwatch, &to_untraced),
         empty_difference: empty - f64::midpoint(untraced, control),
-        empty_difference_error: error(1),
+        empty_difference_error: error(Variant::Empty, &to_untraced),
+        beside,
         clients_truncated: reports.clients_truncated,
         findings: reports.findings,
         events_lost: reports.events_lost,
@@ -329,6 +366,7 @@ impl fmt::Display for ProbeEffect {
             ("empty, same hooks", Some(self.empty)),
             ("truncwatch", Some(self.truncwatch)),
             ("untraced again", Some(self.control)),
+            ("the other build", self.beside.as_ref().map(|it| it.share)),
             ("strace -f, every call", self.strace_all),
         ] {
             if let Some(share) = share {
@@ -348,6 +386,14 @@ impl fmt::Display for ProbeEffect {
                 "  {label} less untraced: {:+.1} ± {:.1} percentage points",
                 difference * 100.0,
                 error * 100.0
+            )?;
+        }
+        if let Some(beside) = &self.beside {
+            writeln!(
+                f,
+                "  truncwatch less the other build: {:+.1} ± {:.1} percentage points",
+                beside.difference * 100.0,
+                beside.difference_error * 100.0
             )?;
         }
         let found: usize = self.findings.values().sum();
@@ -374,7 +420,7 @@ mod tests {
 
     #[test]
     fn each_variant_comes_as_often_at_each_place_and_after_each_other() {
-        for variants in [4, 5] {
+        for variants in 4..=6 {
             let mut places = vec![vec![0; variants]; variants];
             let mut pairs = vec![vec![0; variants]; variants];
             for round in 0..2 * variants {

@@ -14,7 +14,7 @@ use testbed::{
     nginx::{Nginx, Options},
 };
 
-use super::{EMPTY, observer, statistics::median, wrk};
+use super::{EMPTY, Programs, observer, statistics::median, wrk};
 
 /// Seconds that one run takes, and one before it that is not counted.
 const SECONDS: u32 = 2;
@@ -44,6 +44,8 @@ enum Variant {
     Empty,
     /// `truncwatch --pid MASTER --follow`.
     Watch,
+    /// The same by another build.
+    Beside,
     /// `truncwatch daemon`, watching the whole host: nginx and wrk.
     Daemon,
     /// A script that adds up the bytes of each descriptor.
@@ -52,10 +54,11 @@ enum Variant {
     StraceSeccomp,
 }
 
-const VARIANTS: [Variant; 6] = [
+const VARIANTS: [Variant; 7] = [
     Variant::Nothing,
     Variant::Empty,
     Variant::Watch,
+    Variant::Beside,
     Variant::Daemon,
     Variant::Bpftrace,
     Variant::StraceSeccomp,
@@ -67,6 +70,7 @@ impl Variant {
             Self::Nothing => "nothing",
             Self::Empty => "empty programs, same hooks",
             Self::Watch => "truncwatch --pid … --follow",
+            Self::Beside => "the other build",
             Self::Daemon => "truncwatch daemon",
             Self::Bpftrace => "bpftrace, bytes per fd",
             Self::StraceSeccomp => "strace -f --seccomp-bpf -e …",
@@ -111,7 +115,7 @@ pub(super) struct Server {
     rows: Vec<Row>,
 }
 
-pub(super) fn measure(truncwatch: &Path, rounds: u32, strace: bool) -> Result<Server> {
+pub(super) fn measure(programs: Programs<'_>, rounds: u32, strace: bool) -> Result<Server> {
     if !root::is_root() {
         bail!("bench server needs root, as its observers do");
     }
@@ -129,11 +133,14 @@ pub(super) fn measure(truncwatch: &Path, rounds: u32, strace: bool) -> Result<Se
         let before = observer::another_truncwatch()?;
         for step in 0..turns {
             let (_, size, variant, done) = &mut runs[(step + round as usize) % turns];
-            if *variant == Variant::StraceSeccomp && !strace {
-                continue;
+            let program = match variant {
+                Variant::StraceSeccomp if !strace => None,
+                Variant::Beside => programs.beside,
+                _ => Some(programs.truncwatch),
+            };
+            if let Some(program) = program {
+                done.push(run(program, *variant, *size).context(variant.label())?);
             }
-            let label = variant.label();
-            done.push(run(truncwatch, *variant, *size).context(label)?);
         }
         disturbed_rounds += u32::from(before || observer::another_truncwatch()?);
         eprintln!("server: round {} of {rounds}", round + 1);
@@ -183,7 +190,7 @@ fn run(truncwatch: &Path, variant: Variant, size: usize) -> Result<Run> {
                 .flag("--follow")
                 .option("--bpf-object", root::folder().join(EMPTY)),
         ),
-        Variant::Watch => {
+        Variant::Watch | Variant::Beside => {
             Some(observer::truncwatch(truncwatch, nginx.master_pid()).flag("--follow"))
         }
         Variant::Daemon => {
