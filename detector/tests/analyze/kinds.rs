@@ -14,7 +14,7 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 
-use crate::mutations::{Mutation, found, mutate, mutation};
+use crate::mutations::{Mutation, Short, found, mutate, mutation};
 
 /// What a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +85,6 @@ struct Connection {
     /// Which byte is beside the stream, and where.
     number: u16,
 }
-
-/// Promised and sent body bytes of what is cut short.
-type Short = (Option<u64>, Option<u64>);
 
 fn kind() -> impl Strategy<Value = Kind> {
     use Kind::*;

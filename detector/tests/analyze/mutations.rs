@@ -184,8 +184,11 @@ pub(crate) fn mutate(log: &[u8], mutation: &Mutation) -> (Vec<u8>, bool) {
     (lines.join(&b'\n'), noticed)
 }
 
-/// Promised and sent bytes of each finding, and the summary; `None` where the log is refused.
-pub(crate) fn found(log: Vec<u8>) -> Option<(Vec<(Option<u64>, Option<u64>)>, String)> {
+/// Promised and sent body bytes of a message that is cut short.
+pub(crate) type Short = (Option<u64>, Option<u64>);
+
+/// What is found, and the summary; `None` where the log is refused.
+pub(crate) fn found(log: Vec<u8>) -> Option<(Vec<Short>, String)> {
     let mut out = Vec::new();
     judged(log, &mut out)?;
     let mut objects: Vec<Value> = String::from_utf8(out)
