@@ -62,8 +62,8 @@ pub mod flag {
     /// In `send_flags` and `receive_flags`: a byte passed that is in no stream
     /// (`MSG_OOB`).
     pub const OUT_OF_BAND: u32 = 1 << 15;
-    /// In both: a descriptor of it was closed in a process with threads, while others
-    /// or calls held it.
+    /// In `released`, and in `send_flags` of what an ending tells: a descriptor of it was
+    /// closed in a process with threads, while others or calls held it.
     pub const LET_GO: u32 = 1 << 16;
     /// In both: its bytes are no stream but packets (`SOCK_SEQPACKET`).
     pub const PACKETS: u32 = 1 << 17;
@@ -148,8 +148,9 @@ pub struct Connection {
     pub call_count: u32,
     /// The descriptor it was last used by, or -1.
     pub fd: i32,
-    /// Number of the next record.
-    pub seq: u32,
+    /// Endings that took the last reference: only the first is told. And
+    /// [`flag::LET_GO`]. Changed by atomic operations only.
+    pub released: u32,
     // What beginnings and endings touch: 64 more.
     /// Offset of the last head sampled while receiving.
     pub receive_head: u64,
@@ -162,8 +163,8 @@ pub struct Connection {
     pub send_errno: u32,
     /// See [`flag`].
     pub end_flags: u32,
-    /// Endings that took the last reference: only the first is told.
-    pub released: u32,
+    /// Number of the next record.
+    pub seq: u32,
     /// 1: seen from its beginning, its `accept` or `connect` was watched, so
     /// that offset 0 is the first byte of the stream.
     pub fresh: u32,

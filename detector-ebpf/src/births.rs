@@ -395,7 +395,9 @@ pub(crate) fn hand_over(cookie: u64, born: &mut Birth, connection: &mut Connecti
         return false;
     }
     if bytes == 0 {
-        return true;
+        // An accept on another CPU may have put another socket here, over what was kept.
+        // SAFETY: a field of a live map value, read at once.
+        return unsafe { (&raw const born.inode).read_volatile() } == connection.inode;
     }
     let moment = Moment {
         time_ns: born.time_ns,

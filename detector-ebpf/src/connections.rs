@@ -7,7 +7,7 @@ use crate::{
     atomic::{compare_and_swap, fetch_add},
     config::config,
     kernel::clear,
-    maps::{CONNECTIONS, SLOTS, count},
+    maps::{CONNECTIONS, SLOTS, count, remember_ended},
 };
 
 /// A connection as it begins.
@@ -87,6 +87,7 @@ const CALLS: core::ops::Range<usize> = {
 /// reference goes away.
 #[inline(always)]
 pub(crate) fn remove(cookie: u64) {
+    remember_ended(cookie);
     let Some(slot) = slot(cookie) else { return };
     // SAFETY: a live map value.
     let connection = unsafe { &raw mut (*slot).connection };

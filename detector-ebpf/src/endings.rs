@@ -208,6 +208,19 @@ pub(crate) fn is_one_of_several(references: u32, user: u32) -> bool {
     references > 1 && ((user != 0 && user != tgid) || table_holders() == 1)
 }
 
+/// Takes the last reference away; `true` if another thread has done so.
+#[inline(always)]
+pub(crate) fn is_released(connection: &mut Connection) -> bool {
+    fetch_add_u32(&raw mut connection.released, 1) & !flag::LET_GO > 0
+}
+
+/// Whether a call in progress may hold the last reference.
+#[inline(always)]
+pub(crate) fn is_let_go(connection: *const Connection) -> bool {
+    // SAFETY: a field of a live map value, read at once.
+    unsafe { (&raw const (*connection).released).read_volatile() & flag::LET_GO != 0 }
+}
+
 /// A descriptor of the socket goes away.
 #[inline(always)]
 pub(crate) fn release(file: File, socket: Socket, kind: EndKind, how: u32, fd: i32) {
@@ -234,10 +247,11 @@ pub(crate) fn release_one(socket: Socket, ending: &Ending) {
     if unknown(references, zero(connection)) as u32 > 1 {
         connection.end_flags |= flag::CLOSED_SHARED;
         if table_holders() > 1 {
-            set_bits_u32(&raw mut connection.send_flags, flag::LET_GO);
-            set_bits_u32(&raw mut connection.receive_flags, flag::LET_GO);
+            // Not among the flags of a direction, which a call on another CPU may be
+            // writing back.
+            set_bits_u32(&raw mut connection.released, flag::LET_GO);
         }
-    } else if fetch_add_u32(&raw mut connection.released, 1) > 0 {
+    } else if is_released(connection) {
         // Two threads of a process that end together both walk.
         return;
     }
@@ -286,6 +300,7 @@ impl Ending {
             (*end).walk = self.walk;
             name_current_thread(&raw mut (*end).comm);
             copy(&raw mut (*end).connection, connection);
+            (*end).connection.send_flags |= (*end).connection.released & flag::LET_GO;
             socket.describe(&mut (*end).socket, !described);
         }
         // SAFETY: described above.
@@ -312,7 +327,7 @@ impl Ending {
         moment: Moment,
     ) -> (StackCopy, Amount) {
         let shutdown = matches!(self.kind, EndKind::Shutdown);
-        let several = self.references > 1 && connection.send_flags & flag::LET_GO == 0;
+        let several = self.references > 1 && !is_let_go(connection);
         if !self.by_call || (!shutdown && several) {
             return (StackCopy::None, Amount::NOTHING);
         }

@@ -11,7 +11,7 @@ use detector_common::{EndKind, flag};
 use crate::{
     atomic::fetch_add_u32,
     connections::remove,
-    endings::{Ending, tracked},
+    endings::{Ending, is_released, tracked},
     kernel::{Socket, open_file},
     memory::{SystemCall, calls_only},
     ring::current,
@@ -100,7 +100,7 @@ pub(crate) fn returned(cookie: u64, socket: Socket) {
     let Some(connection) = tracked(cookie) else {
         return;
     };
-    if fetch_add_u32(&raw mut connection.released, 1) > 0 {
+    if is_released(connection) {
         return;
     }
     let ending = Ending {

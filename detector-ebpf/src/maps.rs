@@ -127,6 +127,36 @@ pub(crate) static TRIED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 pub(crate) static SUBMITTED: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
 
+/// Cookies of connections that ended, by their last bits: what arrives at a closed socket
+/// may make the kernel reset it. Cookies are counted up, so that one makes way only for a
+/// socket that was made so many later.
+#[map]
+static ENDED: Array<u64> = Array::with_max_entries(ENDED_LEN, 0);
+
+/// A power of two.
+const ENDED_LEN: u32 = 1 << 15;
+
+#[inline(always)]
+fn ended(cookie: u64) -> Option<*mut u64> {
+    ENDED.get_ptr_mut((cookie & (u64::from(ENDED_LEN) - 1)) as u32)
+}
+
+/// Remembers a connection that is tracked no more.
+#[inline(always)]
+pub(crate) fn remember_ended(cookie: u64) {
+    if let Some(place) = ended(cookie) {
+        // SAFETY: a live map value, written at once.
+        unsafe { place.write_volatile(cookie) };
+    }
+}
+
+/// Whether a connection with this cookie ended a while ago.
+#[inline(always)]
+pub(crate) fn has_ended(cookie: u64) -> bool {
+    // SAFETY: as above.
+    ended(cookie).is_some_and(|place| unsafe { place.read_volatile() } == cookie)
+}
+
 /// Adds one.
 #[inline(always)]
 pub(crate) fn count(stat: Stat) {

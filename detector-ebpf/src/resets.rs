@@ -11,8 +11,9 @@ use detector_common::{Header, Kind, Reset, Stat};
 
 use crate::{
     config::{config, has},
+    connections::find,
     kernel::{Address, Socket},
-    maps::{RECORDS, count},
+    maps::{RECORDS, count, has_ended},
     ring::{Moment, wake},
 };
 
@@ -43,7 +44,7 @@ fn reset_event(context: TracePointContext) -> u32 {
 /// no connection (`TCP_LISTEN`, `TCP_NEW_SYN_RECV`, include/net/tcp_states.h).
 const NO_CONNECTION: u32 = 1 << 6 | 1 << 10 | 1 << 12;
 
-/// Tells it of a socket that has a cookie: others were never tracked.
+/// Tells it of a socket that is tracked, or was until it ended.
 #[inline(always)]
 fn resets(sk: Address, answers: bool) {
     if sk.0 == 0 || !has!(fields.tcp_rcv_nxt) {
@@ -53,21 +54,21 @@ fn resets(sk: Address, answers: bool) {
     if NO_CONNECTION >> (socket.state() & 31) & 1 == 1 {
         return;
     }
+    let whole = socket.whole();
+    let cookie = whole.unwrap_or(socket).cookie();
+    if cookie == 0 || !(has_ended(cookie) || find(cookie).is_some()) {
+        return;
+    }
     // What ended has sent its FIN. Where this is part of the ending it may have none: one
     // byte that may be one is none.
     let (mut unacknowledged, mut unsent) = socket.pending(1);
-    let mut cookie = socket.cookie();
-    if let Some(whole) = socket.whole() {
-        cookie = whole.cookie();
+    if let Some(whole) = whole {
         let (all, rest) = whole.mptcp_pending();
         unsent += rest;
         unacknowledged += rest;
         if unacknowledged < all {
             unacknowledged = all;
         }
-    }
-    if cookie == 0 {
-        return;
     }
     let moment = Moment::now();
     let Some(mut entry) = RECORDS.reserve::<Reset>(0) else {

@@ -22,6 +22,7 @@ use crate::{
     births::{is_kept, name_of},
     config::config,
     connections::find,
+    endings::is_let_go,
     kernel::{Address, Socket, open_file},
     last::{last_call, returned, returns},
     memory::SystemCall,
@@ -48,6 +49,9 @@ const EPIPE: i32 = 32;
 const ECONNRESET: i32 = 104;
 const ETIMEDOUT: i32 = 110;
 
+/// A connection was begun; what was to be sent was not taken (tcp(7), MSG_FASTOPEN).
+const EINPROGRESS: i32 = 115;
+
 /// Errors of a call that a signal interrupted (include/linux/errno.h).
 const EINTR: i32 = 4;
 const ERESTARTSYS: i32 = 512;
@@ -70,7 +74,7 @@ pub(crate) fn sent<W: Way, N: Named>(sk: N, result: i32) -> i32 {
     // which only counters that are added to atomically have to survive.
     let connection = unsafe { &mut *connection };
     count_sent::<W>(cookie, sk, connection, result);
-    if connection.send_flags & flag::LET_GO != 0 {
+    if is_let_go(connection) {
         returns(cookie, sk);
     }
     0
@@ -93,6 +97,10 @@ fn count_sent<W: Way>(cookie: u64, sk: Socket, connection: &mut Connection, resu
         connection.mmsg_sent += 1;
     }
     let (offered, first) = call.offered();
+    let connects = call.connects() && connection.family != family::UNIX;
+    if connects && (result > 0 || result == -EINPROGRESS) {
+        connection.send_flags |= flag::CONNECTED;
+    }
     if result <= 0 {
         if gone(result) {
             connection.send_errno = result.unsigned_abs();
@@ -170,7 +178,7 @@ pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 
     // SAFETY: as in sent.
     let connection = unsafe { &mut *connection };
     count_received::<W>(cookie, sk, connection, result, flags);
-    if connection.receive_flags & flag::LET_GO != 0 {
+    if is_let_go(connection) {
         returns(cookie, sk);
     }
     0
@@ -183,8 +191,7 @@ fn interrupted<N: Named>(sk: N) {
     let cookie: u64 = sk.read(config!(fields.sock_cookie));
     if cookie != 0
         && let Some(found) = find(cookie)
-        // SAFETY: as in sent.
-        && unsafe { (*found).receive_flags } & flag::LET_GO != 0
+        && is_let_go(found)
     {
         returns(cookie, sk.socket());
     }

@@ -31,7 +31,7 @@ use crate::{
 /// current task, or an operation of io_uring.
 #[derive(Clone, Copy)]
 pub(crate) struct SystemCall {
-    /// See [`Self::number`] and [`Self::is_urgent`].
+    /// See [`Self::number`] and [`marks`].
     number: u32,
     /// An [`Arguments`] code. As wide as the others: a structure with padding is
     /// copied byte by byte.
@@ -51,7 +51,7 @@ const KIND: u8 = !(RECEIVES | FLAGS_THIRD | FLAGS_FOURTH);
 
 /// In [`SystemCall::number`], above what a number has: 1 where the last byte that the
 /// call sends is in no stream.
-const URGENT_SHIFT: u32 = 16;
+const MARKS_SHIFT: u32 = 16;
 
 /// The same number as the structure has it.
 #[inline(always)]
@@ -76,6 +76,16 @@ macro_rules! register {
 /// Code segment of 32-bit tasks on x86-64 (`__USER32_CS`,
 /// arch/x86/include/asm/segment.h).
 const USER32_CS: u64 = 0x23;
+
+/// `MSG_FASTOPEN` (include/linux/socket.h), and what stands for it in [`marks`].
+const FAST_OPEN_SHIFT: u32 = 29;
+const FAST_OPEN_MARK: u32 = 1 << 1;
+
+/// What matters of a send's flags: [`OUT_OF_BAND`] and [`FAST_OPEN_MARK`].
+#[inline(always)]
+const fn marks(flags: u32) -> u32 {
+    flags & OUT_OF_BAND | flags >> FAST_OPEN_SHIFT << 1 & FAST_OPEN_MARK
+}
 
 /// Offered bytes that are not known.
 pub(crate) const UNKNOWN: u64 = u64::MAX;
@@ -163,10 +173,10 @@ impl SystemCall {
             if sending == (code & RECEIVES == 0) {
                 this.arguments = u32::from(code & KIND);
                 let fourth = register!(registers, arg3) as u32;
-                this.number |= this.urgent(code, fourth) << URGENT_SHIFT;
+                this.number |= this.marks(code, fourth) << MARKS_SHIFT;
             }
         } else {
-            this.number &= (1 << URGENT_SHIFT) - 1;
+            this.number &= (1 << MARKS_SHIFT) - 1;
         }
         if has!(fields.task_io_uring) {
             // SAFETY: as above.
@@ -216,25 +226,31 @@ impl SystemCall {
         }
     }
 
-    /// 1 where the flags, which the table's entry says where to find, have `MSG_OOB`. Of
-    /// numbers, without a branch.
+    /// What matters of the flags, which the table's entry says where to find ([`marks`]).
+    /// Of numbers, without a branch.
     #[inline(always)]
-    fn urgent(&self, code: u8, fourth: u32) -> u32 {
-        let third = u32::from(code & FLAGS_THIRD != 0) & self.length as u32;
-        let fourth = u32::from(code & FLAGS_FOURTH != 0) & fourth;
-        (third | fourth) & OUT_OF_BAND
+    fn marks(&self, code: u8, fourth: u32) -> u32 {
+        let third = u32::from(code & FLAGS_THIRD != 0) * marks(self.length as u32);
+        let fourth = u32::from(code & FLAGS_FOURTH != 0) * marks(fourth);
+        third | fourth
     }
 
     /// Whether the last byte that it sends is in no stream (`MSG_OOB`).
     #[inline(always)]
     pub(crate) fn is_urgent(&self) -> bool {
-        self.number >> URGENT_SHIFT != 0
+        self.number >> MARKS_SHIFT & OUT_OF_BAND != 0
+    }
+
+    /// Whether it connects the socket first (`MSG_FASTOPEN`, tcp(7)).
+    #[inline(always)]
+    pub(crate) fn connects(&self) -> bool {
+        self.number >> MARKS_SHIFT & FAST_OPEN_MARK != 0
     }
 
     /// Its number, as in `detector_common::CallEntry`.
     #[inline(always)]
     pub(crate) fn number(&self) -> u32 {
-        self.number & ((1 << URGENT_SHIFT) - 1)
+        self.number & ((1 << MARKS_SHIFT) - 1)
     }
 
     /// The descriptor that the call that runs was given, if it moves bytes through that,
@@ -266,7 +282,7 @@ impl SystemCall {
     #[inline(always)]
     pub(crate) fn operation(code: u8, arguments: u8, fd: i32, bytes: Piece, flags: u32) -> Self {
         Self {
-            number: u32::from(OPERATION) | u32::from(code) | (flags & OUT_OF_BAND) << URGENT_SHIFT,
+            number: u32::from(OPERATION) | u32::from(code) | marks(flags) << MARKS_SHIFT,
             arguments: u32::from(arguments),
             fd,
             pointer: bytes.base,

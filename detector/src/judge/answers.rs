@@ -51,8 +51,16 @@ impl Answers {
     }
 
     /// Takes bytes that were received at `offset`: `data` is the beginning of the `moved`
-    /// bytes of the call.
-    pub(super) fn take(&mut self, offset: u64, moved: u64, data: &[u8], looks: Looks<'_>) {
+    /// bytes of the call. The answer to the last request begins at `asked`, if that is known:
+    /// what looks like a head behind it may be a body's.
+    pub(super) fn take(
+        &mut self,
+        offset: u64,
+        moved: u64,
+        data: &[u8],
+        asked: Option<u64>,
+        looks: Looks<'_>,
+    ) {
         // Nearly all that servers receive.
         if self.open.is_none() && data.first() != Some(&b'H') {
             return;
@@ -87,10 +95,12 @@ impl Answers {
                 return;
             };
             self.heard = true;
-            if (200..300).contains(&status) {
-                self.accepted = Some(start);
+            if asked.is_none_or(|from| self.only_interim(from, start)) {
+                if (200..300).contains(&status) {
+                    self.accepted = Some(start);
+                }
+                self.switched |= framing(&head, None) == Framing::Tunnel;
             }
-            self.switched |= framing(&head, None) == Framing::Tunnel;
             if !self.add(start, &head) {
                 return;
             }
@@ -127,7 +137,7 @@ mod tests {
         let mut offset = 0;
         for call in calls {
             let moved = call.len() as u64;
-            answers.take(offset, moved, call, Looks::default());
+            answers.take(offset, moved, call, None, Looks::default());
             offset += moved;
         }
         (answers, offset)

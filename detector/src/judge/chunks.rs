@@ -5,7 +5,7 @@ use super::{
     looks::{Look, Looks},
     outgoing::Sent,
 };
-use crate::http::{ChunkDecoder, Chunks};
+use crate::http::{ChunkDecoder, ChunkPart, Chunks};
 
 /// Where the body is after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,21 +35,83 @@ pub(super) struct Seen<'a> {
     pub(super) tail: &'a [u8],
 }
 
-/// Follows a body whose next byte is at offset `at` through a call.
-pub(super) fn follow(
-    at: u64,
-    decoder: &mut ChunkDecoder,
-    seen: Seen<'_>,
-    looks: Looks<'_>,
-) -> Followed {
-    let feed = |decoder: &mut ChunkDecoder, base: u64, bytes: &[u8]| {
-        decoder.feed_parts(bytes, |place, part| {
+/// Where the next byte of a trailer section's line is (RFC 9112 section 7.1.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Line {
+    /// At its start, or of a chunk's size line.
+    #[default]
+    Start,
+    /// In a field's name.
+    Name,
+    /// Behind the name, or in a chunk extension.
+    Rest,
+    /// The line is no field: the next message begins here, and this one lacks its end.
+    NoField,
+}
+
+impl Line {
+    fn next(self, byte: u8, part: ChunkPart) -> Self {
+        match (self, part, byte) {
+            (Self::NoField, ..) => Self::NoField,
+            (_, ChunkPart::Framing, b'\n') => Self::Start,
+            (_, ChunkPart::Framing, _) => Self::Rest,
+            // A folded line (section 5.2).
+            (Self::Start, ChunkPart::Text, b' ' | b'\t') => Self::Rest,
+            // A start line has these before any colon.
+            (Self::Start | Self::Name, ChunkPart::Text, b' ' | b'/') => Self::NoField,
+            (Self::Start | Self::Name, ChunkPart::Text, b':') => Self::Rest,
+            (Self::Start | Self::Name, ChunkPart::Text, _) => Self::Name,
+            (Self::Rest, ChunkPart::Text, _) => Self::Rest,
+        }
+    }
+}
+
+/// How far a chunked body was followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    decoder: ChunkDecoder,
+    line: Line,
+}
+
+impl Progress {
+    /// As [`ChunkDecoder::data_left`].
+    pub(super) fn data_left(&self) -> u64 {
+        self.decoder.data_left()
+    }
+
+    /// As [`ChunkDecoder::skip`].
+    fn skip(&mut self, bytes: u64) -> bool {
+        self.decoder.skip(bytes)
+    }
+
+    /// Reads bytes that were seen, the first at offset `base`; gives how many.
+    fn feed(&mut self, base: u64, bytes: &[u8], looks: Looks<'_>) -> (Chunks, usize) {
+        let line = &mut self.line;
+        let (chunks, length) = self.decoder.feed_parts(bytes, |place, part| {
+            let byte = bytes.get(place).copied().unwrap_or_default();
+            let before = std::mem::replace(line, line.next(byte, part));
+            // What told that it is a field, or none.
+            let tells = *line != before && matches!(*line, Line::Rest | Line::NoField);
+            let part = if tells { ChunkPart::Framing } else { part };
             looks.add(Look::Chunk {
                 at: base + place as u64,
                 part,
             });
-        })
-    };
+        });
+        if self.line == Line::NoField {
+            return (Chunks::Invalid, length);
+        }
+        (chunks, length)
+    }
+}
+
+/// Follows a body whose next byte is at offset `at` through a call.
+pub(super) fn follow(
+    at: u64,
+    decoder: &mut Progress,
+    seen: Seen<'_>,
+    looks: Looks<'_>,
+) -> Followed {
     if let Some(unseen) = seen.offset.checked_sub(at)
         && !decoder.skip(unseen)
     {
@@ -60,7 +122,7 @@ pub(super) fn follow(
         .ok()
         .and_then(|skip| seen.start.get(skip..))
         .unwrap_or_default();
-    match feed(decoder, from, start) {
+    match decoder.feed(from, start, looks) {
         (Chunks::Done, length) => return Followed::Ended(from + length as u64),
         (Chunks::Invalid, _) => return Followed::Refuted,
         (Chunks::NoSize, _) => return Followed::Broken,
@@ -74,7 +136,7 @@ pub(super) fn follow(
         Some(unseen) if decoder.skip(unseen) => {}
         _ => return Followed::Lost,
     }
-    match feed(decoder, tail_at, seen.tail) {
+    match decoder.feed(tail_at, seen.tail, looks) {
         (Chunks::Done, length) => Followed::Ended(tail_at + length as u64),
         (Chunks::Invalid, _) => Followed::Refuted,
         (Chunks::NoSize, _) => Followed::Broken,
@@ -96,7 +158,7 @@ pub(super) struct Chunked {
     pub(super) received: u64,
     /// The offset of the next byte and what it is, while every byte that
     /// matters was seen.
-    pub(super) exact: Option<(u64, ChunkDecoder)>,
+    pub(super) exact: Option<(u64, Progress)>,
     tail: Tail,
     /// Bytes came that are none of a chunked body.
     pub(super) refuted: bool,
@@ -114,7 +176,7 @@ impl Chunked {
             has_body,
             edited: false,
             received,
-            exact: Some((start, ChunkDecoder::default())),
+            exact: Some((start, Progress::default())),
             tail: Tail::default(),
             refuted: false,
             broken: false,

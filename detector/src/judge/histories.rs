@@ -2,7 +2,7 @@
 //! generator knows what was cut short. The judge has to agree, or to say that
 //! it did not judge; and whatever happens to the records, it must not accuse.
 
-mod nature;
+pub(super) mod nature;
 
 use std::{
     cell::RefCell,

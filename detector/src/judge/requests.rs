@@ -7,12 +7,12 @@
 use std::{borrow::Cow, collections::VecDeque};
 
 use super::{
-    chunks::{Followed, Seen, follow},
+    chunks::{Followed, Progress, Seen, follow},
     looks::{Look, Looks},
 };
 use crate::http::{
-    ChunkDecoder, Framing, Parsed, ProxyHeader, StartLine, framing, may_be_request, parse,
-    parse_seen, proxy_header,
+    Framing, Parsed, ProxyHeader, StartLine, framing, may_be_request, parse, parse_seen,
+    proxy_header,
 };
 
 /// Most requests that are kept unanswered; a client that pipelines more has
@@ -40,7 +40,7 @@ enum Place {
     /// It began here; the bytes of its head so far.
     Head(u64, Vec<u8>),
     /// After this chunked body, whose next byte is at this offset.
-    Chunks(u64, ChunkDecoder),
+    Chunks(u64, Progress),
     /// Not known: bytes were not seen.
     Unknown,
 }
@@ -317,7 +317,7 @@ impl Requests {
                     Framing::ContentLength(length) => {
                         after.checked_add(length).map_or(Place::Unknown, Place::At)
                     }
-                    Framing::Chunked => Place::Chunks(after, ChunkDecoder::default()),
+                    Framing::Chunked => Place::Chunks(after, Progress::default()),
                     _ => Place::Unknown,
                 };
                 self.exact &= !matches!(self.place, Place::Unknown);

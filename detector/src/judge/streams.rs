@@ -169,7 +169,8 @@ impl Streams {
         tally: &mut Tally,
     ) {
         let heard = self.answers.heard();
-        self.answers.take(offset, moved, data, looks);
+        let asked = self.outgoing.asked();
+        self.answers.take(offset, moved, data, asked, looks);
         if self.answers.heard() && !heard {
             tally.heard += 1;
             self.outgoing.hear(tally);

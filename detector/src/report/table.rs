@@ -174,7 +174,22 @@ fn fault(finding: &Finding) -> String {
     }
 }
 
+/// Why a response has no body, whatever its fields say (RFC 9112 section 6.3).
+fn bodiless(finding: &Finding) -> Option<String> {
+    let message = &finding.message;
+    match (message.role, message.status, message.method.as_deref()) {
+        (Role::Response, Some(status @ (204 | 304)), _) => {
+            Some(format!("a {status} response has none"))
+        }
+        (Role::Response, _, Some("HEAD")) => Some("it answers HEAD".to_owned()),
+        _ => None,
+    }
+}
+
 fn promised(finding: &Finding) -> String {
+    if let Some(why) = bodiless(finding) {
+        return format!("no body: {why}");
+    }
     match finding.promised {
         Some(bytes) => format!("{} (Content-Length)", several(bytes, "byte")),
         None => "a last chunk (Transfer-Encoding: chunked)".to_owned(),
@@ -183,6 +198,9 @@ fn promised(finding: &Finding) -> String {
 
 fn accepted(finding: &Finding) -> String {
     match (finding.sent, finding.sent_with_head) {
+        (Some(bytes), _) if bodiless(finding).is_some() => {
+            format!("{} behind the head by the kernel", several(bytes, "byte"))
+        }
         (Some(bytes), _) => format!("{} of the body by the kernel", several(bytes, "byte")),
         (None, Some(bytes)) => format!(
             "fewer than {} bytes of the body by the kernel: so many with the head, whose end the log does not show",
@@ -493,6 +511,32 @@ mod tests {
             };
             assert_eq!(who(&finding, THREAD_ONLY), told);
         }
+    }
+
+    #[test]
+    fn a_response_without_a_body_promises_none() {
+        let behind = |status: u16, method: &str| {
+            let mut finding = Finding {
+                cause: Cause::Overrun,
+                promised: Some(0),
+                sent: Some(5),
+                sent_with_head: None,
+                ..crate::examples::finding()
+            };
+            finding.message.status = Some(status);
+            finding.message.method = Some(method.to_owned());
+            (promised(&finding), accepted(&finding), missing(&finding))
+        };
+        let says = |promised: &str, accepted: &str| {
+            let missing = "none: 5 bytes too many".to_owned();
+            (promised.to_owned(), accepted.to_owned(), missing)
+        };
+        let head = "5 bytes behind the head by the kernel";
+        let body = "5 bytes of the body by the kernel";
+        let no_body = "no body: a 304 response has none";
+        assert_eq!(behind(304, "GET"), says(no_body, head));
+        assert_eq!(behind(200, "HEAD"), says("no body: it answers HEAD", head));
+        assert_eq!(behind(200, "GET"), says("0 bytes (Content-Length)", body));
     }
 
     #[test]

@@ -231,3 +231,63 @@ fn a_log_that_shows_nothing_is_not_complete() {
 "#);
     nobody(&silent, "untraced-calls");
 }
+
+#[test]
+fn an_unreadable_line_may_be_of_a_socket_that_was_open_before() {
+    let opens = "10 socketpair(AF_UNIX, SOCK_SEQPACKET, 0, [8, 9]) = 0\n";
+    let other = "10 getrandom(\"\\0\", 1, GRND_NONBLOCK) = 1\n10 read(3, \"x\", 1) = 1\n";
+    let rest = r#"10 recvfrom(8, "GET /a HTTP/1.1\r\n\r\n", 8192, 0, NULL, NULL) = 19
+10 sendto(8, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcdefghi", 47, 0, NULL, 0) = 47
+10 recvfrom(8, "GET /a HTTP/1.1\r\n\r\n", 8192, 0, NULL, NULL) = 19
+10 sendto(8, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", 41, 0, NULL, 0) = 41
+10 shutdown(8, SHUT_WR) = 0
+"#;
+    for garbage in ["@@\n", "s\n", "10 socketpair(AF_UNIX\n"] {
+        let midst = log(format!("{other}{garbage}{rest}"));
+        assert_eq!(midst.findings.len(), 0, "{garbage}: {}", midst.summary);
+        assert_eq!(midst.status, 3, "{garbage}");
+        // In front of the first call it is none of strace's.
+        let before = log(format!("{garbage}{other}{rest}"));
+        assert_eq!(before.findings.len(), 1, "{garbage}: {}", before.summary);
+    }
+    let whole = log(format!("{other}{opens}{rest}"));
+    assert_eq!(whole.unjudged("not-stream"), 1, "{}", whole.summary);
+}
+
+#[test]
+fn a_client_that_connects_as_it_sends_is_one_that_connected() {
+    const TO: &str = r#"{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}"#;
+    const PUT: &str = r#""PUT /a HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc""#;
+    let first = format!("sendto(4, {PUT}, 41, MSG_FASTOPEN, {TO}, 16) = 41");
+    let message = format!(
+        "sendmsg(4, {{msg_name={TO}, msg_namelen=16, msg_iov=[{{iov_base={PUT}, iov_len=41}}], msg_iovlen=1, msg_controllen=0, msg_flags=0}}, MSG_FASTOPEN) = 41"
+    );
+    let later = format!(
+        "sendto(4, {PUT}, 41, MSG_FASTOPEN, {TO}, 16) = -1 EINPROGRESS (Operation now in progress)\n10 sendto(4, {PUT}, 41, 0, NULL, 0) = 41"
+    );
+    for (sends, peer) in [
+        (first, Some("192.0.2.1:80")),
+        (message, Some("192.0.2.1:80")),
+        (later, Some("192.0.2.1:80")),
+        (format!("sendto(4, {PUT}, 41, 0, NULL, 0) = 41"), None),
+    ] {
+        let analyzed = log(format!(
+            "10 getrandom(\"\\0\", 1, GRND_NONBLOCK) = 1\n10 read(0, \"\", 9) = 0\n10 socket(AF_INET, SOCK_STREAM, IPPROTO_TCP) = 4\n10 {sends}\n10 close(4) = 0\n"
+        ));
+        let found: Vec<_> = analyzed
+            .findings
+            .iter()
+            .map(|finding| {
+                (
+                    finding["fault"].as_str(),
+                    finding["socket"]["peer"].as_str(),
+                )
+            })
+            .collect();
+        let expected: Vec<_> = peer
+            .map(|peer| (Some("unknown"), Some(peer)))
+            .into_iter()
+            .collect();
+        assert_eq!(found, expected, "{sends}: {}", analyzed.summary);
+    }
+}

@@ -549,6 +549,16 @@ fn packets_are_counted_by_name() {
             "7<UNIX-SEQPACKET:[11->12,\"/run/a\"]>",
         ),
         ("socket(AF_UNIX, SOCK_SEQPACKET, 0) = 7", "7"),
+        // As with -X raw.
+        ("socketpair(0x1, 0x80005, 0, [7, 8]) = 0", "7"),
+        (
+            "socket(AF_UNIX, SOCK_SEQPACKET, 0) = 3\nlisten(3, 5) = 0\naccept4(3, NULL, NULL, 0) = 7",
+            "7",
+        ),
+        (
+            "socket(0x1, 0x5, 0) = 3\nlisten(3, 5) = 0\naccept(3, NULL, NULL) = 7",
+            "7",
+        ),
     ] {
         let analyzed = log(format!(
             "{open}\nrecvfrom({name}, {get}\nsendto({name}, {response}\nclose({name}) = 0\n"

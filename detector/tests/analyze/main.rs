@@ -12,6 +12,7 @@ mod files;
 mod filters;
 mod forms;
 mod joined;
+mod kinds;
 mod mutations;
 mod numbers;
 mod pastes;

@@ -1,13 +1,14 @@
 //! Logs with something wrong in them: whatever it is, no panic and no hang; and
 //! of what can be noticed, no finding.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 
 use proptest::{
     prelude::*,
     sample::Index,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
+use serde_json::Value;
 use truncwatch::{
     analyze::{self, Options},
     report::{Format, Reporting, Summary},
@@ -15,7 +16,7 @@ use truncwatch::{
 
 /// What is done to a log.
 #[derive(Clone, Debug)]
-enum Mutation {
+pub(crate) enum Mutation {
     /// It ends after so many bytes.
     Torn(Index),
     /// A line is something else.
@@ -36,6 +37,11 @@ enum Mutation {
     Twice(Index),
     /// A part of a message's first lines is masked, in all calls that show one.
     Masked(Index, usize, usize),
+}
+
+impl Mutation {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 10;
 }
 
 const MASKS: [&[u8]; 8] = [
@@ -91,7 +97,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn mutation() -> impl Strategy<Value = Mutation> {
+pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
     prop_oneof![
         any::<Index>().prop_map(Mutation::Torn),
         (any::<Index>(), garbage()).prop_map(|(at, bytes)| Mutation::Garbage(at, bytes)),
@@ -109,7 +115,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
 }
 
 /// The log with that done, and whether it can be noticed.
-fn mutate(log: &[u8], mutation: &Mutation) -> (Vec<u8>, bool) {
+pub(crate) fn mutate(log: &[u8], mutation: &Mutation) -> (Vec<u8>, bool) {
     let mut lines: Vec<Vec<u8>> = log
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::to_vec)
@@ -178,7 +184,33 @@ fn mutate(log: &[u8], mutation: &Mutation) -> (Vec<u8>, bool) {
     (lines.join(&b'\n'), noticed)
 }
 
+/// Promised and sent body bytes of a message that is cut short.
+pub(crate) type Short = (Option<u64>, Option<u64>);
+
+/// What is found, and the summary; `None` where the log is refused.
+pub(crate) fn found(log: Vec<u8>) -> Option<(Vec<Short>, String)> {
+    let mut out = Vec::new();
+    judged(log, &mut out)?;
+    let mut objects: Vec<Value> = String::from_utf8(out)
+        .expect("text")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let summary = objects.pop().expect("a summary").to_string();
+    let sizes = |finding: &Value| {
+        (
+            finding["promised_bytes"].as_u64(),
+            finding["sent_bytes"].as_u64(),
+        )
+    };
+    Some((objects.iter().map(sizes).collect(), summary))
+}
+
 fn analyzed(log: Vec<u8>) -> Option<Summary> {
+    judged(log, &mut std::io::sink())
+}
+
+fn judged(log: Vec<u8>, out: &mut dyn Write) -> Option<Summary> {
     let options = Options {
         log: "log".into(),
         reporting: Reporting {
@@ -187,11 +219,17 @@ fn analyzed(log: Vec<u8>) -> Option<Summary> {
         },
         ..Options::default()
     };
-    let out = Box::new(std::io::sink());
     // A log of which nothing is left is refused.
-    analyze::judge(&options, "log", Cursor::new(log), out, None, |_| {})
-        .ok()
-        .map(|(summary, _)| summary)
+    analyze::judge(
+        &options,
+        "log",
+        Cursor::new(log),
+        Box::new(out),
+        None,
+        |_| {},
+    )
+    .ok()
+    .map(|(summary, _)| summary)
 }
 
 /// Whole messages on connections of their own: heads and bodies in one call, in calls of

@@ -59,6 +59,7 @@ if {how:?} == 'rights':
     if not worker:
         l.close()
         _, fds, _, _ = socket.recv_fds(theirs, 1, 1)
+        theirs.recv(1)
         work(socket.socket(fileno=fds[0]))
         os._exit(0)
     print(worker, l.getsockname()[1], flush=True)
@@ -66,6 +67,7 @@ if {how:?} == 'rights':
     {before}
     socket.send_fds(ours, [b'd'], [c.fileno()])
     c.close()
+    ours.send(b'x')
 else:
     ready, go = os.pipe()
     print('later', l.getsockname()[1], flush=True)
@@ -185,18 +187,39 @@ fn what_was_used_before_it_was_handed_on_is_not() -> Result<()> {
     Ok(())
 }
 
-/// A client that connects as it sends (tcp(7), MSG_FASTOPEN and TCP_FASTOPEN_CONNECT).
+/// A client that connects as it sends (tcp(7), MSG_FASTOPEN and TCP_FASTOPEN_CONNECT): it is
+/// judged without an answer too, as one that was seen to connect.
 #[test]
 fn a_client_that_connects_as_it_sends_is_judged() -> Result<()> {
     let head = "b'POST /a HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 100\\r\\n\\r\\nabc'";
     for (family, host) in [("AF_INET", "127.0.0.1"), ("AF_INET6", "::1")] {
         for connect in [
             format!("s.sendto({head}, socket.MSG_FASTOPEN, a)"),
+            format!("s.sendmsg([{head}], [], socket.MSG_FASTOPEN, a)"),
+            // Nothing is taken before it is connected.
+            format!(
+                "s.setblocking(False)
+try: s.sendto({head}, socket.MSG_FASTOPEN, a); print(1 / 0)
+except BlockingIOError: pass
+s.setblocking(True)
+select.select([], [s], [])
+s.sendall({head})"
+            ),
             format!("s.setsockopt(6, 30, 1)\ns.connect(a)\ns.sendall({head})"),
         ] {
-            let script = format!(
-                "\
-import os, socket, sys, time
+            for answered in [true, false] {
+                connects_as_it_sends(family, host, &connect, answered)
+                    .with_context(|| format!("{family} {connect} {answered}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn connects_as_it_sends(family: &str, host: &str, connect: &str, answered: bool) -> Result<()> {
+    let script = format!(
+        "\
+import os, select, socket, sys, time
 l = socket.socket(socket.{family})
 l.setsockopt(6, socket.TCP_FASTOPEN, 5)
 l.bind(({host:?}, 0)); l.listen()
@@ -207,40 +230,38 @@ for turn in 1, 2:
     {connect}
     c, _ = l.accept()
     c.recv(4096)
-    c.sendall(b'HTTP/1.1 100 Continue\\r\\n\\r\\n')
-    s.recv(4096)
+    if {answered}:
+        c.sendall(b'HTTP/1.1 100 Continue\\r\\n\\r\\n')
+        s.recv(4096)
     s.close(); c.close()
 time.sleep(3)
 ",
-                connect = connect.replace('\n', "\n    ")
-            );
-            let (mut process, pid) = python(&script)?;
-            let watcher = watch(pid.parse()?, &[])?;
-            let mut stdin = process.0.stdin.take().context("no input")?;
-            writeln!(stdin)?;
-            std::thread::sleep(Duration::from_millis(300));
-            let report = watcher.stop()?;
-            // A server that answers gives the client leave to stop.
-            let early = report
-                .summary
-                .pointer("/unjudged/early-response")
-                .and_then(Value::as_u64);
-            let found = report
-                .findings
-                .iter()
-                .filter(|finding| text(finding, "/message/role") == Some("request"));
-            let judged = found.count() as u64 + early.unwrap_or(0);
-            assert_eq!(
-                judged, 1,
-                "{family} {connect}: {:#?} {}",
-                report.findings, report.summary
-            );
-            let joined = report
-                .summary
-                .pointer("/unjudged/mid-stream")
-                .and_then(Value::as_u64);
-            assert_eq!(joined, Some(0), "{family} {connect}: {}", report.summary);
-        }
-    }
+        connect = connect.replace('\n', "\n    "),
+        answered = if answered { "True" } else { "False" },
+    );
+    let (mut process, pid) = python(&script)?;
+    let watcher = watch(pid.parse()?, &[])?;
+    let mut stdin = process.0.stdin.take().context("no input")?;
+    writeln!(stdin)?;
+    std::thread::sleep(Duration::from_millis(300));
+    let report = watcher.stop()?;
+    let found: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|finding| text(finding, "/message/role") == Some("request"))
+        .filter_map(|finding| text(finding, "/fault"))
+        .collect();
+    let fault = if answered { "local" } else { "unknown" };
+    anyhow::ensure!(
+        found == [fault],
+        "{found:?} {:#?} {}",
+        report.findings,
+        report.summary
+    );
+    let joined = report
+        .summary
+        .pointer("/unjudged/mid-stream")
+        .and_then(Value::as_u64);
+    anyhow::ensure!(joined == Some(0), "{}", report.summary);
     Ok(())
 }

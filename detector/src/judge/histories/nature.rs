@@ -112,6 +112,46 @@ impl Upload {
     }
 }
 
+/// What a socket received on which nothing was asked, if it received anything.
+fn greeting() -> impl Strategy<Value = Option<&'static [u8]>> {
+    prop::option::of(prop_oneof![
+        Just(&b"STOR file\r\n"[..]),
+        Just(&b"T"[..]),
+        Just(&b"\x16\x03\x01ab"[..]),
+    ])
+}
+
+/// A byte beside the stream, or packets in place of one.
+fn aside() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(flag::PACKETS), Just(flag::OUT_OF_BAND)]
+}
+
+/// The kinds that a turn of each of these properties makes, of so many.
+pub(in crate::judge) fn kinds() -> impl Strategy<Value = Vec<&'static str>> {
+    (upload(), refusal(), greeting(), aside()).prop_map(|(upload, refusal, greeting, aside)| {
+        let refused = upload.last.is_some_and(|(status, _)| status >= 400);
+        let all = [
+            (greeting.is_none(), "never received"),
+            (aside == flag::PACKETS, "packets"),
+            (aside == flag::OUT_OF_BAND, "out of band"),
+            (refusal.mptcp, "MPTCP"),
+            (refusal.mptcp && refusal.reset.is_some(), "MPTCP, reset"),
+            (refusal.reset.is_some(), "refused and reset"),
+            (refusal.reset.is_none(), "refused, no reset"),
+            (
+                refusal.reset.is_some_and(|(_, unsent)| unsent > 0),
+                "unsent",
+            ),
+            (refusal.chunked, "refused in chunks"),
+            (refused, "a client is refused"),
+            (!upload.interim.is_empty(), "interim"),
+        ];
+        all.into_iter()
+            .filter_map(|(is, kind)| is.then_some(kind))
+            .collect()
+    })
+}
+
 /// A response that is sent whole while its request's body is still to come.
 #[derive(Clone, Debug)]
 struct Refusal {
@@ -235,11 +275,7 @@ proptest! {
     #[test]
     fn what_nobody_asked_for_is_no_message(
         history in history(),
-        received in prop::option::of(prop_oneof![
-            Just(&b"STOR file\r\n"[..]),
-            Just(&b"T"[..]),
-            Just(&b"\x16\x03\x01ab"[..]),
-        ]),
+        received in greeting(),
     ) {
         let mut wire = unasked(&history, received);
         let (findings, tally) = wire.finish();
@@ -266,10 +302,9 @@ proptest! {
     #[test]
     fn bytes_that_are_in_no_stream_accuse_nobody(
         history in history(),
-        packets: bool,
+        flags in aside(),
         sent: bool,
     ) {
-        let flags = if packets { flag::PACKETS } else { flag::OUT_OF_BAND };
         let mut wire = Wire::new();
         if sent {
             wire.counters.send_flags |= flags;

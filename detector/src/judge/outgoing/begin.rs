@@ -54,6 +54,9 @@ impl Outgoing {
         self.messages += 1;
         self.role = Some(role);
         tally.responses += u64::from(response);
+        if !response {
+            self.asked = Some(sent.received);
+        }
         self.connecting = (!response && method == Some("CONNECT")).then_some(sent.received);
         if let Trust::Provisional { requests: seen } = &mut self.trust {
             *seen = requests.heads();

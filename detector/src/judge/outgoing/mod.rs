@@ -114,6 +114,8 @@ pub(super) struct Outgoing {
     /// Requests that were sent whole and count once the peer answers: until then they may
     /// be none.
     withheld: u64,
+    /// Bytes received when the last request was sent: its answer begins there.
+    asked: Option<u64>,
     /// The last request was a CONNECT; bytes received when it was sent.
     connecting: Option<u64>,
     /// The peer switched protocols.
@@ -154,6 +156,7 @@ impl Outgoing {
             connected: false,
             heard: false,
             withheld: 0,
+            asked: None,
             connecting: None,
             switched: false,
             answered: 0,
@@ -292,6 +295,11 @@ impl Outgoing {
     /// The peer switched protocols: what follows the request is no HTTP.
     pub(super) fn switch(&mut self) {
         self.switched = true;
+    }
+
+    /// Bytes received when the last request was sent, if one was.
+    pub(super) fn asked(&self) -> Option<u64> {
+        self.asked
     }
 
     /// Bytes that had been received when a CONNECT was sent, if that was the last request.

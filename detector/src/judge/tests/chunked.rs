@@ -62,9 +62,39 @@ fn what_is_no_chunk_behind_one_ends_no_body() {
     }
 }
 
+/// The empty line that ends the body is missing.
+#[test]
+fn the_next_response_is_no_trailer_section() {
+    let next = b"HTTP/1.1 200 X\r\nContent-Length: 0\r\n\r\n";
+    let play = |pieces: &[&[u8]]| {
+        let mut wire = Wire::new();
+        wire.receive(GET).send(CHUNKED, 0);
+        wire.send(b"5\r\nhello\r\n0\r\n", 0).receive(HEAD);
+        for piece in pieces {
+            wire.send(piece, 0);
+        }
+        wire.receive(GET).send(CHUNKED, 0);
+        wire.send(b"5\r\nhello\r\n0\r\n\r\n", 0).close();
+        wire
+    };
+    let finding = play(&[next]).one();
+    assert_eq!((finding.cause, finding.promised), (Cause::Desync, None));
+    // In pieces it is not seen that it begins with a call.
+    for at in 1..next.len() {
+        let (one, other) = next.split_at(at);
+        let (findings, tally) = play(&[one, other]).finish();
+        let desynced = findings.iter().all(|one| one.cause == Cause::Desync);
+        assert!(desynced, "{at}: {findings:?} {tally:?}");
+    }
+}
+
 #[test]
 fn a_chunked_body_with_its_end_is_whole() {
-    for body in [&b"0\r\n\r\n"[..], b"5\r\nhello\r\n0\r\nX: y\r\n\r\n"] {
+    for body in [
+        &b"0\r\n\r\n"[..],
+        b"5\r\nhello\r\n0\r\nX: y\r\n\r\n",
+        b"5;a=b c/d\r\nhello\r\n0;e f\r\nX: y/z\r\n w/v\r\nY:z\r\n\r\n",
+    ] {
         let mut wire = Wire::new();
         wire.receive(GET).send(CHUNKED, 0);
         for byte in body {

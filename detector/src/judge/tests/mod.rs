@@ -5,6 +5,7 @@ mod bodies;
 mod chunked;
 mod cut;
 mod evicted;
+mod generated;
 mod holders;
 mod nature;
 mod next;

@@ -219,6 +219,41 @@ fn a_client_of_a_tunnel_is_in_one() {
 }
 
 #[test]
+fn a_body_that_looks_like_a_101_switches_nothing() {
+    let upload = b"PUT /b HTTP/1.1\r\nContent-Length: 100\r\n\r\n";
+    let looks = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\nContent-Length: 36\r\n\r\n"[..],
+        b"HTTP/1.1 103 X\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    ] {
+        let mut wire = Wire::new();
+        wire.connected(1).send(GET, 0).receive(answer);
+        wire.receive(looks).send(upload, 3);
+        let finding = wire.close().one();
+        assert_eq!((finding.promised, finding.sent), (Some(100), Some(3)));
+    }
+    // The head of an answer, behind interim ones too, and to a later request.
+    let hints = b"HTTP/1.1 103 X\r\n\r\n";
+    for before in [&[][..], &[&hints[..]], &[&hints[..], hints]] {
+        let mut wire = Wire::new();
+        wire.connected(1).send(GET, 0).receive(&ok(0)).send(GET, 0);
+        for head in before {
+            wire.receive(head);
+        }
+        wire.receive(looks).send(upload, 3);
+        assert_eq!(judged(&wire.close().none()), (2, vec![("tunnel", 1)]));
+    }
+    // The page of a refusal is no acceptance.
+    let mut wire = Wire::new();
+    wire.connected(1).send(b"CONNECT a:443 HTTP/1.1\r\n\r\n", 0);
+    wire.receive(b"HTTP/1.1 407 X\r\nContent-Length: 19\r\n\r\n");
+    wire.receive_seen(b"HTTP/1.1 200 OK\r\n\r\n", 19)
+        .send(upload, 3);
+    let finding = wire.close().one();
+    assert_eq!((finding.promised, finding.sent), (Some(100), Some(3)));
+}
+
+#[test]
 fn a_head_of_many_lines_is_one() {
     let lines = "X-Field: a value of its own, longer than most\r\n".repeat(300);
     let head = format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 1000\r\n\r\n");

@@ -154,6 +154,7 @@ impl Replay {
                 if socket.family == 0 {
                     socket.family = field(address, "sa_family").map_or(0, family_of);
                 }
+                socket.packets |= self.carries_packets(tid, arguments.at(0));
                 let close_on_exec = has_flag(arguments.at(3), "SOCK_CLOEXEC");
                 self.opens_socket(tid, value, socket, close_on_exec)
             }
@@ -161,8 +162,8 @@ impl Replay {
                 let Some(value) = value else { return Some(()) };
                 let family = family_of(arguments.at(0));
                 let kind = arguments.at(1);
-                let stream = has_flag(kind, "SOCK_STREAM") || number(kind).is_some();
-                let packets = family == family::UNIX && has_flag(kind, "SOCK_SEQPACKET");
+                let (stream, packets) = nature(kind);
+                let packets = packets && family == family::UNIX;
                 let close_on_exec = has_flag(kind, "SOCK_CLOEXEC");
                 if family == 0 || !(stream || packets) {
                     return self.opens_file(tid, value);
@@ -180,8 +181,7 @@ impl Replay {
                     return Some(());
                 }
                 let kind = arguments.at(1);
-                let stream = has_flag(kind, "SOCK_STREAM") || number(kind).is_some();
-                let packets = has_flag(kind, "SOCK_SEQPACKET");
+                let (stream, packets) = nature(kind);
                 let close_on_exec = has_flag(kind, "SOCK_CLOEXEC");
                 for element in elements(arguments.at(3)) {
                     let (fd, annotation) = descriptor(element)?;
@@ -202,20 +202,12 @@ impl Replay {
             }
             Does::Connect => {
                 let (fd, annotation) = descriptor(arguments.at(0))?;
-                let family = field(arguments.at(1), "sa_family").map_or(0, family_of);
-                if family == 0 {
+                let to = arguments.at(1);
+                if field(to, "sa_family").map_or(0, family_of) == 0 {
                     return Some(());
                 }
-                if let Some(cookie) = self.resolve(tid, fd, annotation, true)
-                    && let Some(socket) = self.sockets.get_mut(&cookie)
-                    && !socket.announced()
-                {
-                    socket.counters.fresh = 1;
-                    socket.counters.send_flags |= flag::CONNECTED;
-                    socket.server = Server::of(arguments.at(1));
-                    if socket.name.family == 0 {
-                        socket.name.family = family;
-                    }
+                if let Some(cookie) = self.resolve(tid, fd, annotation, true) {
+                    self.connects(cookie, to);
                 }
                 Some(())
             }
@@ -439,7 +431,49 @@ impl Replay {
     }
 }
 
+/// Whether a socket of this type is a stream, or carries packets; by its number, as with
+/// `-X raw`, too (`SOCK_TYPE_MASK`, include/linux/net.h).
+fn nature(kind: &[u8]) -> (bool, bool) {
+    match number(kind) {
+        Some(kind) => (kind & 0xf == 1, kind & 0xf == 5),
+        None => (
+            has_flag(kind, "SOCK_STREAM"),
+            has_flag(kind, "SOCK_SEQPACKET"),
+        ),
+    }
+}
+
 impl Replay {
+    /// Whether the listening socket is one of packets: what it accepts is then one too.
+    fn carries_packets(&self, tid: u32, listener: &[u8]) -> bool {
+        let Some((fd, _)) = descriptor(listener) else {
+            return false;
+        };
+        let Some(What::Socket(cookie)) = self.descriptors.slot(tid, fd).map(|slot| slot.what)
+        else {
+            return false;
+        };
+        self.sockets
+            .get(&cookie)
+            .is_some_and(|socket| socket.name.packets)
+    }
+
+    /// This side connects the socket, to there.
+    fn connects(&mut self, cookie: u64, to: &[u8]) {
+        let Some(socket) = self.sockets.get_mut(&cookie) else {
+            return;
+        };
+        if socket.announced() {
+            return;
+        }
+        socket.counters.fresh = 1;
+        socket.counters.send_flags |= flag::CONNECTED;
+        socket.server = Server::of(to);
+        if socket.name.family == 0 {
+            socket.name.family = field(to, "sa_family").map_or(0, family_of);
+        }
+    }
+
     /// From here on, bytes may be moved on this process's sockets that no line tells
     /// of.
     fn blinds(&mut self, tid: u32) {

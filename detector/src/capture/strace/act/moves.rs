@@ -26,6 +26,9 @@ const MOST_HELD: usize = 256;
 /// So many strings that are cut at one length show strace's own (`-s`).
 const ALIKE: u32 = 3;
 
+/// A connection was begun, and nothing taken yet (tcp(7), MSG_FASTOPEN).
+const EINPROGRESS: i32 = 115;
+
 impl Replay {
     /// A call moved bytes, or tried to.
     pub(super) fn moves(
@@ -218,6 +221,14 @@ impl Replay {
             }
         }
         self.check(cookie);
+        let begun = moved.is_some_and(|moved| moved > 0 || moved == -EINPROGRESS);
+        if sends && begun && has_flag(flags, "MSG_FASTOPEN") {
+            let to = match data {
+                Data::Msghdr => field(arguments.at(1), "msg_name").unwrap_or_default(),
+                _ => arguments.at(4),
+            };
+            self.connects(cookie, to);
+        }
         if has_flag(flags, "MSG_OOB") && moved.is_none_or(|moved| moved > 0) {
             // Its last byte is in no stream.
             self.counts.out_of_band += 1;

@@ -91,6 +91,9 @@ impl Replay {
         }
         self.descriptors.set(tid, fd, What::Socket(cookie), false);
         self.doubt_blind(tid, fd, cookie);
+        if self.may_have_missed_calls() {
+            self.lose(cookie);
+        }
         cookie
     }
 

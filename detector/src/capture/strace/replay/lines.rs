@@ -47,6 +47,13 @@ impl Replay {
         self.doubts += 1;
     }
 
+    /// Whether a call on a socket that was open when the log began may be in an unreadable
+    /// line. Lines before the first call are what a shell or a mail prints.
+    pub(in crate::capture::strace) fn may_have_missed_calls(&self) -> bool {
+        self.before
+            .is_some_and(|before| self.counts.unreadable > before)
+    }
+
     pub(super) fn unreadable(&mut self) {
         self.counts.unreadable += 1;
         if self.counts.first_unreadable == 0 {
@@ -125,6 +132,7 @@ impl Replay {
             _ => {}
         }
         self.counts.understood += 1;
+        self.before.get_or_insert(self.counts.unreadable);
         let tid = self.heard(line.pid);
         if !line.comm.is_empty()
             && let Some(thread) = self.descriptors.threads.get_mut(&tid)

@@ -105,6 +105,8 @@ pub struct Replay {
     pub(super) steps: Vec<Step>,
     /// How often the log was in doubt.
     pub(super) doubts: u64,
+    /// Unreadable lines before the first that could be read.
+    before: Option<u64>,
     /// A call of the fork family was seen.
     pub(super) forks: bool,
     next: u64,
