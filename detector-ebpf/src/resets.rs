@@ -13,18 +13,18 @@ use crate::{
     config::{config, has},
     kernel::{Address, Socket},
     maps::{RECORDS, count},
-    ring::{Moment, wake},
+    ring::{Stamp, wake},
 };
 
 /// `tcp_send_reset`: `(const struct sock *sk, const struct sk_buff *skb, …)`; `skb` is
 /// what it answers, null where nothing asked for it. Checked: 6.18.
 #[btf_tracepoint(function = "tcp_send_reset")]
 fn send_reset(context: BtfTracePointContext) -> i32 {
-    resets(Address(context.arg(0)), context.arg::<u64>(1) != 0);
+    on_reset(Address(context.arg(0)), context.arg::<u64>(1) != 0);
     0
 }
 
-/// `tcp:tcp_send_reset`: the same in perf's form (see `events.rs`).
+/// `tcp:tcp_send_reset`: the same in perf's form (see `hooks/count_perf.rs`).
 #[tracepoint]
 fn reset_event(context: TracePointContext) -> u32 {
     let (sk_at, cause_at) = (
@@ -34,7 +34,7 @@ fn reset_event(context: TracePointContext) -> u32 {
     // SAFETY: fields of the record, by the kernel's own types.
     let (sk, cause) = unsafe { (context.read_at(sk_at), context.read_at::<u64>(cause_at)) };
     if let (Ok(sk), Ok(cause)) = (sk, cause) {
-        resets(Address(sk), cause != 0);
+        on_reset(Address(sk), cause != 0);
     }
     0
 }
@@ -45,7 +45,7 @@ const NO_CONNECTION: u32 = 1 << 6 | 1 << 10 | 1 << 12;
 
 /// Tells it of a socket that has a cookie: others were never tracked.
 #[inline(always)]
-fn resets(sk: Address, answers: bool) {
+fn on_reset(sk: Address, answers: bool) {
     if sk.0 == 0 || !has!(fields.tcp_rcv_nxt) {
         return;
     }
@@ -69,7 +69,7 @@ fn resets(sk: Address, answers: bool) {
     if cookie == 0 {
         return;
     }
-    let moment = Moment::now();
+    let stamp = Stamp::now();
     let Some(mut entry) = RECORDS.reserve::<Reset>(0) else {
         count(Stat::RingFull);
         return;
@@ -79,9 +79,9 @@ fn resets(sk: Address, answers: bool) {
             kind: Kind::Reset as u32,
             seq: 0,
             cookie,
-            time_ns: moment.time_ns,
-            tgid: moment.tgid,
-            tid: moment.tid,
+            time_ns: stamp.time_ns,
+            tgid: stamp.tgid,
+            tid: stamp.tid,
         },
         unacknowledged,
         unsent,
@@ -89,5 +89,5 @@ fn resets(sk: Address, answers: bool) {
         pad: 0,
     };
     entry.write(reset);
-    entry.submit(wake(moment));
+    entry.submit(wake(stamp));
 }

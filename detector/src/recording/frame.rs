@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use detector_common::{Connection as Counters, Plain};
+use detector_common::{Connection as Counters, Pod};
 use serde::{Deserialize, Serialize};
 
 use super::Input;
@@ -207,7 +207,7 @@ impl Frame {
     pub fn encode(&self) -> Result<(u8, Vec<u8>), serde_json::Error> {
         let counted = |cookie: &u64, counters: Option<&Counters>| {
             let mut bytes = cookie.to_le_bytes().to_vec();
-            bytes.extend_from_slice(counters.map(Plain::bytes).unwrap_or_default());
+            bytes.extend_from_slice(counters.map(Pod::bytes).unwrap_or_default());
             bytes
         };
         let timed = |cookie: &u64, counters: &Counters, now_ns: &u64| {
@@ -310,6 +310,6 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_le_bytes(*number), rest))
 }
 
-fn exactly<T: Plain>(bytes: &[u8]) -> Option<T> {
+fn exactly<T: Pod>(bytes: &[u8]) -> Option<T> {
     (bytes.len() == size_of::<T>()).then(|| T::read(bytes))?
 }

@@ -205,7 +205,7 @@ impl Copies {
 
 #[cfg(test)]
 mod tests {
-    use detector_common::Plain as _;
+    use detector_common::Pod as _;
 
     use super::*;
 

@@ -15,7 +15,7 @@ use aya::{Btf, Ebpf};
 use self::{
     at_once::at_once,
     row::{Hook, Kernel, Need, Row},
-    rows::{BIRTHS, COOKIES, COUNTING, FRAMING},
+    rows::{COOKIES, COUNTING, FRAMING, NEW_SOCKETS},
 };
 pub(super) use self::{
     functions::counts,
@@ -95,7 +95,7 @@ pub(super) fn attach(
             return Err(row.missing());
         }
     }
-    let steps = [FRAMING, cookies(kernel, counting), counting, BIRTHS];
+    let steps = [FRAMING, cookies(kernel, counting), counting, NEW_SOCKETS];
     load_all(&steps, programs, kernel);
     let mut reduced = Vec::new();
     if kernel.preempts && !kernel.perf {
@@ -150,7 +150,7 @@ pub(super) fn try_each(
     // A kernel that is too old has none; the tracepoints then say so.
     let counting = counting(kernel).unwrap_or(COUNTING);
     let mut all: Vec<Tried> = Vec::new();
-    for first in [FRAMING, cookies(kernel, counting), counting, BIRTHS]
+    for first in [FRAMING, cookies(kernel, counting), counting, NEW_SOCKETS]
         .into_iter()
         .flatten()
     {

@@ -1,6 +1,5 @@
 //! Live capture: loads the kernel side, attaches it, reads its records.
 
-mod births;
 pub mod btf;
 pub mod cgroup;
 mod connections;
@@ -13,6 +12,7 @@ mod filter;
 mod hints;
 mod hooks;
 mod misses;
+mod new_sockets;
 mod options;
 mod perf;
 pub mod probe;
@@ -29,18 +29,18 @@ use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, MapData, PerCpuArray, RingBuf},
 };
-use detector_common::{Config, Connection, Hint, Plain, StackPiece, Stat};
+use detector_common::{Config, Connection, Hint, Pod, StackPiece, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use self::{
-    births::Births, connections::Connections, filter::Filters, hints::Hints, processes::Processes,
-    shared::Shared,
-};
 pub use self::{
     btf::BtfError,
     error::CaptureError,
     filter::{COMM_BYTES, Filter, MOST_COMMS, MOST_PORTS, comm, kept, unit},
     options::{Options, RING_BYTES, Stacks},
+};
+use self::{
+    connections::Connections, filter::Filters, hints::Hints, new_sockets::NewSockets,
+    processes::Processes, shared::Shared,
 };
 use super::{DecodeError, Record};
 
@@ -81,7 +81,7 @@ fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
 
 /// Where the kernel side's probes tell that they work.
 fn tried(programs: &mut Ebpf) -> Result<Shared<u64>, CaptureError> {
-    const NAME: &str = "TRIED";
+    const NAME: &str = "PROBE_HITS";
     let map = programs.take_map(NAME).ok_or(CaptureError::Object(NAME))?;
     Shared::new(map, NAME)
 }
@@ -101,7 +101,7 @@ pub struct Live {
     hints: Hints,
     filters: Filters,
     unnamed: Shared<u64>,
-    births: Births,
+    new_sockets: NewSockets,
 }
 
 impl Live {
@@ -143,8 +143,8 @@ impl Live {
         };
         filters.fill(&options.filter)?;
         let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
-        let unnamed = Shared::new(map(&mut programs, "UNNAMED")?, "UNNAMED")?;
-        let births = Births::new(map(&mut programs, "BIRTHS")?)?;
+        let unnamed = Shared::new(map(&mut programs, "MISSING_COOKIES")?, "MISSING_COOKIES")?;
+        let new_sockets = NewSockets::new(map(&mut programs, "NEW_SOCKETS")?)?;
         let hints = Hints(Shared::new(map(&mut programs, "HINTS")?, "HINTS")?);
         let tried = tried(&mut programs)?;
         // Programs that do nothing would not tell.
@@ -177,7 +177,7 @@ impl Live {
             hints,
             filters,
             unnamed,
-            births,
+            new_sockets,
         })
     }
 
@@ -224,7 +224,7 @@ impl Live {
         self.left_out().values().sum()
     }
 
-    /// Calls on sockets that could not be told apart yet (`detector-ebpf/src/events.rs`).
+    /// Calls on sockets that could not be told apart yet (`detector-ebpf/src/hooks/count_perf.rs`).
     fn unnamed(&self) -> u64 {
         let counter = self.unnamed.as_atomic();
         counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
@@ -238,7 +238,7 @@ impl Live {
     ///
     /// If there is no memory for that; then nothing is forgotten.
     pub fn forget_births(&self) -> Result<(), CaptureError> {
-        self.births.forget()
+        self.new_sockets.forget()
     }
 
     /// The same by program. Of the makers of cookies, those whose lack mattered.

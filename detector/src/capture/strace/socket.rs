@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use detector_common::{
-    CALL_RING, CallEntry, Connection as Counters, End, EndKind, Header, Kind, Open, Plain as _,
+    CALL_RING, CallEntry, Connection as Counters, End, EndKind, Header, Kind, Open, Pod as _,
     Sample, SocketInfo, UNIX_PATH_LEN, family, flag, seen, tcp_state,
 };
 
@@ -195,7 +195,7 @@ impl Socket {
             first(&mut self.counters.first_sent, &payload);
         }
         if payload.seen.first().is_none_or(|(start, _)| *start > 0) {
-            self.counters.send_flags |= flag::OPAQUE;
+            self.counters.send_flags |= flag::UNINSPECTED;
         }
         let begins = payload
             .seen
@@ -241,7 +241,7 @@ impl Socket {
             first(&mut self.counters.first_received, &payload);
         }
         if payload.seen.is_empty() {
-            self.counters.receive_flags |= flag::OPAQUE;
+            self.counters.receive_flags |= flag::UNINSPECTED;
         }
         self.sample(call, payload, offset, moved, false, moment, steps);
     }
@@ -300,16 +300,16 @@ impl Socket {
             sample.len = u32::try_from(bytes.len()).unwrap_or(moved);
             sample.sending = u32::from(sending);
             sample.flags = if sending {
-                let hidden = self.counters.receive_flags & flag::OPAQUE != 0;
+                let hidden = self.counters.receive_flags & flag::UNINSPECTED != 0;
                 let unread = self.untraced || hidden;
                 self.counters.send_flags
                     | (u32::from(unread) * flag::UNTRACED_RECEIVES)
                     | (u32::from(hidden) * flag::UNSEEN_RECEIVES)
             } else {
                 self.counters.receive_flags
-            } | if start > 0 { flag::WITHIN } else { 0 }
+            } | if start > 0 { flag::MID_CALL } else { 0 }
                 | fitted;
-            sample.fresh = self.counters.fresh;
+            sample.from_start = self.counters.from_start;
             sample.fd = call.fd;
             sample.number = u32::from(call.number);
             let bytes = Bytes {
@@ -330,7 +330,7 @@ impl Socket {
         if std::mem::replace(&mut self.announced, true) {
             return;
         }
-        self.counters.born_ns = moment.time_ns;
+        self.counters.tracked_ns = moment.time_ns;
         self.counters.tgid = moment.pid;
         self.counters.family = self.name.family;
         let lost = std::mem::replace(&mut self.lost, false);
@@ -415,7 +415,7 @@ impl Socket {
                 resets,
                 received,
             } => {
-                let unread = self.counters.fresh == 1
+                let unread = self.counters.from_start == 1
                     && received.is_some_and(|received| received < self.counters.sent);
                 half_closed = true;
                 gone |= !unsure && (unix || resets || unread);
@@ -446,7 +446,7 @@ impl Socket {
     /// `receives`: strace was asked for all that receives.
     pub(super) fn closed(&self, unseen: bool, receives: bool) -> Other {
         let unsure = unseen || self.lost || self.maybe.is_some();
-        let known = receives && self.counters.fresh == 1 && !unsure;
+        let known = receives && self.counters.from_start == 1 && !unsure;
         Other::Closed {
             unsure,
             resets: self.reset,

@@ -1,5 +1,5 @@
 //! What counts on kernels without the tracepoints that count: the ends of the
-//! functions behind which those are (`detector-ebpf/src/functions.rs`).
+//! functions behind which those are (`detector-ebpf/src/hooks/count_fexit.rs`).
 
 use super::row::{Function, Hook, Kernel, Row, row};
 use crate::capture::live::CaptureError;

@@ -167,7 +167,7 @@ pub(super) fn is_of_resets(program: &str) -> bool {
 }
 
 // What is attached where typed tracepoints may be preempted
-// (`detector-ebpf/src/events.rs`).
+// (`detector-ebpf/src/hooks/count_perf.rs`).
 const RECV_EVENT: Row = row(
     "recv_event",
     Hook::Event("sock", "sock_recv_length", MESSAGE),
@@ -206,7 +206,7 @@ const EXIT_EVENT: Row = row(
     "5.5",
 );
 
-// The same of system calls and of forks (`detector-ebpf/src/probes.rs`).
+// The same of system calls and of forks (`detector-ebpf/src/hooks/syscalls_kprobe.rs`).
 const SHUTDOWN_PROBE: Row = row(
     "shutdown_probe",
     Hook::Probe(call!("shutdown"), Probe::Shutdown),
@@ -262,7 +262,7 @@ const FORK_PROBE: Row = row(
     "2.6",
 );
 
-// The same where perf's events are refused (`detector-ebpf/src/calls.rs`).
+// The same where perf's events are refused (`detector-ebpf/src/hooks/syscalls_fentry.rs`).
 const SHUTDOWN_CALL: Row = start(
     "shutdown_call",
     call!("shutdown"),
@@ -382,7 +382,7 @@ const fn sends_cookie(program: &'static str) -> Row {
 
 /// Those that tell which connections are seen from their first byte. They are
 /// attached after [`COUNTING`]: such a byte must have been counted.
-pub(super) const BIRTHS: &[Row] = &[
+pub(super) const NEW_SOCKETS: &[Row] = &[
     row(
         "exit_accept",
         Hook::Syscall("sys_exit_accept"),

@@ -210,7 +210,7 @@ impl Replay {
                     && let Some(socket) = self.sockets.get_mut(&cookie)
                     && !socket.announced()
                 {
-                    socket.counters.fresh = 1;
+                    socket.counters.from_start = 1;
                     socket.counters.send_flags |= flag::CONNECTED;
                     socket.server = Server::of(arguments.at(1));
                     if socket.name.family == 0 {

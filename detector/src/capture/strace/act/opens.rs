@@ -20,7 +20,7 @@ impl Replay {
         self.gone.replaced(&name);
         let cookie = self.add_socket(name);
         if let Some(socket) = self.sockets.get_mut(&cookie) {
-            socket.counters.fresh = 1;
+            socket.counters.from_start = 1;
         }
         self.descriptors
             .set(tid, fd, What::Socket(cookie), close_on_exec);

@@ -206,7 +206,7 @@ impl Replay {
         };
         let sent = other.counters.sent;
         if let Some(socket) = self.sockets.get_mut(&cookie)
-            && socket.counters.fresh == 1
+            && socket.counters.from_start == 1
             && sent > socket.counters.received
         {
             socket.is_readable();

@@ -1,7 +1,7 @@
 //! System calls on kernels whose tracepoints may be preempted: Linux 7.0 and later.
 //!
 //! There the tracepoints of system calls may be preempted in perf's form too, and
-//! programs are then left out (`events.rs`). The handler of a kprobe keeps the CPU to
+//! programs are then left out (`hooks/count_perf.rs`). The handler of a kprobe keeps the CPU to
 //! its end (kernel/kprobes.c), so that no other task comes to the same one meanwhile.
 //! What is probed are the functions that the table of system calls names: they are
 //! called by nothing else, and not for 32-bit programs, which have others (and no
@@ -18,26 +18,26 @@ use detector_common::Probe;
 
 use crate::{
     atomic::set_bits,
-    births::{connects, is_accepted_as},
+    close::descriptor::{on_close, on_dup2, on_dup3, on_shutdown},
+    close::fd_table::on_close_range,
     config::config,
-    endings::{closes, replaced, replaced_with_flags, shuts},
-    family::forked,
+    count::tracked_of,
     filter::passes,
+    hooks::fork::on_fork,
     kernel::{Address, File},
-    maps::TRIED,
-    memory::SystemCall,
+    maps::PROBE_HITS,
+    new_socket::{is_accepted_file, on_connect},
     ring::current,
-    table::closes_range,
-    traffic::tracked_of,
+    syscall::SystemCall,
 };
 
-/// Tells that the probe works, where it is the watching process that makes the call. It
+/// Notes that the kernel runs the probe, where it is the watching process that makes the call. It
 /// may be watched too: `doctor` watches itself.
 #[inline(always)]
-pub(crate) fn works(probe: Probe) {
+pub(crate) fn mark_hit(probe: Probe) {
     let (tgid, _) = current();
     if u64::from(tgid) == config!(own_tgid)
-        && let Some(word) = TRIED.get_ptr_mut(0)
+        && let Some(word) = PROBE_HITS.get_ptr_mut(0)
     {
         set_bits(word, probe.bit());
     }
@@ -46,50 +46,50 @@ pub(crate) fn works(probe: Probe) {
 /// `int shutdown(int fd, int how)`.
 #[kprobe]
 fn shutdown_probe(context: ProbeContext) -> u32 {
-    works(Probe::Shutdown);
-    shuts(&context)
+    mark_hit(Probe::Shutdown);
+    on_shutdown(&context)
 }
 
 /// `int close(int fd)`.
 #[kprobe]
 fn close_probe(context: ProbeContext) -> u32 {
-    works(Probe::Close);
-    closes(&context)
+    mark_hit(Probe::Close);
+    on_close(&context)
 }
 
 /// `int close_range(unsigned first, unsigned last, int flags)`.
 #[kprobe]
 fn close_range_probe(context: ProbeContext) -> u32 {
-    works(Probe::CloseRange);
-    closes_range(&context)
+    mark_hit(Probe::CloseRange);
+    on_close_range(&context)
 }
 
 /// `int dup2(int oldfd, int newfd)`.
 #[kprobe]
 fn dup2_probe(context: ProbeContext) -> u32 {
-    works(Probe::Dup2);
-    replaced(&context)
+    mark_hit(Probe::Dup2);
+    on_dup2(&context)
 }
 
 /// `int dup3(int oldfd, int newfd, int flags)`.
 #[kprobe]
 fn dup3_probe(context: ProbeContext) -> u32 {
-    works(Probe::Dup3);
-    replaced_with_flags(&context)
+    mark_hit(Probe::Dup3);
+    on_dup3(&context)
 }
 
 /// `int connect(int fd, …)`.
 #[kprobe]
 fn connect_probe(context: ProbeContext) -> u32 {
-    works(Probe::Connect);
-    connects(&context)
+    mark_hit(Probe::Connect);
+    on_connect(&context)
 }
 
 /// `int sendmmsg(int fd, …)`: it begins with its first message. (What the tracepoint
 /// at its end does; another thread's call that is running is left alone.)
 #[kprobe]
 fn sendmmsg_probe(_context: ProbeContext) -> u32 {
-    works(Probe::Sendmmsg);
+    mark_hit(Probe::Sendmmsg);
     new_sendmmsg();
     0
 }
@@ -98,7 +98,7 @@ fn sendmmsg_probe(_context: ProbeContext) -> u32 {
 pub(crate) fn new_sendmmsg() {
     let (_, tid) = current();
     if let Some(connection) = tracked_of(&SystemCall::ending()) {
-        // SAFETY: a live map value, as in traffic.rs.
+        // SAFETY: a live map value, as in count.rs.
         unsafe {
             if (*connection).mmsg_tid == tid {
                 (*connection).mmsg_sent = 0;
@@ -115,15 +115,15 @@ pub(crate) fn new_sendmmsg() {
 /// done at the end of any call, may have received it.
 #[kprobe]
 fn install_probe(context: ProbeContext) -> u32 {
-    works(Probe::Install);
+    mark_hit(Probe::Install);
     // The second argument is in the same register in functions and calls.
-    installed(|| Address(context.as_ptr() as u64).follow(config!(registers.arg1)));
+    on_fd_install(|| Address(context.as_ptr() as u64).follow(config!(registers.arg1)));
     0
 }
 
 /// A descriptor gets this file.
 #[inline(always)]
-pub(crate) fn installed(file: impl Fn() -> Option<Address>) {
+pub(crate) fn on_fd_install(file: impl Fn() -> Option<Address>) {
     // First of all: most are files that are opened.
     let call = u64::from(SystemCall::running());
     if call != config!(accept4) && call != config!(accept) && call != config!(socketpair) {
@@ -135,7 +135,7 @@ pub(crate) fn installed(file: impl Fn() -> Option<Address>) {
     if let Some(file) = file().map(File)
         && file.references() == 1
     {
-        is_accepted_as(file);
+        is_accepted_file(file);
     }
 }
 
@@ -143,14 +143,14 @@ pub(crate) fn installed(file: impl Fn() -> Option<Address>) {
 /// that a fork does: behind `sched_process_fork`.
 #[kprobe]
 fn fork_probe(context: ProbeContext) -> u32 {
-    works(Probe::Fork);
+    mark_hit(Probe::Fork);
     if config!(watch_all) != 0 {
         return 0;
     }
     let (parent, _) = current();
     let child = Address(context.as_ptr() as u64).follow(config!(registers.function_arg0));
     if let Some(child) = child.and_then(|child| child.read::<u32>(config!(fields.task_tgid))) {
-        forked(parent, child);
+        on_fork(parent, child);
     }
     0
 }

@@ -10,12 +10,12 @@ use detector_common::{EndKind, flag};
 
 use crate::{
     atomic::fetch_add_u32,
+    close::descriptor::{CloseEvent, tracked},
+    close::fd_table::table_holders,
     connections::remove,
-    endings::{Ending, tracked},
     kernel::{Socket, open_file},
-    memory::{SystemCall, calls_only},
     ring::current,
-    table::table_holders,
+    syscall::{SystemCall, calls_only},
 };
 
 /// A socket that only a call in progress holds.
@@ -38,7 +38,7 @@ static mut LAST_CALLS_MADE: u32 = 0;
 /// Bytes were moved, or not, by a call that is about to return, of a socket that was let
 /// go of: ends the connection if nothing else holds it.
 #[inline(never)]
-pub(crate) fn returns(cookie: u64, socket: Socket) {
+pub(crate) fn before_return(cookie: u64, socket: Socket) {
     let Some(file) = socket.file() else { return };
     // What io_uring holds is not told from what a call does.
     if file.references() != 1 || !calls_only() {
@@ -55,7 +55,7 @@ pub(crate) fn returns(cookie: u64, socket: Socket) {
         return;
     }
     if !several {
-        returned(cookie, socket);
+        close_held(cookie, socket);
         return;
     }
     if let Some(connection) = tracked(cookie) {
@@ -96,14 +96,14 @@ fn take(tid: u32) -> Option<Last> {
 
 /// The call that alone held the socket moves no more bytes.
 #[inline(never)]
-pub(crate) fn returned(cookie: u64, socket: Socket) {
+pub(crate) fn close_held(cookie: u64, socket: Socket) {
     let Some(connection) = tracked(cookie) else {
         return;
     };
     if fetch_add_u32(&raw mut connection.released, 1) > 0 {
         return;
     }
-    let ending = Ending {
+    let ending = CloseEvent {
         kind: EndKind::Returned,
         how: 0,
         references: 1,

@@ -1,7 +1,7 @@
 //! What the first bytes of a call may be, told from eight of them in a register: bytes
 //! are looked at all at once, since the verifier would follow each comparison.
 
-use crate::{scratch::Way, verifier::forget};
+use crate::{scratch::StaticDirection, verifier::hide_bounds};
 
 /// A one in each byte, and the highest bit of each.
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -11,19 +11,19 @@ const HIGH: u64 = 0x80 * ONES;
 /// is missed; what only looks like one is told apart by the judge, by its
 /// offset.
 #[inline(always)]
-pub(crate) fn may_begin_message<W: Way>(start: u64, known: u32) -> bool {
+pub(crate) fn looks_like_head<D: StaticDirection>(start: u64, known: u32) -> bool {
     let whole = start;
     let start = start as u32;
     // Bodies end here as a rule.
-    if known > 0 && !may_be_first::<W>(start as u8) {
+    if known > 0 && !may_be_first::<D>(start as u8) {
         return false;
     }
     // Heads written in small pieces: what is there has to fit.
     let mask = ((1_u64 << (at_most(known, 4) * 8)) - 1) as u32;
     // Without branches, of which the verifier would follow both ways: 1 if the
     // start is this word's, else 0.
-    let begins = |word: u32| forget((start ^ word) & mask).wrapping_sub(1) >> 63;
-    if !W::SENDS {
+    let begins = |word: u32| hide_bounds((start ^ word) & mask).wrapping_sub(1) >> 63;
+    if !D::SENDS {
         // What a client reads, and nobody asks for.
         if known >= 4 && begins(u32::from_le_bytes(*b"HTTP")) != 0 {
             return false;
@@ -35,7 +35,7 @@ pub(crate) fn may_begin_message<W: Way>(start: u64, known: u32) -> bool {
     for word in row {
         any |= begins(*word);
     }
-    forget(any) != 0
+    hide_bounds(any) != 0
 }
 
 /// Whether the bytes that begin a stream may be those of a PROXY header (HAProxy's
@@ -64,11 +64,11 @@ static STARTS: [[u32; 5]; 32] = {
     rows
 };
 
-/// Whether one of the words that [`may_begin_message`] knows begins so, or any
+/// Whether one of the words that [`looks_like_head`] knows begins so, or any
 /// method.
 #[inline(always)]
-fn may_be_first<W: Way>(byte: u8) -> bool {
-    if !W::SENDS {
+fn may_be_first<D: StaticDirection>(byte: u8) -> bool {
+    if !D::SENDS {
         return byte.is_ascii_uppercase() || byte == b'-';
     }
     const CAPITALS: u32 = {
@@ -111,7 +111,7 @@ fn may_be_method(start: u64, known: u32) -> bool {
 /// Whether a chunk's size line may begin so (RFC 9112 section 7.1): digits, then
 /// its end, space, or an extension.
 #[inline(always)]
-pub(crate) fn may_be_size(start: u64) -> bool {
+pub(crate) fn looks_like_chunk_size(start: u64) -> bool {
     let (digits, _) = hexadecimal(start);
     let end = (start >> ((digits & 7) * 8)) as u8;
     digits == 8 || (digits > 0 && matches!(end, b'\r' | b'\n' | b';' | b' ' | b'\t'))
@@ -161,6 +161,6 @@ pub(crate) fn at_most(number: u32, most: u32) -> u64 {
     let most = u64::from(most);
     let under = u64::from(number).wrapping_sub(most);
     // All ones if it is below.
-    let below = forget((under.cast_signed() >> 63).cast_unsigned());
+    let below = hide_bounds((under.cast_signed() >> 63).cast_unsigned());
     most.wrapping_add(under & below)
 }

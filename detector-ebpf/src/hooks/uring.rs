@@ -1,6 +1,6 @@
 //! What io_uring does: operations that no system call makes.
 //!
-//! Their bytes are counted where all are (`traffic.rs`); here is what those
+//! Their bytes are counted where all are (`count.rs`); here is what those
 //! hooks do not tell: where in memory the bytes are, and which operations end
 //! a connection.
 //!
@@ -12,14 +12,14 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use detector_common::{Arguments, EndKind, OPERATION_LIMIT, RECEIVES, flag};
 
 use crate::{
+    close::descriptor::{BY_URING, ending_of, release, shut, socket_of},
     config::{config, has},
-    endings::{BY_URING, ending_of, release, shut, socket_of},
     filter::passes,
     kernel::{Address, File, Socket},
     maps::SUBMITTED,
-    memory::{Piece, SystemCall},
-    processes::watched,
+    processes::is_watched,
     ring::current,
+    syscall::{SystemCall, UserBuf},
 };
 
 /// `enum io_uring_op` (include/uapi/linux/io_uring.h).
@@ -43,18 +43,18 @@ const BUFFER_SELECT: u64 = 32;
 /// from the ring and before it is issued. Linux 6.3 and later. Checked: 6.18.
 #[btf_tracepoint(function = "io_uring_submit_req")]
 fn uring_submit(context: BtfTracePointContext) -> i32 {
-    submitted(Address(context.arg::<u64>(0)))
+    on_submit(Address(context.arg::<u64>(0)))
 }
 
 /// `io_uring_submit_sqe`: `(struct io_kiocb *req, bool force_nonblock)`, its name
 /// before 6.3; with these arguments since 6.0. Checked: 6.1.
 #[btf_tracepoint(function = "io_uring_submit_sqe")]
 fn uring_submit_sqe(context: BtfTracePointContext) -> i32 {
-    submitted(Address(context.arg::<u64>(0)))
+    on_submit(Address(context.arg::<u64>(0)))
 }
 
 #[inline(always)]
-fn submitted(request: Address) -> i32 {
+fn on_submit(request: Address) -> i32 {
     let (tgid, tid) = current();
     if !has!(fields.req_file) || !passes(tgid) {
         return 0;
@@ -82,7 +82,7 @@ fn submitted(request: Address) -> i32 {
 #[btf_tracepoint(function = "io_uring_queue_async_work")]
 fn uring_queue(context: BtfTracePointContext) -> i32 {
     let (tgid, _) = current();
-    if !has!(fields.req_file) || !watched(tgid) {
+    if !has!(fields.req_file) || !is_watched(tgid) {
         return 0;
     }
     let request = Address(context.arg::<u64>(0));
@@ -207,7 +207,7 @@ pub(crate) fn operation(sk: Socket, tid: u32, sending: bool, worker: bool) -> Op
         arguments = Arguments::Opaque.code();
     }
     let fd = if flags & FIXED_FILE != 0 { -1 } else { fd };
-    let bytes = Piece {
+    let bytes = UserBuf {
         base,
         length: u64::from(length),
     };

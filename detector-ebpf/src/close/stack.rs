@@ -26,8 +26,8 @@ use crate::{
     config::{config, has},
     kernel::{Address, current_task},
     maps::{STACKS, STACKS_BYTES, count, hint},
-    ring::Moment,
-    verifier::forget,
+    ring::Stamp,
+    verifier::hide_bounds,
 };
 
 /// `BPF_RB_AVAIL_DATA` (include/uapi/linux/bpf.h).
@@ -81,13 +81,13 @@ static NEXT: Array<u64> = Array::with_max_entries(NEXT_SLOTS, 0);
 /// Takes one of the stacks that a process's endings may have, if one is left. Two
 /// threads at once may take the same one.
 #[inline(always)]
-fn spare(moment: Moment) -> bool {
-    let Some(next) = NEXT.get_ptr_mut(moment.tgid & (NEXT_SLOTS - 1)) else {
+fn spare(stamp: Stamp) -> bool {
+    let Some(next) = NEXT.get_ptr_mut(stamp.tgid & (NEXT_SLOTS - 1)) else {
         return false;
     };
     // SAFETY: a live map value, eight bytes that are read and written at once.
-    let due = unsafe { next.read_volatile() }.max(moment.time_ns);
-    if due > moment.time_ns + (STACK_BURST - 1) * STACK_EVERY_NS {
+    let due = unsafe { next.read_volatile() }.max(stamp.time_ns);
+    if due > stamp.time_ns + (STACK_BURST - 1) * STACK_EVERY_NS {
         return false;
     }
     // SAFETY: as above.
@@ -100,7 +100,7 @@ pub(crate) struct Circumstances {
     /// A shutdown, not a close.
     pub(crate) shutdown: bool,
     /// It makes the kernel send a reset.
-    pub(crate) resets: bool,
+    pub(crate) on_reset: bool,
 }
 
 /// Whether the stack is copied at an ending, and how much of it.
@@ -117,11 +117,11 @@ pub(crate) struct Circumstances {
 ///
 /// "Yes" as long as the process has some left ([`spare`]).
 #[inline(always)]
-pub(crate) fn wanted(
+pub(crate) fn choose_copy(
     cookie: u64,
     connection: &Connection,
     circumstances: &Circumstances,
-    moment: Moment,
+    stamp: Stamp,
 ) -> (StackCopy, Amount) {
     if config!(stacks) == 0 {
         return (StackCopy::None, Amount::NOTHING);
@@ -129,8 +129,8 @@ pub(crate) fn wanted(
     if connection.send_flags & flag::HEAD_SEEN == 0 {
         return (StackCopy::Unsuspected, Amount::NOTHING);
     }
-    if circumstances.resets {
-        return suspected(moment);
+    if circumstances.on_reset {
+        return suspected(stamp);
     }
     if !circumstances.shutdown && connection.end_flags & flag::SHUT_WR != 0 {
         // That was its end.
@@ -143,7 +143,7 @@ pub(crate) fn wanted(
     let known = connection.last_offered != u64::MAX;
     let stranded = known && i64::from(connection.last_result) < connection.last_offered as i64;
     if next >= connection.sent || stranded {
-        return suspected(moment);
+        return suspected(stamp);
     }
     if connection.receive_flags & flag::EOF != 0 {
         return (StackCopy::Unsuspected, Amount::NOTHING);
@@ -156,8 +156,8 @@ pub(crate) fn wanted(
 }
 
 #[inline(always)]
-fn suspected(moment: Moment) -> (StackCopy, Amount) {
-    if config!(stacks) > 1 || spare(moment) {
+fn suspected(stamp: Stamp) -> (StackCopy, Amount) {
+    if config!(stacks) > 1 || spare(stamp) {
         (StackCopy::Taken, Amount::ALL)
     } else {
         (StackCopy::Enough, Amount::NOTHING)
@@ -166,7 +166,7 @@ fn suspected(moment: Moment) -> (StackCopy, Amount) {
 
 /// What the loop over pieces needs.
 struct Copying {
-    moment: Moment,
+    stamp: Stamp,
     registers: Address,
     /// The first byte.
     start: u64,
@@ -186,7 +186,7 @@ const RED_ZONE: u64 = 128;
 
 /// Copies the stack of the current thread, which made a system call.
 #[inline(always)]
-pub(crate) fn copy_stack(moment: Moment, amount: Amount) {
+pub(crate) fn copy_stack(stamp: Stamp, amount: Amount) {
     // SAFETY: neither can fail for the current task. bpf_task_pt_regs: Linux
     // 5.15.
     let registers = Address(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf().cast()) } as u64);
@@ -195,7 +195,7 @@ pub(crate) fn copy_stack(moment: Moment, amount: Amount) {
     };
     let start = pointer.wrapping_sub(RED_ZONE);
     let mut copying = Copying {
-        moment,
+        stamp,
         registers,
         start,
         top: top(pointer).min(start.saturating_add(amount.bytes)),
@@ -270,7 +270,7 @@ unsafe extern "C" fn copy_piece(
     if address >= end {
         return 1;
     }
-    let length = forget(end - address);
+    let length = hide_bounds(end - address);
     if length > STACK_PIECE as u64 {
         return 1;
     }
@@ -283,9 +283,9 @@ unsafe extern "C" fn copy_piece(
     // it is submitted, but for registers that the architecture does not have;
     // the helpers check the addresses they read from.
     let failed = unsafe {
-        (*piece).time_ns = copying.moment.time_ns;
-        (*piece).tgid = copying.moment.tgid;
-        (*piece).tid = copying.moment.tid;
+        (*piece).time_ns = copying.stamp.time_ns;
+        (*piece).tgid = copying.stamp.tgid;
+        (*piece).tid = copying.stamp.tid;
         (*piece).address = address;
         (*piece).length = length;
         bpf_probe_read_user(

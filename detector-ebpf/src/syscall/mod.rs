@@ -5,7 +5,7 @@
 //! x0 is in `orig_x0`. The pages were just used by the kernel, so they are
 //! resident; a read that fails all the same is counted.
 
-mod vectors;
+mod iovec;
 
 use aya_ebpf::{
     helpers::bpf_probe_read_user,
@@ -15,16 +15,16 @@ use detector_common::{
     Arguments, FLAGS_FOURTH, FLAGS_THIRD, OPERATION, OUT_OF_BAND, RECEIVES, SYSCALL_LIMIT,
 };
 
-pub(crate) use self::vectors::Gather;
-use self::vectors::{VectorSum, add_vectors};
+pub(crate) use self::iovec::Gather;
+use self::iovec::{VectorSum, add_vectors};
 
 use crate::{
     config::{config, has},
+    hooks::uring,
     kernel::{Socket, field, open_file},
-    ring::Moment,
+    ring::Stamp,
     task::Task,
-    uring,
-    verifier::{forget, unknown},
+    verifier::{hide_bounds, hide_value},
 };
 
 /// What moves bytes through a socket: the system call that is running in the
@@ -83,18 +83,18 @@ pub(crate) const UNKNOWN: u64 = u64::MAX;
 /// A piece of user memory, laid out as `struct iovec`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Piece {
+pub(crate) struct UserBuf {
     pub(crate) base: u64,
     pub(crate) length: u64,
 }
 
-impl Piece {
+impl UserBuf {
     /// No bytes. The compiler is not to know: zeros it would write by a loop over bytes.
     #[inline(always)]
     fn none() -> Self {
         Self {
-            base: forget(0_u64),
-            length: forget(0_u64),
+            base: hide_bounds(0_u64),
+            length: hide_bounds(0_u64),
         }
     }
 }
@@ -131,9 +131,9 @@ impl SystemCall {
     ///
     /// A task that uses io_uring may do that on its way out of any other call,
     /// and kernel threads in none: then the registers say nothing of it. For `zero`
-    /// see [`unknown`].
+    /// see [`hide_value`].
     #[inline(always)]
-    pub(crate) fn of(sk: Socket, sending: bool, zero: u64) -> (Self, Moment) {
+    pub(crate) fn of(sk: Socket, sending: bool, zero: u64) -> (Self, Stamp) {
         let task = Task::current();
         let (tgid_at, pid_at) = (config!(fields.task_tgid), config!(fields.task_pid));
         let (flags_at, io_uring_at) = (config!(fields.task_flags), config!(fields.task_io_uring));
@@ -145,7 +145,7 @@ impl SystemCall {
                 field(task.0, flags_at),
             )
         };
-        let moment = Moment::at(tgid, tid);
+        let stamp = Stamp::at(tgid, tid);
         let registers = task.registers_by_address();
         let mut this = Self::in_registers(registers);
         let number = this.number as usize;
@@ -175,8 +175,8 @@ impl SystemCall {
                 // Of a copy: what has no address stays in registers.
                 let mut other = this;
                 // Before the ways part further.
-                other.forget(zero);
-                let kernel = unknown(u32::from(kernel), zero) as u32;
+                other.hide_values(zero);
+                let kernel = hide_value(u32::from(kernel), zero) as u32;
                 other.or_operation(sk, tid, sending, kernel);
                 this = other;
             }
@@ -184,19 +184,19 @@ impl SystemCall {
         if this.is(Arguments::Opaque) {
             this.fd = -1;
         }
-        this.forget(zero);
-        (this, moment)
+        this.hide_values(zero);
+        (this, stamp)
     }
 
-    /// Lets the verifier forget what it knows of the call ([`unknown`]).
+    /// Hides from the verifier what it knows of the call ([`hide_value`]).
     #[inline(always)]
-    pub(crate) fn forget(&mut self, zero: u64) {
-        self.arguments = unknown(self.arguments, zero) as u32;
-        self.number = unknown(self.number, zero) as u32;
-        self.fd = unknown(self.fd as u32, zero) as i32;
-        self.pointer = unknown(self.pointer, zero);
-        self.length = unknown(self.length, zero);
-        self.message = unknown(self.message, zero) as u32;
+    pub(crate) fn hide_values(&mut self, zero: u64) {
+        self.arguments = hide_value(self.arguments, zero) as u32;
+        self.number = hide_value(self.number, zero) as u32;
+        self.fd = hide_value(self.fd as u32, zero) as i32;
+        self.pointer = hide_value(self.pointer, zero);
+        self.length = hide_value(self.length, zero);
+        self.message = hide_value(self.message, zero) as u32;
     }
 
     /// The registers, taken for those of a call of unknown kind.
@@ -264,7 +264,7 @@ impl SystemCall {
 
     /// An operation of io_uring. `flags`: a send's, as in `msghdr`.
     #[inline(always)]
-    pub(crate) fn operation(code: u8, arguments: u8, fd: i32, bytes: Piece, flags: u32) -> Self {
+    pub(crate) fn operation(code: u8, arguments: u8, fd: i32, bytes: UserBuf, flags: u32) -> Self {
         Self {
             number: u32::from(OPERATION) | u32::from(code) | (flags & OUT_OF_BAND) << URGENT_SHIFT,
             arguments: u32::from(arguments),
@@ -370,8 +370,8 @@ impl SystemCall {
 
     /// The bytes that the call offered, if it was given one buffer of them.
     #[inline(always)]
-    pub(crate) fn buffer(&self) -> Option<Piece> {
-        self.is(Arguments::Buffer).then_some(Piece {
+    pub(crate) fn buffer(&self) -> Option<UserBuf> {
+        self.is(Arguments::Buffer).then_some(UserBuf {
             base: self.pointer,
             length: self.length,
         })
@@ -379,22 +379,22 @@ impl SystemCall {
 
     /// Bytes that the call offered, and the first piece of them.
     #[inline(always)]
-    pub(crate) fn offered(&self) -> (u64, Piece) {
+    pub(crate) fn offered(&self) -> (u64, UserBuf) {
         if let Some(piece) = self.buffer() {
             return (piece.length, piece);
         }
         if self.is(Arguments::File) {
-            return (Self::fourth(), Piece::none());
+            return (Self::fourth(), UserBuf::none());
         }
         if !self.has_memory() {
-            return (UNKNOWN, Piece::none());
+            return (UNKNOWN, UserBuf::none());
         }
         let mut sum = VectorSum {
-            // As in `Piece::none`.
-            vectors: forget(0_u64),
-            count: forget(0_u64),
+            // As in `UserBuf::none`.
+            vectors: hide_bounds(0_u64),
+            count: hide_bounds(0_u64),
             total: UNKNOWN,
-            first: Piece::none(),
+            first: UserBuf::none(),
         };
         // Each by itself: a copy of the whole takes stack.
         add_vectors(
@@ -410,7 +410,7 @@ impl SystemCall {
 
 /// What a system call was given, as the hook at its beginning tells. (A `Result` as the
 /// helper gives it: of an `Option` the compiler copies what was not read.)
-pub(crate) trait Given {
+pub(crate) trait SyscallArgs {
     fn first(&self) -> Result<u64, i32>;
     fn second(&self) -> Result<u64, i32>;
     fn third(&self) -> Result<u64, i32>;
@@ -418,7 +418,7 @@ pub(crate) trait Given {
 
 /// By its tracepoint's record: eight bytes each
 /// (events/syscalls/sys_enter_shutdown/format).
-impl Given for TracePointContext {
+impl SyscallArgs for TracePointContext {
     #[inline(always)]
     fn first(&self) -> Result<u64, i32> {
         // SAFETY: within the tracepoint's record, here and below.
@@ -442,7 +442,7 @@ impl Given for TracePointContext {
 /// given the address, in another place on each architecture.
 macro_rules! by_registers {
     ($context:ty) => {
-        impl Given for $context {
+        impl SyscallArgs for $context {
             #[inline(always)]
             fn first(&self) -> Result<u64, i32> {
                 Ok(register!(Task::current().registers(), arg0))

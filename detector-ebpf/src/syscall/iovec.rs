@@ -13,10 +13,10 @@ use aya_ebpf::{
 };
 use detector_common::{Arguments, SAMPLE_LEN};
 
-use super::{Piece, SystemCall, UNKNOWN};
+use super::{SystemCall, UNKNOWN, UserBuf};
 use crate::{
-    scratch::{BEHIND, Scratch, Way, scratch},
-    verifier::forget,
+    scratch::{BEHIND, Scratch, StaticDirection, scratch},
+    verifier::hide_bounds,
 };
 
 /// I/O vectors read at once, and how many batches follow the first: together
@@ -42,8 +42,8 @@ impl SystemCall {
     /// Copies bytes that the call moved into the scratch, `wanted` from the
     /// byte `skip` on, to the place `at`; `false` if memory could not be read.
     #[inline(always)]
-    pub(crate) fn gather<W: Way>(&self, skip: u32, wanted: u32, at: u32) -> bool {
-        let Some(scratch) = scratch::<W>() else {
+    pub(crate) fn gather<D: StaticDirection>(&self, skip: u32, wanted: u32, at: u32) -> bool {
+        let Some(scratch) = scratch::<D>() else {
             return false;
         };
         if self.is(Arguments::Buffer) {
@@ -65,7 +65,7 @@ impl SystemCall {
             (&raw mut (*gather).wanted).write_volatile(wanted);
             bpf_for_each_map_elem(
                 (&raw const PIECES).cast_mut().cast(),
-                gather_piece::<W> as *mut c_void,
+                gather_piece::<D> as *mut c_void,
                 core::ptr::null_mut(),
                 0,
             );
@@ -91,13 +91,13 @@ pub(crate) struct Gather {
 #[map]
 static PIECES: Array<u32> = Array::with_max_entries(VECTORS, 0);
 
-unsafe extern "C" fn gather_piece<W: Way>(
+unsafe extern "C" fn gather_piece<D: StaticDirection>(
     _map: *mut c_void,
     key: *const u32,
     _value: *mut c_void,
     _context: *mut c_void,
 ) -> i64 {
-    let Some(scratch) = scratch::<W>() else {
+    let Some(scratch) = scratch::<D>() else {
         return 1;
     };
     // SAFETY: the helper passes the key of the element; a field of this CPU's
@@ -107,7 +107,8 @@ unsafe extern "C" fn gather_piece<W: Way>(
         return 1;
     }
     // SAFETY: the helper checks the address.
-    let Ok(piece) = (unsafe { bpf_probe_read_user((gather.vectors + index * 16) as *const Piece) })
+    let Ok(piece) =
+        (unsafe { bpf_probe_read_user((gather.vectors + index * 16) as *const UserBuf) })
     else {
         return 1;
     };
@@ -169,7 +170,7 @@ pub(super) struct VectorSum {
     pub(super) vectors: u64,
     pub(super) count: u64,
     pub(super) total: u64,
-    pub(super) first: Piece,
+    pub(super) first: UserBuf,
 }
 
 impl VectorSum {
@@ -181,7 +182,7 @@ impl VectorSum {
             return false;
         }
         let left = (self.count - done).min(VECTOR_BATCH as u64) as u32;
-        let mut batch = [const { MaybeUninit::<Piece>::uninit() }; VECTOR_BATCH];
+        let mut batch = [const { MaybeUninit::<UserBuf>::uninit() }; VECTOR_BATCH];
         for vector in &mut batch {
             // Those that are not there count as empty: all are added, without
             // branches, of which each would double what the verifier walks.
@@ -189,7 +190,7 @@ impl VectorSum {
             unsafe {
                 vector
                     .as_mut_ptr()
-                    .write_volatile(Piece { base: 0, length: 0 })
+                    .write_volatile(UserBuf { base: 0, length: 0 })
             };
         }
         // SAFETY: at most VECTOR_BATCH vectors go into the array of as many;
@@ -206,7 +207,7 @@ impl VectorSum {
             return false;
         }
         // SAFETY: all were written above.
-        let vectors = unsafe { &*(&raw const batch).cast::<[Piece; VECTOR_BATCH]>() };
+        let vectors = unsafe { &*(&raw const batch).cast::<[UserBuf; VECTOR_BATCH]>() };
         for vector in vectors {
             self.total = self.total.wrapping_add(vector.length);
         }
@@ -242,7 +243,7 @@ unsafe extern "C" fn add_batch(
 /// Copies `length` bytes of user memory to `at` in the scratch's data.
 #[inline(always)]
 fn read_piece(scratch: *mut Scratch, at: u32, length: u32, from: u64) -> bool {
-    let (at, length) = (forget(at), forget(length));
+    let (at, length) = (hide_bounds(at), hide_bounds(length));
     if at > (SAMPLE_LEN + BEHIND) as u64 || length > SAMPLE_LEN as u64 {
         return false;
     }

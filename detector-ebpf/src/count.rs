@@ -6,7 +6,7 @@
 //! may by then be another's (closed and reused by another thread while the
 //! call was blocked); the socket cannot be mistaken. They cost nothing on
 //! calls that are no socket's. Where the kernel has no such tracepoints, the same
-//! is done at the end of the functions that they are behind (`functions.rs`).
+//! is done at the end of the functions that they are behind (`hooks/count_fexit.rs`).
 //!
 //! The key is the socket's cookie: never reused, so a socket whose end was not
 //! seen leaves an idle entry, not one that a later socket would inherit.
@@ -19,18 +19,18 @@ use detector_common::{CALL_RING, CallEntry, Connection, OUT_OF_BAND, family, fla
 
 use crate::{
     atomic::{fetch_add, fetch_add_u32},
-    births::{is_kept, name_of},
+    close::last_call::{before_return, close_held, last_call},
     config::config,
     connections::find,
     kernel::{Address, Socket, open_file},
-    last::{last_call, returned, returns},
-    memory::SystemCall,
-    opening::{Moves, Named, Typed, connection_of, describe},
-    processes::watched,
-    ring::{Moment, current},
-    sampling::{Look, Moved, is_known, look},
-    scratch::{Receives, Sends, Way},
-    verifier::{apart, zero},
+    new_socket::{synthetic_cookie_of, try_defer},
+    processes::is_watched,
+    ring::{Stamp, current},
+    sampling::{CallBytes, Moved, inspect, is_known},
+    scratch::{Rx, StaticDirection, Tx},
+    syscall::SystemCall,
+    track::{BtfPtr, ByteCounts, KernelPtr, describe, lookup_or_track},
+    verifier::{split_identity, zero},
 };
 
 /// `MSG_PEEK`: the bytes stay in the queue and will be received again.
@@ -57,36 +57,41 @@ const ERESTARTSYS: i32 = 512;
 /// `sendfile` and `splice` pass here from 6.5. Checked: 6.18.
 #[btf_tracepoint(function = "sock_send_length")]
 fn send_length(context: BtfTracePointContext) -> i32 {
-    sent::<Sends, _>(Typed(context.arg(0)), context.arg(1))
+    on_send::<Tx, _>(BtfPtr(context.arg(0)), context.arg(1))
 }
 
 /// A socket has sent, or failed to.
 #[inline(always)]
-pub(crate) fn sent<W: Way, N: Named>(sk: N, result: i32) -> i32 {
-    let Some((cookie, sk, connection)) = connection_of(sk, Moves::sent(result)) else {
+pub(crate) fn on_send<D: StaticDirection, P: KernelPtr>(sk: P, result: i32) -> i32 {
+    let Some((cookie, sk, connection)) = lookup_or_track(sk, ByteCounts::sent(result)) else {
         return 0;
     };
     // SAFETY: a live map value; other CPUs may write it at the same time,
     // which only counters that are added to atomically have to survive.
     let connection = unsafe { &mut *connection };
-    count_sent::<W>(cookie, sk, connection, result);
+    count_sent::<D>(cookie, sk, connection, result);
     if connection.send_flags & flag::LET_GO != 0 {
-        returns(cookie, sk);
+        before_return(cookie, sk);
     }
     0
 }
 
 #[inline(always)]
-fn count_sent<W: Way>(cookie: u64, sk: Socket, connection: &mut Connection, result: i32) {
+fn count_sent<D: StaticDirection>(
+    cookie: u64,
+    sk: Socket,
+    connection: &mut Connection,
+    result: i32,
+) {
     if result > 0 && connection.send_flags & flag::DESCRIBED == 0 {
         // Before anything else is known, of which the verifier would follow each
         // case through all that it reads.
         describe(cookie, connection, sk);
     }
-    let (mut call, moment) = SystemCall::of(sk, true, zero(connection));
+    let (mut call, stamp) = SystemCall::of(sk, true, zero(connection));
     if call.is_mmsg() {
-        if connection.mmsg_tid != moment.tid {
-            connection.mmsg_tid = moment.tid;
+        if connection.mmsg_tid != stamp.tid {
+            connection.mmsg_tid = stamp.tid;
             connection.mmsg_sent = 0;
         }
         call.at_message(connection.mmsg_sent);
@@ -94,10 +99,10 @@ fn count_sent<W: Way>(cookie: u64, sk: Socket, connection: &mut Connection, resu
     }
     let (offered, first) = call.offered();
     if result <= 0 {
-        if gone(result) {
+        if is_peer_gone(result) {
             connection.send_errno = result.unsigned_abs();
         }
-        enter_send(connection, &call, offered, result, moment);
+        enter_send(connection, &call, offered, result, stamp);
         return;
     }
     if call.is_urgent() {
@@ -105,20 +110,20 @@ fn count_sent<W: Way>(cookie: u64, sk: Socket, connection: &mut Connection, resu
     }
     let moved = result as u32;
     let offset = fetch_add(&raw mut connection.sent, u64::from(moved));
-    connection.sent_ns = moment.time_ns;
+    connection.sent_ns = stamp.time_ns;
     if call.is_file() {
         // One sendfile is many sends; its own end enters it in the ring. A file
         // may hold anything, a whole response too.
-        connection.send_flags |= flag::OPAQUE;
+        connection.send_flags |= flag::UNINSPECTED;
         connection.send_flags &= !flag::HEAD_OPEN;
         return;
     }
-    enter_send(connection, &call, offered, result, moment);
+    enter_send(connection, &call, offered, result, stamp);
     // More than was offered: the arguments are not those of this send.
     let other = u64::from(moved) > offered;
     let control = connection.family != family::UNIX && call.has_control();
     if other || control || !call.has_memory() {
-        connection.send_flags |= flag::OPAQUE;
+        connection.send_flags |= flag::UNINSPECTED;
         return;
     }
     let moved = Moved {
@@ -129,9 +134,9 @@ fn count_sent<W: Way>(cookie: u64, sk: Socket, connection: &mut Connection, resu
     if is_known(connection, moved) {
         return;
     }
-    look::<W>(
+    inspect::<D>(
         connection,
-        &mut Look::at(call, moved, first, moment, zero(connection)),
+        &mut CallBytes::at(call, moved, first, stamp, zero(connection)),
     );
 }
 
@@ -139,26 +144,26 @@ fn count_sent<W: Way>(cookie: u64, sk: Socket, connection: &mut Connection, resu
 /// later. Checked: 6.18.
 #[btf_tracepoint(function = "sock_recv_length")]
 fn recv_length(context: BtfTracePointContext) -> i32 {
-    received::<Receives, _>(Typed(context.arg(0)), context.arg(1), context.arg(2))
+    on_receive::<Rx, _>(BtfPtr(context.arg(0)), context.arg(1), context.arg(2))
 }
 
 /// A socket has received, or failed to.
 #[inline(always)]
-pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 {
+pub(crate) fn on_receive<D: StaticDirection, P: KernelPtr>(sk: P, result: i32, flags: i32) -> i32 {
     // EAGAIN is how every non-blocking reader ends; not worth an entry.
-    let failed = apart(result);
+    let failed = split_identity(result);
     let urgent = flags & OOB != 0;
-    if flags & (PEEK | ERRQUEUE) != 0 || (failed < 0 && !gone(failed)) {
+    if flags & (PEEK | ERRQUEUE) != 0 || (failed < 0 && !is_peer_gone(failed)) {
         if failed == -EINTR || failed == -ERESTARTSYS {
             interrupted(sk);
         }
         return 0;
     }
     let moved = if urgent { 0 } else { result };
-    if !urgent && is_kept(sk, result, flags & TRUNC != 0) {
+    if !urgent && try_defer(sk, result, flags & TRUNC != 0) {
         return 0;
     }
-    let Some((cookie, sk, connection)) = connection_of(sk, Moves::received(moved)) else {
+    let Some((cookie, sk, connection)) = lookup_or_track(sk, ByteCounts::received(moved)) else {
         return 0;
     };
     if urgent && failed > 0 {
@@ -169,9 +174,9 @@ pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 
     }
     // SAFETY: as in sent.
     let connection = unsafe { &mut *connection };
-    count_received::<W>(cookie, sk, connection, result, flags);
+    count_received::<D>(cookie, sk, connection, result, flags);
     if connection.receive_flags & flag::LET_GO != 0 {
-        returns(cookie, sk);
+        before_return(cookie, sk);
     }
     0
 }
@@ -179,28 +184,28 @@ pub(crate) fn received<W: Way, N: Named>(sk: N, result: i32, flags: i32) -> i32 
 /// A receive was interrupted, which may have been in progress when its descriptor was
 /// closed.
 #[inline(never)]
-fn interrupted<N: Named>(sk: N) {
+fn interrupted<P: KernelPtr>(sk: P) {
     let cookie: u64 = sk.read(config!(fields.sock_cookie));
     if cookie != 0
         && let Some(found) = find(cookie)
         // SAFETY: as in sent.
         && unsafe { (*found).receive_flags } & flag::LET_GO != 0
     {
-        returns(cookie, sk.socket());
+        before_return(cookie, sk.socket());
     }
 }
 
 #[inline(always)]
-fn count_received<W: Way>(
+fn count_received<D: StaticDirection>(
     cookie: u64,
     sk: Socket,
     connection: &mut Connection,
     result: i32,
     flags: i32,
 ) {
-    let (call, moment) = SystemCall::of(sk, false, zero(connection));
+    let (call, stamp) = SystemCall::of(sk, false, zero(connection));
     let (room, first) = call.offered();
-    enter(connection, &call, room, result, moment, false);
+    enter(connection, &call, room, result, stamp, false);
     if result < 0 {
         connection.receive_errno = result.unsigned_abs();
         return;
@@ -214,7 +219,7 @@ fn count_received<W: Way>(
     let moved = result as u32;
     let offset = fetch_add(&raw mut connection.received, u64::from(moved));
     if !call.has_memory() || flags & TRUNC != 0 || u64::from(moved) > room {
-        connection.receive_flags |= flag::OPAQUE;
+        connection.receive_flags |= flag::UNINSPECTED;
         return;
     }
     let moved = Moved {
@@ -222,9 +227,9 @@ fn count_received<W: Way>(
         offset,
         bytes: moved,
     };
-    look::<W>(
+    inspect::<D>(
         connection,
-        &mut Look::at(call, moved, first, moment, zero(connection)),
+        &mut CallBytes::at(call, moved, first, stamp, zero(connection)),
     );
 }
 
@@ -235,15 +240,15 @@ fn count_received<W: Way>(
 fn exit_sendfile(context: TracePointContext) -> u32 {
     // SAFETY: `ret` is at byte 16 of the record (its format file).
     if let Ok(result) = unsafe { context.read_at::<i64>(16) } {
-        sent_file(result);
+        on_sendfile(result);
     }
     0
 }
 
 #[inline(always)]
-pub(crate) fn sent_file(result: i64) {
+pub(crate) fn on_sendfile(result: i64) {
     let (tgid, tid) = current();
-    if !watched(tgid) {
+    if !is_watched(tgid) {
         return;
     }
     let call = SystemCall::ending();
@@ -262,10 +267,10 @@ pub(crate) fn sent_file(result: i64) {
         &call,
         SystemCall::fourth(),
         result as i32,
-        Moment::now(),
+        Stamp::now(),
     );
     if let Some(last) = last {
-        returned(last.cookie, Socket(Address(last.socket)));
+        close_held(last.cookie, Socket(Address(last.socket)));
     }
 }
 
@@ -275,7 +280,7 @@ pub(crate) fn sent_file(result: i64) {
 fn exit_sendmmsg(_context: TracePointContext) -> u32 {
     let (_, tid) = current();
     if let Some(last) = last_call(tid) {
-        returned(last.cookie, Socket(Address(last.socket)));
+        close_held(last.cookie, Socket(Address(last.socket)));
         return 0;
     }
     // Whoever makes it: a tracked socket is counted for all.
@@ -292,14 +297,14 @@ fn exit_sendmmsg(_context: TracePointContext) -> u32 {
 pub(crate) fn tracked_of(call: &SystemCall) -> Option<*mut Connection> {
     let socket = open_file(call.fd())?.socket()?;
     let cookie = match socket.cookie() {
-        0 => name_of(socket)?,
+        0 => synthetic_cookie_of(socket)?,
         cookie => cookie,
     };
     find(cookie)
 }
 
 #[inline(always)]
-fn gone(result: i32) -> bool {
+fn is_peer_gone(result: i32) -> bool {
     result == -EPIPE || result == -ECONNRESET || result == -ETIMEDOUT
 }
 
@@ -310,11 +315,11 @@ fn enter_send(
     call: &SystemCall,
     offered: u64,
     result: i32,
-    moment: Moment,
+    stamp: Stamp,
 ) {
     connection.last_offered = offered;
     connection.last_result = result;
-    enter(connection, call, offered, result, moment, true);
+    enter(connection, call, offered, result, stamp, true);
 }
 
 #[inline(always)]
@@ -323,7 +328,7 @@ fn enter(
     call: &SystemCall,
     offered: u64,
     result: i32,
-    moment: Moment,
+    stamp: Stamp,
     sending: bool,
 ) {
     let fd = call.fd();
@@ -332,10 +337,10 @@ fn enter(
     }
     let slot = fetch_add_u32(&raw mut connection.call_count, 1) as usize % CALL_RING;
     connection.calls[slot] = CallEntry {
-        time_ns: moment.time_ns,
+        time_ns: stamp.time_ns,
         offered,
         result,
-        tid: moment.tid,
+        tid: stamp.tid,
         number: call.number() as u16,
         sending: u8::from(sending),
         used: 1,

@@ -2,30 +2,30 @@
 //! the record that says which it is when it first sends.
 
 use aya_ebpf::helpers::bpf_get_socket_cookie;
-use detector_common::{Birth, Connection, Kind, Open, Stat, family, flag};
+use detector_common::{Connection, Kind, NewSocket, Open, Stat, family, flag};
 
 use crate::{
     atomic::fetch_add_u32,
-    births::{born, forget, hand_over, is_handed_on},
     config::config,
     connections::{find, make},
-    events::unnamed,
-    filter::takes_up,
+    filter::may_track,
+    hooks::count_perf::count_missing_cookie,
     kernel::{Address, MPTCP, Number, SEQPACKET, STREAM, Socket, TCP, field, name_current_thread},
     maps::{RECORDS, count},
-    memory::is_compat,
-    processes::watched,
-    ring::{Moment, current, header, wake},
+    new_socket::{entry_of, flush_deferred, is_used_by_others, release},
+    processes::is_watched,
+    ring::{Stamp, current, header, wake},
+    syscall::is_compat,
 };
 
 /// Bytes that the call has moved, which is in progress.
 #[derive(Clone, Copy)]
-pub(crate) struct Moves {
+pub(crate) struct ByteCounts {
     pub(crate) sent: u32,
     pub(crate) received: u32,
 }
 
-impl Moves {
+impl ByteCounts {
     #[inline(always)]
     pub(crate) fn sent(result: i32) -> Self {
         let sent = if result > 0 { result as u32 } else { 0 };
@@ -43,9 +43,9 @@ impl Moves {
 /// and the socket may carry HTTP. A socket that is tracked is counted whoever
 /// uses it: bytes that an unwatched process sends on it are its too.
 #[inline(always)]
-pub(crate) fn connection_of<N: Named>(
-    sk: N,
-    moved: Moves,
+pub(crate) fn lookup_or_track<P: KernelPtr>(
+    sk: P,
+    moved: ByteCounts,
 ) -> Option<(u64, Socket, *mut Connection)> {
     let socket = sk.socket();
     // Read, which costs a tenth of asking the helper.
@@ -56,10 +56,10 @@ pub(crate) fn connection_of<N: Named>(
         check_order(found);
         return Some((cookie, socket, found));
     }
-    if !is_wanted(socket) && !(N::MAKES && is_handed_on(sk)) {
+    if !is_wanted(socket) && !(P::MAKES_COOKIES && is_used_by_others(sk)) {
         return None;
     }
-    let found = take_up(sk, &mut cookie, moved.sent, moved.received);
+    let found = start_tracking(sk, &mut cookie, moved.sent, moved.received);
     if found.is_null() {
         return None;
     }
@@ -95,16 +95,16 @@ pub(crate) fn lose_order(connection: *mut Connection) {
 pub(crate) fn is_wanted(socket: Socket) -> bool {
     let (tgid, _) = current();
     if config!(filters) == 0 {
-        watched(tgid)
+        is_watched(tgid)
     } else {
-        takes_up(tgid, socket)
+        may_track(tgid, socket)
     }
 }
 
 /// A structure of the kernel's as a hook names it.
-pub(crate) trait Named: Copy {
+pub(crate) trait KernelPtr: Copy {
     /// Whether a cookie can be made of it, if it is a socket.
-    const MAKES: bool;
+    const MAKES_COOKIES: bool;
     fn socket(self) -> Socket;
     fn read<T: Number>(self, offset: u64) -> T;
     fn follow(self, offset: u64) -> Option<Self>;
@@ -114,10 +114,10 @@ pub(crate) trait Named: Copy {
 
 /// By a pointer whose type the verifier knows: to read through it costs no call.
 #[derive(Clone, Copy)]
-pub(crate) struct Typed(pub(crate) *const u8);
+pub(crate) struct BtfPtr(pub(crate) *const u8);
 
-impl Named for Typed {
-    const MAKES: bool = true;
+impl KernelPtr for BtfPtr {
+    const MAKES_COOKIES: bool = true;
 
     #[inline(always)]
     fn socket(self) -> Socket {
@@ -146,8 +146,8 @@ impl Named for Typed {
 }
 
 /// By its address.
-impl Named for Address {
-    const MAKES: bool = false;
+impl KernelPtr for Address {
+    const MAKES_COOKIES: bool = false;
 
     #[inline(always)]
     fn socket(self) -> Socket {
@@ -172,20 +172,20 @@ impl Named for Address {
 
 /// What is read of a socket.
 #[derive(Clone, Copy)]
-pub(crate) struct Stream {
+pub(crate) struct SocketIdentity {
     pub(crate) family: u16,
     pub(crate) inode: u64,
     /// [`flag::PACKETS`] where it is no stream, else 0.
     pub(crate) packets: u32,
 }
 
-impl Stream {
+impl SocketIdentity {
     /// The socket, if it is a byte stream that may carry HTTP: TCP over IPv4 or
     /// IPv6 (also MPTCP), or a Unix stream socket; and if a process has it as a
     /// descriptor: the kernel's own (network file systems) have no file, and are
     /// nobody's here. A Unix socket of packets is counted, and no more.
     #[inline(always)]
-    pub(crate) fn of<N: Named>(sk: N) -> Option<Self> {
+    pub(crate) fn of<P: KernelPtr>(sk: P) -> Option<Self> {
         let family: u16 = sk.read(config!(fields.sock_family));
         let kind: u16 = sk.read(config!(fields.sock_type));
         let protocol: u16 = sk.read(config!(fields.sock_protocol));
@@ -207,7 +207,7 @@ impl Stream {
 
 /// The number of a socket's inode, if it has a file.
 #[inline(always)]
-pub(crate) fn inode_of<N: Named>(sk: N) -> Option<u64> {
+pub(crate) fn inode_of<P: KernelPtr>(sk: P) -> Option<u64> {
     let inode = sk
         .follow(config!(fields.sock_socket))?
         .follow(config!(fields.socket_file))?
@@ -219,64 +219,69 @@ pub(crate) fn inode_of<N: Named>(sk: N) -> Option<u64> {
 /// of ours. A function of its own, as whatever is rare: the way that every call
 /// goes through is then short, and more often in the CPU's caches.
 #[inline(never)]
-fn take_up<N: Named>(sk: N, found_cookie: &mut u64, sent: u32, received: u32) -> *mut Connection {
+fn start_tracking<P: KernelPtr>(
+    sk: P,
+    found_cookie: &mut u64,
+    sent: u32,
+    received: u32,
+) -> *mut Connection {
     let nothing = core::ptr::null_mut();
-    let Some(stream) = Stream::of(sk) else {
+    let Some(stream) = SocketIdentity::of(sk) else {
         return nothing;
     };
     if is_compat() {
         count(Stat::Compat);
         return nothing;
     }
-    let born = born(sk.socket(), stream.inode);
-    if let Some(born) = &born
-        && born.name != 0
+    let new_socket = entry_of(sk.socket(), stream.inode);
+    if let Some(new_socket) = &new_socket
+        && new_socket.synthetic_cookie != 0
     {
-        *found_cookie = born.name;
-        return find(born.name).unwrap_or(nothing);
+        *found_cookie = new_socket.synthetic_cookie;
+        return find(new_socket.synthetic_cookie).unwrap_or(nothing);
     }
     let cookie = sk.cookie();
     *found_cookie = cookie;
-    if !N::MAKES && cookie == 0 {
-        // The program that makes it was left out (`events.rs`). Its birth goes, so that
+    if !P::MAKES_COOKIES && cookie == 0 {
+        // The program that makes it was left out (`hooks/count_perf.rs`). Its birth goes, so that
         // what it sends later is taken for what it is, joined midway.
-        born.map(forget);
-        unnamed();
+        new_socket.map(release);
+        count_missing_cookie();
         return nothing;
     }
-    let Some(born) = born else {
+    let Some(new_socket) = new_socket else {
         // It came by a way that no hook shows: from a process that is not watched, by
         // io_uring, or connected as it sends (tcp(7), MSG_FASTOPEN).
-        let fresh = stream.family != family::UNIX && sk.socket().moved_only(sent, received);
-        return adopt(cookie, stream, None, fresh);
+        let from_start = stream.family != family::UNIX && sk.socket().moved_only(sent, received);
+        return insert(cookie, stream, None, from_start);
     };
-    let found = adopt(cookie, stream, Some(&mut *born), false);
-    forget(born);
+    let found = insert(cookie, stream, Some(&mut *new_socket), false);
+    release(new_socket);
     found
 }
 
-/// Makes the entry; null if there is no room. `fresh`: although its birth was not seen.
+/// Makes the entry; null if there is no room. `from_start`: although its birth was not seen.
 #[inline(always)]
-pub(crate) fn adopt(
+pub(crate) fn insert(
     cookie: u64,
-    stream: Stream,
-    born: Option<&mut Birth>,
-    fresh: bool,
+    stream: SocketIdentity,
+    new_socket: Option<&mut NewSocket>,
+    from_start: bool,
 ) -> *mut Connection {
     let Some((found, made)) = make(cookie) else {
         return core::ptr::null_mut();
     };
     if made {
-        let moment = Moment::now();
+        let stamp = Stamp::now();
         // SAFETY: a live map value.
         let connection = unsafe { &mut *found };
-        // First of all: a close on another CPU asks who this is (`endings.rs`).
+        // First of all: a close on another CPU asks who this is (`close/descriptor.rs`).
         // SAFETY: a field of it, written at once.
-        unsafe { (&raw mut connection.tgid).write_volatile(moment.tgid) };
+        unsafe { (&raw mut connection.tgid).write_volatile(stamp.tgid) };
         count(Stat::Connections);
         // A call that began before the last owner of this slot was closed may have
         // written to it since.
-        connection.fresh = u32::from(fresh);
+        connection.from_start = u32::from(from_start);
         // By themselves: what the compiler puts together becomes a loop over bytes.
         // SAFETY: fields of it.
         unsafe {
@@ -289,14 +294,14 @@ pub(crate) fn adopt(
         connection.call_count = 0;
         connection.family = stream.family;
         connection.inode = stream.inode;
-        connection.born_ns = moment.time_ns;
-        if let Some(born) = born {
-            connection.fresh = 1;
-            if born.connected != 0 {
+        connection.tracked_ns = stamp.time_ns;
+        if let Some(new_socket) = new_socket {
+            connection.from_start = 1;
+            if new_socket.connected != 0 {
                 connection.send_flags = flag::CONNECTED;
             }
-            if !hand_over(cookie, born, connection) {
-                connection.fresh = 0;
+            if !flush_deferred(cookie, new_socket, connection) {
+                connection.from_start = 0;
             }
         }
         connection.receive_flags |= flag::READY;
@@ -310,8 +315,8 @@ pub(crate) fn adopt(
 #[inline(never)]
 pub(crate) fn describe(cookie: u64, connection: &mut Connection, socket: Socket) {
     connection.send_flags |= flag::DESCRIBED;
-    let moment = Moment::now();
-    let header = header(Kind::Open, cookie, connection, moment);
+    let stamp = Stamp::now();
+    let header = header(Kind::Open, cookie, connection, stamp);
     let Some(mut entry) = RECORDS.reserve::<Open>(0) else {
         count(Stat::RingFull);
         return;
@@ -324,5 +329,5 @@ pub(crate) fn describe(cookie: u64, connection: &mut Connection, socket: Socket)
         name_current_thread(&raw mut (*open).comm);
         socket.describe(&mut (*open).socket, true);
     }
-    entry.submit(wake(moment));
+    entry.submit(wake(stamp));
 }

@@ -1,12 +1,12 @@
 //! Counts on kernels whose typed tracepoints may be preempted: Linux 7.0 and later.
-//! (What ends there with an exec or a process is in `table.rs`, for the same reason.)
+//! (What ends there with an exec or a process is in `close/fd_table.rs`, for the same reason.)
 //!
 //! A program that is preempted there counts as running on its CPU, and is left out
 //! for whoever runs on that CPU meanwhile and comes to the same tracepoint
 //! (`recursion_misses`). Perf's form of a tracepoint keeps the CPU to its end
 //! (include/trace/perf.h), so that no other task comes to it meanwhile; but it gives the
 //! socket as a number, of which no cookie can be made. Hence two kinds of programs: typed
-//! ones that make the cookie of a new socket, and are over in a moment; and behind them
+//! ones that make the cookie of a new socket, and are over in a stamp; and behind them
 //! the one that counts. Where the first are left out, it sees a socket without a
 //! cookie, and counts that.
 //!
@@ -19,59 +19,59 @@ use aya_ebpf::{
 
 use crate::{
     atomic::fetch_add,
-    births::is_handed_on,
     config::config,
+    count::{on_receive, on_send},
     kernel::Address,
-    maps::UNNAMED,
-    opening::{Named, Stream, Typed, is_wanted},
-    scratch::{Receives, Sends},
-    traffic::{received, sent},
+    maps::MISSING_COOKIES,
+    new_socket::is_used_by_others,
+    scratch::{Rx, Tx},
+    track::{BtfPtr, KernelPtr, SocketIdentity, is_wanted},
 };
 
 /// Counts a call on a socket without a cookie that should have had one.
 #[inline(always)]
-pub(crate) fn unnamed() {
-    if let Some(counter) = UNNAMED.get_ptr_mut(0) {
+pub(crate) fn count_missing_cookie() {
+    if let Some(counter) = MISSING_COOKIES.get_ptr_mut(0) {
         fetch_add(counter, 1);
     }
 }
 
-/// `sock_send_length`, as in `traffic.rs`.
+/// `sock_send_length`, as in `count.rs`.
 #[btf_tracepoint(function = "sock_send_length")]
 fn send_cookie(context: BtfTracePointContext) -> i32 {
-    give_cookie(Typed(context.arg(0)))
+    give_cookie(BtfPtr(context.arg(0)))
 }
 
-/// `sock_recv_length`, as in `traffic.rs`.
+/// `sock_recv_length`, as in `count.rs`.
 #[btf_tracepoint(function = "sock_recv_length")]
 fn recv_cookie(context: BtfTracePointContext) -> i32 {
-    give_cookie(Typed(context.arg(0)))
+    give_cookie(BtfPtr(context.arg(0)))
 }
 
 /// [`send_cookie`] once more: a program is left out only where it is preempted itself,
 /// so that both are only where two tasks on one CPU are, one in each.
 #[btf_tracepoint(function = "sock_send_length")]
 fn send_cookie_again(context: BtfTracePointContext) -> i32 {
-    give_cookie(Typed(context.arg(0)))
+    give_cookie(BtfPtr(context.arg(0)))
 }
 
 /// [`recv_cookie`] once more.
 #[btf_tracepoint(function = "sock_recv_length")]
 fn recv_cookie_again(context: BtfTracePointContext) -> i32 {
-    give_cookie(Typed(context.arg(0)))
+    give_cookie(BtfPtr(context.arg(0)))
 }
 
 /// Makes the cookie of a socket that is to be taken up.
 #[inline(always)]
-fn give_cookie(sk: Typed) -> i32 {
+fn give_cookie(sk: BtfPtr) -> i32 {
     let cookie: u64 = sk.read(config!(fields.sock_cookie));
     if cookie != 0 {
         return 0;
     }
     // Nothing is kept here, so that what is handed on does not count.
     if !is_wanted(sk.socket()) {
-        is_handed_on(sk);
-    } else if Stream::of(sk).is_some() {
+        is_used_by_others(sk);
+    } else if SocketIdentity::of(sk).is_some() {
         sk.cookie();
     }
     0
@@ -81,7 +81,7 @@ fn give_cookie(sk: Typed) -> i32 {
 #[tracepoint]
 fn send_event(context: TracePointContext) -> u32 {
     if let Some((sk, result, _)) = message(&context) {
-        sent::<Sends, _>(sk, result);
+        on_send::<Tx, _>(sk, result);
     }
     0
 }
@@ -90,7 +90,7 @@ fn send_event(context: TracePointContext) -> u32 {
 #[tracepoint]
 fn recv_event(context: TracePointContext) -> u32 {
     if let Some((sk, result, flags)) = message(&context) {
-        received::<Receives, _>(sk, result, flags);
+        on_receive::<Rx, _>(sk, result, flags);
     }
     0
 }

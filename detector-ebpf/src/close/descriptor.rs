@@ -1,4 +1,4 @@
-//! How this side ends connections, one descriptor at a time; many at once in `table.rs`.
+//! How this side ends connections, one descriptor at a time; many at once in `close/fd_table.rs`.
 //!
 //! All hooks are before the deed: by the end of a close the number may be
 //! another socket's, and only before it does the socket still say what the
@@ -10,17 +10,17 @@ use detector_common::{Connection, End, EndKind, Kind, SocketInfo, StackCopy, Sta
 
 use crate::{
     atomic::{fetch_add_u32, set_bits_u32},
-    births::ended,
+    close::fd_table::table_holders,
+    close::stack::{Amount, Circumstances, choose_copy, copy_stack},
     connections::{find, remove},
     kernel::{File, Socket, copy, name_current_thread, open_file},
     maps::{RECORDS, count},
-    memory::Given,
-    opening::{is_ready, lose_order},
-    processes::watched,
-    ring::{Moment, current, header, wake},
-    stack::{Amount, Circumstances, copy_stack, wanted},
-    table::table_holders,
-    verifier::{unknown, zero},
+    new_socket::closing_before_use,
+    processes::is_watched,
+    ring::{Stamp, current, header, wake},
+    syscall::SyscallArgs,
+    track::{is_ready, lose_order},
+    verifier::{hide_value, zero},
 };
 
 /// `SHUT_RD` ends nothing that we owe; 1 is `SHUT_WR`.
@@ -30,13 +30,13 @@ const SHUT_RDWR: u32 = 2;
 /// `syscalls:sys_enter_shutdown`: `int shutdown(int fd, int how)`.
 #[tracepoint]
 fn enter_shutdown(context: TracePointContext) -> u32 {
-    shuts(&context)
+    on_shutdown(&context)
 }
 
 #[inline(always)]
-pub(crate) fn shuts(call: &impl Given) -> u32 {
+pub(crate) fn on_shutdown(call: &impl SyscallArgs) -> u32 {
     let (tgid, _) = current();
-    if !watched(tgid) {
+    if !is_watched(tgid) {
         return 0;
     }
     let (Ok(fd), Ok(how)) = (call.first(), call.second()) else {
@@ -72,10 +72,10 @@ pub(crate) fn shut(fd: i32, how: u32, by: u32) {
     if socket.is_left() && connection.end_flags & flag::SHUT_RD == 0 {
         // Nothing can be owed to who is gone, and the record of the close, which comes
         // next as a rule, tells that it was: most connections end so.
-        connection.end_flags |= flag::LEFT | if both { flag::SHUT_RD } else { 0 };
+        connection.end_flags |= flag::PEER_CLOSED | if both { flag::SHUT_RD } else { 0 };
         return;
     }
-    let ending = Ending {
+    let ending = CloseEvent {
         kind: EndKind::Shutdown,
         how: how | by,
         references: file.references(),
@@ -94,13 +94,13 @@ pub(crate) fn shut(fd: i32, how: u32, by: u32) {
 /// the last reference; a close of one of several is told as such.
 #[tracepoint]
 fn enter_close(context: TracePointContext) -> u32 {
-    closes(&context)
+    on_close(&context)
 }
 
 #[inline(always)]
-pub(crate) fn closes(call: &impl Given) -> u32 {
+pub(crate) fn on_close(call: &impl SyscallArgs) -> u32 {
     let (tgid, _) = current();
-    if !watched(tgid) {
+    if !is_watched(tgid) {
         return 0;
     }
     let Ok(fd) = call.first() else {
@@ -120,27 +120,27 @@ const O_CLOEXEC: u32 = 0o2_000_000;
 /// `newfd` if it is open, unless the call fails.
 #[tracepoint]
 fn enter_dup2(context: TracePointContext) -> u32 {
-    replaced(&context)
+    on_dup2(&context)
 }
 
 /// `syscalls:sys_enter_dup3`: the same with flags.
 #[tracepoint]
 fn enter_dup3(context: TracePointContext) -> u32 {
-    replaced_with_flags(&context)
+    on_dup3(&context)
 }
 
 #[inline(always)]
-pub(crate) fn replaced_with_flags(call: &impl Given) -> u32 {
+pub(crate) fn on_dup3(call: &impl SyscallArgs) -> u32 {
     match call.third() {
-        Ok(flags) if flags as u32 & !O_CLOEXEC == 0 => replaced(call),
+        Ok(flags) if flags as u32 & !O_CLOEXEC == 0 => on_dup2(call),
         _ => 0,
     }
 }
 
 #[inline(always)]
-pub(crate) fn replaced(call: &impl Given) -> u32 {
+pub(crate) fn on_dup2(call: &impl SyscallArgs) -> u32 {
     let (tgid, _) = current();
-    if !watched(tgid) {
+    if !is_watched(tgid) {
         return 0;
     }
     let (Ok(old), Ok(new)) = (call.first(), call.second()) else {
@@ -184,14 +184,14 @@ pub(crate) fn ending_of(socket: Socket, references: u32) -> Option<(u64, &'stati
         if !is_ready(connection) {
             // SAFETY: a live map value, a field that is written at once.
             let taker = unsafe { (&raw const connection.tgid).read_volatile() };
-            if is_one_of_several(references, taker) {
+            if has_other_references(references, taker) {
                 return None;
             }
             lose_order(connection);
         }
         return Some((cookie, connection));
     }
-    let connection = ended(socket, references, &mut cookie);
+    let connection = closing_before_use(socket, references, &mut cookie);
     if connection.is_null() {
         return None;
     }
@@ -203,7 +203,7 @@ pub(crate) fn ending_of(socket: Socket, references: u32) -> Option<(u64, &'stati
 /// Another process has its own. In this one, whoever shares the descriptor may be in a call
 /// of it, and that counts as a reference too (`fdget`, include/linux/file.h).
 #[inline(never)]
-pub(crate) fn is_one_of_several(references: u32, user: u32) -> bool {
+pub(crate) fn has_other_references(references: u32, user: u32) -> bool {
     let (tgid, _) = current();
     references > 1 && ((user != 0 && user != tgid) || table_holders() == 1)
 }
@@ -211,7 +211,7 @@ pub(crate) fn is_one_of_several(references: u32, user: u32) -> bool {
 /// A descriptor of the socket goes away.
 #[inline(always)]
 pub(crate) fn release(file: File, socket: Socket, kind: EndKind, how: u32, fd: i32) {
-    let ending = Ending {
+    let ending = CloseEvent {
         kind,
         how,
         references: file.references(),
@@ -225,13 +225,13 @@ pub(crate) fn release(file: File, socket: Socket, kind: EndKind, how: u32, fd: i
 
 /// The same, as the ending tells it.
 #[inline(always)]
-pub(crate) fn release_one(socket: Socket, ending: &Ending) {
+pub(crate) fn release_one(socket: Socket, ending: &CloseEvent) {
     let references = ending.references;
     let Some((cookie, connection)) = ending_of(socket, references) else {
         return;
     };
     // Else the verifier follows both ways through the whole record.
-    if unknown(references, zero(connection)) as u32 > 1 {
+    if hide_value(references, zero(connection)) as u32 > 1 {
         connection.end_flags |= flag::CLOSED_SHARED;
         if table_holders() > 1 {
             set_bits_u32(&raw mut connection.send_flags, flag::LET_GO);
@@ -247,7 +247,7 @@ pub(crate) fn release_one(socket: Socket, ending: &Ending) {
     }
 }
 
-pub(crate) struct Ending {
+pub(crate) struct CloseEvent {
     pub(crate) kind: EndKind,
     pub(crate) how: u32,
     pub(crate) references: u32,
@@ -259,12 +259,12 @@ pub(crate) struct Ending {
     pub(crate) by_call: bool,
 }
 
-impl Ending {
-    /// Sends the record, and the stack behind it.
+impl CloseEvent {
+    /// Tx the record, and the stack behind it.
     #[inline(always)]
     pub(crate) fn emit(&self, cookie: u64, connection: &mut Connection, socket: Socket) {
-        let moment = Moment::now();
-        let header = header(Kind::End, cookie, connection, moment);
+        let stamp = Stamp::now();
+        let header = header(Kind::End, cookie, connection, stamp);
         let Some(mut entry) = RECORDS.reserve::<End>(0) else {
             count(Stat::RingFull);
             if self.references == 1 && !matches!(self.kind, EndKind::Shutdown) {
@@ -289,15 +289,15 @@ impl Ending {
             socket.describe(&mut (*end).socket, !described);
         }
         // SAFETY: described above.
-        let (stack, amount) = self.stack(cookie, connection, unsafe { &(*end).socket }, moment);
+        let (stack, amount) = self.stack(cookie, connection, unsafe { &(*end).socket }, stamp);
         // SAFETY: as above.
         unsafe {
             (*end).stack = stack as u32;
             (*end).pad = 0;
         }
-        entry.submit(wake(moment));
+        entry.submit(wake(stamp));
         if stack == StackCopy::Taken {
-            copy_stack(moment, amount);
+            copy_stack(stamp, amount);
         }
     }
 
@@ -309,7 +309,7 @@ impl Ending {
         cookie: u64,
         connection: &Connection,
         socket: &SocketInfo,
-        moment: Moment,
+        stamp: Stamp,
     ) -> (StackCopy, Amount) {
         let shutdown = matches!(self.kind, EndKind::Shutdown);
         let several = self.references > 1 && connection.send_flags & flag::LET_GO == 0;
@@ -319,8 +319,8 @@ impl Ending {
         let discards = socket.unread > 0 || socket.reset != 0;
         let circumstances = Circumstances {
             shutdown,
-            resets: discards && !shutdown && socket.family != family::UNIX,
+            on_reset: discards && !shutdown && socket.family != family::UNIX,
         };
-        wanted(cookie, connection, &circumstances, moment)
+        choose_copy(cookie, connection, &circumstances, stamp)
     }
 }

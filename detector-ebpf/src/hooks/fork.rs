@@ -23,13 +23,13 @@ fn fork(context: BtfTracePointContext) -> i32 {
     let (Some(parent), Some(child)) = (parent.read::<u32>(tgid), child.read::<u32>(tgid)) else {
         return 0;
     };
-    forked(parent, child);
+    on_fork(parent, child);
     0
 }
 
 /// A process has a new thread, which may be one of a new process.
 #[inline(always)]
-pub(crate) fn forked(parent: u32, child: u32) {
+pub(crate) fn on_fork(parent: u32, child: u32) {
     // A new thread has its process's number.
     if parent != child && is_member(parent) {
         if config!(follow) != 0 {

@@ -1,20 +1,20 @@
 //! Sockets that were not used yet, as the kernel side notes them
-//! (`detector-ebpf/src/births.rs`).
+//! (`detector-ebpf/src/new_socket.rs`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::maps::Map;
-use detector_common::Birth;
+use detector_common::NewSocket;
 
 use super::{CaptureError, shared::Memory};
 
-const NAME: &str = "BIRTHS";
+const NAME: &str = "NEW_SOCKETS";
 
 /// What the kernel side notes: 8 MiB, in this process's memory only while it is changed, as
 /// that is seldom.
-pub(super) struct Births(Map);
+pub(super) struct NewSockets(Map);
 
-impl Births {
+impl NewSockets {
     /// # Errors
     ///
     /// If the map is another than is expected, or cannot be had in memory.
@@ -24,7 +24,7 @@ impl Births {
         Ok(this)
     }
 
-    fn in_memory(&self) -> Result<Memory<Birth>, CaptureError> {
+    fn in_memory(&self) -> Result<Memory<NewSocket>, CaptureError> {
         Memory::of(&self.0, NAME)
     }
 
@@ -34,13 +34,13 @@ impl Births {
     ///
     /// If it cannot be had in memory; then nothing is forgotten.
     pub(super) fn forget(&self) -> Result<(), CaptureError> {
-        let births = self.in_memory()?;
-        for birth in (0..births.len()).filter_map(|index| births.get(index)) {
+        let new_sockets = self.in_memory()?;
+        for new_socket in (0..new_sockets.len()).filter_map(|index| new_sockets.get(index)) {
             // SAFETY: a live value; both sides write these fields at once.
             let (socket, name) = unsafe {
                 (
-                    AtomicU64::from_ptr(&raw mut (*birth.as_ptr()).socket),
-                    AtomicU64::from_ptr(&raw mut (*birth.as_ptr()).name),
+                    AtomicU64::from_ptr(&raw mut (*new_socket.as_ptr()).socket),
+                    AtomicU64::from_ptr(&raw mut (*new_socket.as_ptr()).synthetic_cookie),
                 )
             };
             // One with a name is a connection already, which is found by it.

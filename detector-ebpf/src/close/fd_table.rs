@@ -1,7 +1,7 @@
 //! Endings of many descriptors at once: the walk over a process's table.
 //!
 //! `close_range`, an exec, and the end of a process. What one descriptor's end means is in
-//! `endings.rs`.
+//! `close/descriptor.rs`.
 
 use core::ffi::c_void;
 
@@ -14,13 +14,13 @@ use aya_ebpf::{
 use detector_common::{EndKind, Stat};
 
 use crate::{
+    close::descriptor::{CloseEvent, release_one, socket_of},
     config::config,
-    endings::{Ending, release_one, socket_of},
     kernel::{current_task, descriptors},
     maps::{WORDS, count},
-    memory::Given,
-    processes::{leave, watched},
+    processes::{is_watched, leave},
     ring::current,
+    syscall::SyscallArgs,
 };
 
 /// `CLOSE_RANGE_UNSHARE` (include/uapi/linux/close_range.h): closes in a copy
@@ -32,13 +32,13 @@ const CLOSE_RANGE_UNSHARE: u32 = 2;
 /// last, int flags)`. Linux 5.9 and later.
 #[tracepoint]
 fn enter_close_range(context: TracePointContext) -> u32 {
-    closes_range(&context)
+    on_close_range(&context)
 }
 
 #[inline(always)]
-pub(crate) fn closes_range(call: &impl Given) -> u32 {
+pub(crate) fn on_close_range(call: &impl SyscallArgs) -> u32 {
     let (tgid, _) = current();
-    if !watched(tgid) {
+    if !is_watched(tgid) {
         return 0;
     }
     let (Ok(first), Ok(last), Ok(flags)) = (call.first(), call.second(), call.third()) else {
@@ -64,13 +64,13 @@ pub(crate) fn closes_range(call: &impl Given) -> u32 {
 /// Checked: 6.18.
 #[btf_tracepoint(function = "sched_prepare_exec")]
 fn prepare_exec(_context: BtfTracePointContext) -> i32 {
-    execs()
+    on_exec()
 }
 
-/// `sched:sched_prepare_exec`: the same in perf's form (see `events.rs`).
+/// `sched:sched_prepare_exec`: the same in perf's form (see `hooks/count_perf.rs`).
 #[tracepoint]
 fn exec_event(_context: TracePointContext) -> u32 {
-    execs();
+    on_exec();
     0
 }
 
@@ -79,14 +79,14 @@ fn exec_event(_context: TracePointContext) -> u32 {
 /// in any case. Checked: 6.1.
 #[fentry(function = "do_close_on_exec")]
 fn close_on_exec(_context: FEntryContext) -> i32 {
-    execs()
+    on_exec()
 }
 
 #[inline(always)]
-fn execs() -> i32 {
+fn on_exec() -> i32 {
     let (tgid, _) = current();
     // A table that another process shares is left to it: the exec gets a copy.
-    if watched(tgid) && !table_shared_outside() {
+    if is_watched(tgid) && !table_shared_outside() {
         Walk::new(EndKind::Exec, Which::CloseOnExec).run();
     }
     0
@@ -96,20 +96,20 @@ fn execs() -> i32 {
 /// are closed. Only the last thread's matters. Checked: 5.15 to 6.18.
 #[btf_tracepoint(function = "sched_process_exit")]
 fn process_exit(_context: BtfTracePointContext) -> i32 {
-    exits()
+    on_exit()
 }
 
-/// `sched:sched_process_exit`: the same in perf's form (see `events.rs`).
+/// `sched:sched_process_exit`: the same in perf's form (see `hooks/count_perf.rs`).
 #[tracepoint]
 fn exit_event(_context: TracePointContext) -> u32 {
-    exits();
+    on_exit();
     0
 }
 
 #[inline(always)]
-fn exits() -> i32 {
+fn on_exit() -> i32 {
     let (tgid, _) = current();
-    if !watched(tgid) {
+    if !is_watched(tgid) {
         return 0;
     }
     let task = current_task();
@@ -273,7 +273,7 @@ unsafe extern "C" fn walk_bit(
                 // What a new child inherited, as a rule: not worth a record.
                 return 0;
             }
-            let ending = Ending {
+            let ending = CloseEvent {
                 kind: walk.kind,
                 how: 0,
                 references,

@@ -15,10 +15,10 @@ use aya_ebpf::{macros::fexit, programs::FExitContext};
 
 use crate::{
     config::config,
+    count::{on_receive, on_send},
     kernel::{MPTCP, field},
-    opening::Typed,
-    scratch::{Receives, Sends},
-    traffic::{received, sent},
+    scratch::{Rx, Tx},
+    track::BtfPtr,
 };
 
 /// `int inet_sendmsg(struct socket *sock, struct msghdr *msg, size_t size)`.
@@ -91,19 +91,19 @@ fn socket(socket: *const u8) -> *const u8 {
 }
 
 #[inline(always)]
-fn send<const PLACE: u32>(of: *const u8, result: i32) -> i32 {
+fn send<const SLOT: u32>(of: *const u8, result: i32) -> i32 {
     let sk = socket(of);
     if sk.is_null() {
         return 0;
     }
-    sent::<Sends<PLACE>, _>(Typed(sk), result)
+    on_send::<Tx<SLOT>, _>(BtfPtr(sk), result)
 }
 
 #[inline(always)]
-fn receive<const PLACE: u32>(of: *const u8, result: i32, flags: i32) -> i32 {
+fn receive<const SLOT: u32>(of: *const u8, result: i32, flags: i32) -> i32 {
     let sk = socket(of);
     if sk.is_null() {
         return 0;
     }
-    received::<Receives<PLACE>, _>(Typed(sk), result, flags)
+    on_receive::<Rx<SLOT>, _>(BtfPtr(sk), result, flags)
 }
