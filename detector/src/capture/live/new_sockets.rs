@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aya::maps::Map;
 use detector_common::NewSocket;
 
-use super::{CaptureError, shared::Memory};
+use super::{CaptureError, shared::Mapping};
 
 const NAME: &str = "NEW_SOCKETS";
 
@@ -24,8 +24,8 @@ impl NewSockets {
         Ok(this)
     }
 
-    fn in_memory(&self) -> Result<Memory<NewSocket>, CaptureError> {
-        Memory::of(&self.0, NAME)
+    fn in_memory(&self) -> Result<Mapping<NewSocket>, CaptureError> {
+        Mapping::of(&self.0, NAME)
     }
 
     /// Forgets all that are no connections yet.

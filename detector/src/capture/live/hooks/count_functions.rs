@@ -50,8 +50,8 @@ pub(super) const COUNTING: &[Row] = &[
     sends("inet_sendmsg", "inet_sendmsg", SENT_4),
     sends("inet6_sendmsg", "inet6_sendmsg", SENT_6).optional(),
     sends("unix_sendmsg", "unix_stream_sendmsg", SENT_UNIX).optional(),
-    sends("inet_sendpage", "inet_sendpage", FILE).if_there(),
-    sends("unix_sendpage", "unix_stream_sendpage", FILE).if_there(),
+    sends("inet_sendpage", "inet_sendpage", FILE).if_supported(),
+    sends("unix_sendpage", "unix_stream_sendpage", FILE).if_supported(),
 ];
 
 /// Whether this program is one of them.

@@ -12,7 +12,7 @@ use crate::capture::live::{CaptureError, error::refusal, probes};
 
 impl Row {
     /// Loads and attaches it.
-    pub(super) fn try_it(
+    pub(super) fn attempt(
         &self,
         programs: &mut Ebpf,
         kernel: Kernel<'_>,
@@ -136,7 +136,7 @@ impl Hook {
                 let program: &mut KProbe = program.try_into()?;
                 let attached = program
                     .attach(function, 0)
-                    .and_then(|_| Ok(probes::check(*probe, kernel.tried)?));
+                    .and_then(|_| Ok(probes::check(*probe, kernel.hits)?));
                 if attached.is_err() {
                     // It is as if it had not been tried.
                     program.unload()?;

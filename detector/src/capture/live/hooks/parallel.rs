@@ -11,7 +11,7 @@ const MOST_THREADS: usize = 8;
 
 /// Does this to each, several at once; one after the other where no thread can be had.
 /// The results are in no order.
-pub(super) fn at_once<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+pub(super) fn parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let threads = items.len().min(MOST_THREADS);
     let items = Mutex::new(items);
     let results = Mutex::new(Vec::new());
@@ -43,12 +43,12 @@ mod tests {
 
     #[test]
     fn each_is_worked_on_once() {
-        let mut results = at_once((0..100).collect(), |number: u32| number * 2);
+        let mut results = parallel((0..100).collect(), |number: u32| number * 2);
         results.sort_unstable();
         assert_eq!(
             results,
             (0..100).map(|number| number * 2).collect::<Vec<_>>()
         );
-        assert!(at_once(Vec::<u32>::new(), |number| number).is_empty());
+        assert!(parallel(Vec::<u32>::new(), |number| number).is_empty());
     }
 }
