@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     capture::Record,
-    recording::{About, Feed, Frame, Input, Reader, Writer, unpacked},
+    recording::{About, Frame, Input, Reader, RecordedJudge, Writer, unpacked},
 };
 
 /// What a response's body is made of.
@@ -531,7 +531,7 @@ fn recorded(records: &[Record]) -> (Vec<Input>, Vec<u8>) {
     let out = Shared::default();
     let about = About::default();
     let writer = Writer::new(Box::new(out.clone()), about).ok();
-    let mut feed = Feed::new(writer);
+    let mut feed = RecordedJudge::new(writer);
     for record in records {
         feed.take(record.clone());
     }

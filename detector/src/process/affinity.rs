@@ -11,12 +11,12 @@ use rustix::{
 };
 
 /// The CPUs that a watch may run on.
-pub(crate) struct Cpus {
+pub(crate) struct Affinity {
     /// All of them, where it keeps off some.
     all: Option<CpuSet>,
 }
 
-impl Cpus {
+impl Affinity {
     /// Keeps this thread, and those that it starts, off the CPUs of these processes, where
     /// it may run on enough others. Where the kernel refuses that, it stays as it is.
     pub(crate) fn without(pids: &[u32]) -> Self {

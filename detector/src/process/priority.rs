@@ -30,7 +30,7 @@ const USUAL: i32 = 10;
 
 /// How nice a watch is.
 #[derive(Debug)]
-pub(crate) struct Nice {
+pub(crate) struct Priority {
     /// When there is no hurry.
     usual: i32,
     /// It hurries until then.
@@ -39,7 +39,7 @@ pub(crate) struct Nice {
     refused: bool,
 }
 
-impl Nice {
+impl Priority {
     /// Of this thread, and of those that it starts: as nice as it was told to be.
     pub(crate) fn new(usual: i32) -> Self {
         let nice = Self::unchanged(usual);
@@ -175,7 +175,7 @@ mod tests {
     fn behind(started: i32) -> Option<(i32, i32, i32)> {
         let thread = thread::spawn(move || {
             setpriority_process(None, started).ok()?;
-            let mut nice = Nice::behind_others();
+            let mut nice = Priority::behind_others();
             let usual = getpriority_process(None).ok()?;
             nice.hurry();
             // SAFETY: as in is_as_usual.

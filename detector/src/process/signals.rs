@@ -103,11 +103,11 @@ impl Signals {
     /// # Errors
     ///
     /// If the event loop cannot wait.
-    pub fn into_async(self) -> io::Result<Waiting> {
+    pub fn into_async(self) -> io::Result<SignalStream> {
         // SAFETY: the signalfd owns its descriptor, keeps it open and gives the
         // same one as long as it lives, which is inside the AsyncFd.
         let waiting = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) }?;
-        Ok(Waiting(waiting))
+        Ok(SignalStream(waiting))
     }
 }
 
@@ -119,9 +119,9 @@ impl std::os::fd::AsRawFd for Signals {
 
 /// [`Signals`] within an event loop.
 #[derive(Debug)]
-pub struct Waiting(AsyncFd<Signals>);
+pub struct SignalStream(AsyncFd<Signals>);
 
-impl Waiting {
+impl SignalStream {
     /// The next signal.
     ///
     /// # Errors

@@ -13,12 +13,12 @@ use crate::{
 
 /// A judge and where what it takes is written.
 #[derive(Default)]
-pub struct Feed {
+pub struct RecordedJudge {
     judge: Judge,
     writer: Option<Writer>,
 }
 
-impl Deref for Feed {
+impl Deref for RecordedJudge {
     type Target = Judge;
 
     fn deref(&self) -> &Judge {
@@ -26,7 +26,7 @@ impl Deref for Feed {
     }
 }
 
-impl Feed {
+impl RecordedJudge {
     /// A new judge, recorded or not.
     #[must_use]
     pub fn new(writer: Option<Writer>) -> Self {

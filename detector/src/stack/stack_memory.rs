@@ -3,9 +3,9 @@
 /// Stack memory, from the stack pointer on; without the pages that were not in
 /// memory, as those of a large buffer that is not used yet.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memory(Vec<(u64, Box<[u8]>)>);
+pub(super) struct StackMemory(Vec<(u64, Box<[u8]>)>);
 
-impl Memory {
+impl StackMemory {
     /// Takes a piece, the ones before it first.
     pub(super) fn push(&mut self, address: u64, piece: &[u8]) {
         if address >= self.end() {
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn reads_what_was_copied_and_nothing_else() {
-        let mut memory = Memory::default();
+        let mut memory = StackMemory::default();
         assert_eq!(memory.word(0), None);
         memory.push(0x5000, &[1; STACK_PIECE]);
         memory.push(0x6000, &[2; STACK_PIECE]);

@@ -15,7 +15,7 @@ const PART: u64 = 50;
 
 /// One that has begun.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct SocketScan {
     asked: HashMap<u64, u64>,
     found: Receiver<Answer>,
 }
@@ -30,7 +30,7 @@ struct Answer {
 
 /// What it came to.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct ScanResult {
     /// The connections that were asked for, by cookie, with the inode numbers of their
     /// sockets.
     pub(super) asked: HashMap<u64, u64>,
@@ -43,7 +43,7 @@ pub(super) struct Found {
     pub(super) due_ns: u64,
 }
 
-impl Look {
+impl SocketScan {
     /// Begins one for these connections, by cookie, with the inode numbers of their
     /// sockets; `None` if there is no thread for it. `queues`: how full their send queues
     /// are is asked for too.
@@ -71,13 +71,13 @@ impl Look {
     }
 
     /// What it came to, if it is over; else itself.
-    pub(super) fn end(self) -> Result<Found, Self> {
+    pub(super) fn end(self) -> Result<ScanResult, Self> {
         let answer = match self.found.try_recv() {
             Ok(answer) => answer,
             Err(TryRecvError::Empty) => return Err(self),
             Err(TryRecvError::Disconnected) => Answer::default(),
         };
-        Ok(Found {
+        Ok(ScanResult {
             asked: self.asked,
             existing: answer.existing,
             queues: answer.queues,

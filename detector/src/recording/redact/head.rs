@@ -16,7 +16,7 @@ const NAME_LIMIT: usize = 18;
 
 /// Blanks one head.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HeadBlank {
+pub(super) struct HeadRedactor {
     parser: HeadParser,
     /// What the last byte was.
     last: HeadPart,
@@ -30,7 +30,7 @@ pub(super) struct HeadBlank {
     name: Vec<u8>,
 }
 
-impl HeadBlank {
+impl HeadRedactor {
     pub(super) fn new(show_query: bool) -> Self {
         Self {
             parser: HeadParser::default(),
@@ -114,13 +114,13 @@ impl HeadBlank {
                 return match byte {
                     b' ' | b'\t' | b':' => byte,
                     b'!'..=b'~' | 0x80.. if !byte.is_ascii_alphanumeric() => b'@',
-                    _ => blank(byte),
+                    _ => redact_byte(byte),
                 };
             }
             HeadPart::Ignored => false,
             HeadPart::Refused => return 0,
         };
-        if kept { byte } else { blank(byte) }
+        if kept { byte } else { redact_byte(byte) }
     }
 }
 
@@ -130,7 +130,7 @@ fn hide_name(kept: &mut [u8], from: usize, end: usize) {
 }
 
 /// Another byte that is as valid.
-pub(super) fn blank(byte: u8) -> u8 {
+pub(super) fn redact_byte(byte: u8) -> u8 {
     match byte {
         0 => 0,
         b'\t' | b' '..=b'~' | 0x80.. => b'x',
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     fn blanked(text: &str) -> String {
-        let mut head = HeadBlank::new(false);
+        let mut head = HeadRedactor::new(false);
         String::from_utf8_lossy(&head.run(text.as_bytes())).into_owned()
     }
 
@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(blanked(text), expected);
         }
         // Over two calls.
-        let mut head = HeadBlank::new(false);
+        let mut head = HeadRedactor::new(false);
         for (text, expected) in [
             ("HTTP/1.1 200 OK\r\nCont", "HTTP/1.1 200 xx\r\nCont"),
             ("ent-Length: 1\r\nContent-T", "ent-Length: 1\r\nxxxxxxxxx"),
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_first_line_that_may_be_no_heads_is_hidden() {
-        let mut head = HeadBlank::new(true);
+        let mut head = HeadRedactor::new(true);
         head.hide();
         let kept = head.run(b"SECRET /of?mine HTTP/1.1\r\n\r\n");
         assert_eq!(
@@ -253,12 +253,12 @@ mod tests {
             cut in any::<Index>(),
         ) {
             let bytes = [start, &parts.concat()].concat();
-            let kept = HeadBlank::new(false).run(&bytes);
+            let kept = HeadRedactor::new(false).run(&bytes);
             prop_assert_eq!(kept.len(), bytes.len());
             let expected = HeadParser::default().feed(&bytes);
             prop_assert_eq!(HeadParser::default().feed(&kept), expected);
             let (first, second) = bytes.split_at(cut.index(bytes.len() + 1));
-            let mut head = HeadBlank::new(false);
+            let mut head = HeadRedactor::new(false);
             let pieces = [head.run(first), head.run(second)].concat();
             prop_assert_eq!(HeadParser::default().feed(&pieces), expected);
             // The other kept fields keep their values whatever they are.

@@ -24,12 +24,12 @@ use crate::{
 
 /// What is known of one connection.
 #[derive(Debug)]
-pub(super) struct Blank {
+pub(super) struct Redactor {
     sent: Stream,
     received: Stream,
 }
 
-impl Blank {
+impl Redactor {
     pub(super) fn new(show_query: bool) -> Self {
         Self {
             sent: Stream::new(show_query),

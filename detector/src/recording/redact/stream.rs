@@ -1,6 +1,6 @@
 //! Keeps of a sample what the judge read ([`Look`]), and of that only framing.
 
-use super::head::{HeadBlank, blank};
+use super::head::{HeadRedactor, redact_byte};
 use crate::{
     http::{ChunkPart, Protocol, after_empty_lines, is_response, may_be_response},
     judge::Look,
@@ -82,7 +82,7 @@ impl Kept {
 struct Open {
     start: u64,
     bytes: Vec<u8>,
-    blank: HeadBlank,
+    redactor: HeadRedactor,
 }
 
 /// One direction.
@@ -123,17 +123,17 @@ impl Stream {
                 }
                 Look::Begins { at, end } => {
                     let bytes = piece.part(at, end);
-                    let mut blank = HeadBlank::new(self.show_query);
+                    let mut redactor = HeadRedactor::new(self.show_query);
                     if !may_be_response(after_empty_lines(bytes)) {
-                        blank.hide();
+                        redactor.hide();
                     }
-                    kept.keep(piece, at, blank.run(bytes));
+                    kept.keep(piece, at, redactor.run(bytes));
                 }
                 Look::Chunk { at, part } => {
                     let bytes = piece.part(at, at + 1).iter();
                     let byte = bytes.map(|byte| match part {
                         ChunkPart::Framing => *byte,
-                        ChunkPart::Text => blank(*byte),
+                        ChunkPart::Text => redact_byte(*byte),
                     });
                     kept.keep(piece, at, byte);
                 }
@@ -161,7 +161,7 @@ impl Stream {
         line.map(|(place, byte)| match byte {
             b'\r' | b'\n' => *byte,
             byte if place < word => *byte,
-            byte => blank(*byte),
+            byte => redact_byte(*byte),
         })
         .collect()
     }
@@ -177,22 +177,22 @@ impl Stream {
     ) {
         let seen = piece.part(here.start, here.end);
         let earlier = earlier(before, start, here.start);
-        let (mut bytes, mut blank) = match earlier {
-            Some(open) => (open.bytes.clone(), open.blank.clone()),
-            None => (Vec::new(), HeadBlank::new(self.show_query)),
+        let (mut bytes, mut redactor) = match earlier {
+            Some(open) => (open.bytes.clone(), open.redactor.clone()),
+            None => (Vec::new(), HeadRedactor::new(self.show_query)),
         };
         bytes.extend_from_slice(seen);
         let line = after_empty_lines(&bytes);
         let known = may_be_response(line) || METHODS.iter().any(|word| begins(line, word));
         if !known && !line.contains(&b'\n') {
-            blank.hide();
+            redactor.hide();
         }
-        kept.keep(piece, here.start, blank.run(seen));
+        kept.keep(piece, here.start, redactor.run(seen));
         if !self.open.iter().any(|open| open.start == start) {
             self.open.push(Open {
                 start,
                 bytes,
-                blank,
+                redactor,
             });
         }
     }
