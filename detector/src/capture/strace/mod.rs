@@ -17,35 +17,35 @@
 //! | `socket_name.rs` | what `-y` and `-yy` say of a descriptor |
 //! | `evidence.rs` | which calls strace was asked for |
 //! | `descriptors.rs` | which thread has which descriptors |
-//! | `gone.rs` | which connections ended, and what speaks against it |
-//! | `named.rs` | a set of connections that cannot grow for ever |
-//! | `doubts.rs` | which connections others may have too |
+//! | `closed.rs` | which connections ended, and what speaks against it |
+//! | `bounded_set.rs` | a set of connections that cannot grow for ever |
+//! | `sharing.rs` | which connections others may have too |
 //! | `numbers.rs` | which process a thread belongs to |
 //! | `programs.rs` | which program a process runs |
-//! | `sides.rs` | the two ends of a connection |
+//! | `peers.rs` | the two ends of a connection |
 //! | `socket.rs` | counters and records of one socket |
-//! | `replay/`, `act/` | line by line: from a call to what it does |
+//! | `replay/`, `effects/` | line by line: from a call to what it does |
 
-mod act;
 mod arguments;
+mod bounded_set;
 mod calls;
 mod clock;
+mod closed;
 mod descriptors;
-mod doubts;
 mod edited;
+mod effects;
 mod evidence;
 mod extent;
-mod gone;
 mod line;
 mod lines;
-mod named;
 mod numbers;
 mod payload;
+mod peer_address;
+mod peers;
 mod programs;
 mod replay;
 mod result;
-mod server;
-mod sides;
+mod sharing;
 mod socket;
 mod socket_name;
 mod unquote;

@@ -9,7 +9,8 @@ use detector_common::{
 };
 
 use super::{
-    arguments::constant, payload::Payload, server::Server, sides::Other, socket_name::SocketName,
+    arguments::constant, payload::Payload, peer_address::PeerAddress, peers::PeerState,
+    socket_name::SocketName,
 };
 use crate::{
     capture::{Bytes, Record},
@@ -43,7 +44,7 @@ pub struct Seen {
 
 /// Who makes a call, and when.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Moment {
+pub(super) struct CallStamp {
     pub(super) pid: u32,
     pub(super) tid: u32,
     /// The log's time, nanoseconds; 0 if there is none.
@@ -87,9 +88,9 @@ pub(super) struct Socket {
     /// What would be told if it is a socket; `None` once it is known to be.
     pub(super) maybe: Option<Vec<Step>>,
     /// What the log tells of the other end.
-    pub(super) other: Other,
+    pub(super) other: PeerState,
     /// Where this side connected it to.
-    pub(super) server: Server,
+    pub(super) server: PeerAddress,
     /// The log may not tell of all that is received.
     pub(super) untraced: bool,
     announced: bool,
@@ -114,8 +115,8 @@ impl Socket {
             lost: false,
             doubts,
             maybe: None,
-            other: Other::There,
-            server: Server::default(),
+            other: PeerState::There,
+            server: PeerAddress::default(),
             untraced: false,
             announced: false,
             reset: false,
@@ -169,7 +170,7 @@ impl Socket {
         &mut self,
         call: Call,
         mut payload: Payload,
-        moment: Moment,
+        moment: CallStamp,
         steps: &mut Vec<Step>,
     ) {
         let Some(result) = call.result else { return };
@@ -212,7 +213,7 @@ impl Socket {
         &mut self,
         call: Call,
         mut payload: Payload,
-        moment: Moment,
+        moment: CallStamp,
         steps: &mut Vec<Step>,
     ) {
         let Some(result) = call.result else { return };
@@ -252,7 +253,7 @@ impl Socket {
         kind: EndKind,
         (how, wait_status, walk): (u32, u32, u32),
         fd: i32,
-        moment: Moment,
+        moment: CallStamp,
         steps: &mut Vec<Step>,
     ) {
         if !self.announced {
@@ -281,7 +282,7 @@ impl Socket {
         offset: u64,
         moved: u32,
         sending: bool,
-        moment: Moment,
+        moment: CallStamp,
         steps: &mut Vec<Step>,
     ) {
         let fitted = if payload.is_fitted() { flag::EDITED } else { 0 };
@@ -326,7 +327,7 @@ impl Socket {
     }
 
     /// The first record, before the first bytes.
-    fn announce(&mut self, moment: Moment, steps: &mut Vec<Step>) {
+    fn announce(&mut self, moment: CallStamp, steps: &mut Vec<Step>) {
         if std::mem::replace(&mut self.announced, true) {
             return;
         }
@@ -345,7 +346,7 @@ impl Socket {
         }
     }
 
-    fn header(&mut self, kind: Kind, moment: Moment) -> Header {
+    fn header(&mut self, kind: Kind, moment: CallStamp) -> Header {
         let seq = self.counters.seq;
         if !self.lost {
             self.counters.seq = seq.wrapping_add(1);
@@ -402,15 +403,15 @@ impl Socket {
         let (mut gone, mut half_closed) = (self.peer_gone, self.peer_half_closed);
         let unix = self.name.family == family::UNIX;
         match self.other {
-            Other::There => {}
-            Other::Shut { sends, receives } => {
+            PeerState::There => {}
+            PeerState::Shut { sends, receives } => {
                 half_closed |= sends;
                 gone |= unix && sends && receives;
                 if unix && receives {
                     info.shutdown = 2;
                 }
             }
-            Other::Closed {
+            PeerState::Closed {
                 unsure,
                 resets,
                 received,
@@ -432,29 +433,29 @@ impl Socket {
     }
 
     /// What the other end is to be told of this one, while it is open.
-    pub(super) fn shut(&self) -> Other {
+    pub(super) fn shut(&self) -> PeerState {
         let flags = self.counters.end_flags;
         let (sends, receives) = (flags & flag::SHUT_WR != 0, flags & flag::SHUT_RD != 0);
         if sends || receives {
-            Other::Shut { sends, receives }
+            PeerState::Shut { sends, receives }
         } else {
-            Other::There
+            PeerState::There
         }
     }
 
     /// The same once its last descriptor is gone. `unseen`: so it seems.
     /// `receives`: strace was asked for all that receives.
-    pub(super) fn closed(&self, unseen: bool, receives: bool) -> Other {
+    pub(super) fn closed(&self, unseen: bool, receives: bool) -> PeerState {
         let unsure = unseen || self.lost || self.maybe.is_some();
         let known = receives && self.counters.from_start == 1 && !unsure;
-        Other::Closed {
+        PeerState::Closed {
             unsure,
             resets: self.reset,
             received: known.then_some(self.counters.received),
         }
     }
 
-    fn enter(&mut self, call: Call, offered: u64, result: i32, moment: Moment, sending: bool) {
+    fn enter(&mut self, call: Call, offered: u64, result: i32, moment: CallStamp, sending: bool) {
         self.counters.fd = call.fd;
         // Errors whose names are not known here have no number.
         if result == i32::MIN {

@@ -4,7 +4,7 @@ use crate::capture::strace::{
     calls::{Does, does},
     descriptors::Pending,
     replay::Replay,
-    socket::Moment,
+    socket::CallStamp,
 };
 
 impl Replay {
@@ -28,29 +28,29 @@ impl Replay {
                 self.makers.insert(tid);
             }
             Some(Does::Send(data, _)) => {
-                pending.sends_on = self.begins_send(tid, data, arguments);
+                pending.sends_on = self.begin_send(tid, data, arguments);
             }
             _ => {}
         }
         if let Some(thread) = self.descriptors.threads.get_mut(&tid)
             && let Some(before) = thread.pending.replace(pending)
         {
-            self.breaks_off(&before);
+            self.abandon(&before);
         }
     }
 
     /// How a call ends no line tells.
-    pub(super) fn breaks_off(&mut self, pending: &Pending) {
+    pub(super) fn abandon(&mut self, pending: &Pending) {
         if let Some(cookie) = pending.sends_on {
             // How much of it was accepted is not known.
             self.counts.interrupted += 1;
-            self.lose(cookie);
-            self.has_sent(cookie);
+            self.distrust(cookie);
+            self.finish_send(cookie);
         }
     }
 
     /// A send is over that was in progress.
-    fn has_sent(&mut self, cookie: u64) {
+    fn finish_send(&mut self, cookie: u64) {
         let Some(socket) = self.sockets.get_mut(&cookie) else {
             return;
         };
@@ -59,7 +59,7 @@ impl Replay {
         self.settle(cookie);
         if sending == 0 && references == 0 {
             // All that it was held by.
-            self.goes(cookie, true);
+            self.remove(cookie, true);
         }
     }
 
@@ -84,7 +84,7 @@ impl Replay {
                     self.sends_on = None;
                 }
                 if let Some(cookie) = pending.sends_on {
-                    self.has_sent(cookie);
+                    self.finish_send(cookie);
                 }
             }
             // It began before the log did.
@@ -104,9 +104,9 @@ impl Replay {
     }
 
     /// The moment of a call by this thread.
-    pub(in crate::capture::strace) fn moment(&self, tid: u32) -> Moment {
+    pub(in crate::capture::strace) fn moment(&self, tid: u32) -> CallStamp {
         let thread = self.descriptors.threads.get(&tid);
-        Moment {
+        CallStamp {
             pid: thread.map_or(tid, |thread| thread.process),
             tid,
             time_ns: self.clock.now(),

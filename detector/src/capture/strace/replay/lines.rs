@@ -172,7 +172,7 @@ impl Replay {
         if pid.is_none() {
             self.nameless = Some(tid);
         } else {
-            self.doubts_of.heard(tid);
+            self.sharing.heard(tid);
         }
         let thread = self.descriptors.thread(tid, line);
         let table = thread.table;

@@ -22,13 +22,13 @@ use detector_common::Connection as Counters;
 
 use super::{
     clock::{Clock, Meaning},
+    closed::ClosedConnections,
     descriptors::Descriptors,
-    doubts::Doubts,
     evidence::{Evidence, Sure},
-    gone::Gone,
     numbers::Numbers,
+    peers::Peers,
     programs::Programs,
-    sides::Sides,
+    sharing::Sharing,
     socket::{Socket, Step},
 };
 
@@ -98,7 +98,7 @@ pub struct Replay {
     pub(super) sockets: HashMap<u64, Socket>,
     inodes: HashMap<u64, u64>,
     pairs: HashMap<(SocketAddr, SocketAddr), u64>,
-    sides: Sides,
+    peers: Peers,
     /// Which socket an epoll event is about: by descriptor and data.
     pub(super) watched: HashMap<(u32, i32, u64), u64>,
     pub(super) counts: Counts,
@@ -122,9 +122,9 @@ pub struct Replay {
     /// Which calls strace was asked for.
     pub(super) evidence: Evidence,
     /// Connections that ended.
-    pub(super) gone: Gone,
+    pub(super) closed: ClosedConnections,
     /// Connections that others may have sent on.
-    pub(super) doubts_of: Doubts,
+    pub(super) sharing: Sharing,
     /// Threads share their descriptors.
     pub(super) threads: bool,
     /// A call ends that began in an earlier line.
@@ -159,14 +159,14 @@ impl Replay {
     /// connection when it ended, in a log that does not tell of all of them.
     #[must_use]
     pub fn had_one_holder(&self, cookie: u64) -> bool {
-        self.gone.had_one_holder(cookie)
+        self.closed.had_one_holder(cookie)
     }
 
     /// Whether others than the threads that are seen may have sent on a connection,
     /// or somebody went on with it after its end.
     #[must_use]
     pub fn is_in_doubt(&self, cookie: u64) -> bool {
-        self.doubts_of.has(cookie) || self.gone.went_on(cookie)
+        self.sharing.has(cookie) || self.closed.went_on(cookie)
     }
 
     /// Whether lines to come may show that somebody goes on with a connection whose
@@ -281,7 +281,7 @@ impl Replay {
                 && socket.sending > 0
             {
                 self.counts.interrupted += 1;
-                self.lose(*cookie);
+                self.distrust(*cookie);
             }
         }
         cookies

@@ -5,15 +5,15 @@ use detector_common::flag;
 use crate::capture::strace::{
     descriptors::What,
     evidence::Sure,
+    peers::{Endpoint, PeerState},
     replay::Replay,
-    sides::{Other, Side},
     socket::{Socket, Step},
     socket_name::SocketName,
 };
 
 impl Replay {
     /// A descriptor of the socket is gone, and told so.
-    pub(in crate::capture::strace) fn let_go(&mut self, cookie: u64) {
+    pub(in crate::capture::strace) fn release(&mut self, cookie: u64) {
         let Some(socket) = self.sockets.get_mut(&cookie) else {
             return;
         };
@@ -21,12 +21,12 @@ impl Replay {
         // A send that has not returned holds it too.
         if socket.references == 0 && socket.sending == 0 {
             let unseen = socket.shared;
-            self.goes(cookie, unseen);
+            self.remove(cookie, unseen);
         }
     }
 
     /// Nothing of the socket is left; `unseen`: no record told so.
-    pub(super) fn goes(&mut self, cookie: u64, unseen: bool) {
+    pub(super) fn remove(&mut self, cookie: u64, unseen: bool) {
         let Some(socket) = self.sockets.get(&cookie) else {
             return;
         };
@@ -37,20 +37,20 @@ impl Replay {
         // What sends is traced, so what receives is: both are in the same classes.
         let receives = self.evidence.sends() == Sure::Yes;
         let how = socket.closed(unseen, receives);
-        let alone = matches!(socket.other, Other::Closed { .. });
+        let alone = matches!(socket.other, PeerState::Closed { .. });
         let sides = sides(socket);
-        self.tells_other(cookie, how);
+        self.set_peer_state(cookie, how);
         if let Some(sides) = sides {
-            self.sides.left(sides, cookie, (!alone).then_some(how));
+            self.peers.left(sides, cookie, (!alone).then_some(how));
         }
         self.forget(cookie);
     }
 
     /// What became of this end of a connection the other knows.
-    fn tells_other(&mut self, cookie: u64, how: Other) {
+    fn set_peer_state(&mut self, cookie: u64, how: PeerState) {
         if let Some((own, other)) = self.sockets.get(&cookie).and_then(sides)
-            && self.sides.living(own) == Some(cookie)
-            && let Some(other) = self.sides.living(other)
+            && self.peers.living(own) == Some(cookie)
+            && let Some(other) = self.peers.living(other)
             && let Some(other) = self.sockets.get_mut(&other)
         {
             other.other = how;
@@ -58,30 +58,30 @@ impl Replay {
     }
 
     /// This end was shut down.
-    pub(in crate::capture::strace) fn tells_shut(&mut self, cookie: u64) {
+    pub(in crate::capture::strace) fn notify_shutdown(&mut self, cookie: u64) {
         if let Some(socket) = self.sockets.get(&cookie) {
             let how = socket.shut();
-            self.tells_other(cookie, how);
+            self.set_peer_state(cookie, how);
         }
     }
 
     /// Which end of a connection the socket is got known.
-    fn meets_other(&mut self, cookie: u64) {
+    fn pair_with_peer(&mut self, cookie: u64) {
         let Some((own, other)) = self.sockets.get(&cookie).and_then(sides) else {
             return;
         };
-        if self.sides.living(own) == Some(cookie) {
+        if self.peers.living(own) == Some(cookie) {
             return;
         }
-        let gone = self.sides.named((own, other), cookie);
-        let living = self.sides.living(other);
+        let gone = self.peers.named((own, other), cookie);
+        let living = self.peers.living(other);
         let shut = living.and_then(|other| Some(self.sockets.get(&other)?.shut()));
         if let Some(how) = shut.or(gone)
             && let Some(socket) = self.sockets.get_mut(&cookie)
         {
             socket.other = how;
         }
-        self.tells_shut(cookie);
+        self.notify_shutdown(cookie);
     }
 
     fn forget(&mut self, cookie: u64) {
@@ -91,7 +91,7 @@ impl Replay {
         self.count_maybe(&socket);
         self.unname(&socket.name, cookie);
         if socket.announced() {
-            self.gone.add(&socket);
+            self.closed.add(&socket);
             let unanswered = !socket.lost && socket.maybe.is_none() && socket.got_request();
             self.counts.unanswered += u64::from(unanswered);
         }
@@ -104,9 +104,9 @@ impl Replay {
     }
 
     /// The descriptor is another's by now, and no line told of its end.
-    pub(in crate::capture::strace) fn gone_unseen(&mut self, tid: u32, fd: i32) {
+    pub(in crate::capture::strace) fn close_unseen(&mut self, tid: u32, fd: i32) {
         if let Some(thread) = self.descriptors.threads.get(&tid) {
-            self.gone.opened(thread.table, fd);
+            self.closed.opened(thread.table, fd);
         }
         let Some(slot) = self.descriptors.remove(tid, fd) else {
             return;
@@ -120,7 +120,7 @@ impl Replay {
             socket.shared = true;
             socket.counters.end_flags |= flag::UNSEEN_END;
         }
-        self.let_go(cookie);
+        self.release(cookie);
     }
 
     /// A socket that was not known before.
@@ -134,7 +134,7 @@ impl Replay {
         }
         socket.name = name;
         self.sockets.insert(cookie, socket);
-        self.meets_other(cookie);
+        self.pair_with_peer(cookie);
         cookie
     }
 
@@ -159,7 +159,7 @@ impl Replay {
         }
         let name = socket.name.clone();
         self.rename(&name, cookie);
-        self.meets_other(cookie);
+        self.pair_with_peer(cookie);
     }
 
     pub(super) fn rename(&mut self, name: &SocketName, cookie: u64) {
@@ -190,7 +190,7 @@ impl Replay {
         if let Some(socket) = self.sockets.get(&cookie)
             && socket.doubts != self.doubts
         {
-            self.lose(cookie);
+            self.distrust(cookie);
         }
     }
 
@@ -200,7 +200,7 @@ impl Replay {
         let Some((_, other)) = self.sockets.get(&cookie).and_then(sides) else {
             return;
         };
-        let other = self.sides.living(other);
+        let other = self.peers.living(other);
         let Some(other) = other.and_then(|other| self.sockets.get(&other)) else {
             return;
         };
@@ -214,7 +214,7 @@ impl Replay {
     }
 
     /// Nothing more that is told of this socket can be relied on.
-    pub(in crate::capture::strace) fn lose(&mut self, cookie: u64) {
+    pub(in crate::capture::strace) fn distrust(&mut self, cookie: u64) {
         let Some(socket) = self.sockets.get_mut(&cookie) else {
             return;
         };
@@ -241,6 +241,6 @@ impl Replay {
     }
 }
 
-fn sides(socket: &Socket) -> Option<(Side, Side)> {
-    Side::both(&socket.name)
+fn sides(socket: &Socket) -> Option<(Endpoint, Endpoint)> {
+    Endpoint::both(&socket.name)
 }

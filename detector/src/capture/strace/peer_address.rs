@@ -10,14 +10,14 @@ use super::{
 
 /// The address of a peer that this side connects to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Server {
+pub(super) struct PeerAddress {
     /// Of TCP.
     pub(super) address: Option<SocketAddr>,
     /// Of a Unix socket; an abstract one begins with a zero byte.
     pub(super) path: Vec<u8>,
 }
 
-impl Server {
+impl PeerAddress {
     /// Reads the second argument of `connect`, as far as it tells.
     pub(super) fn of(argument: &[u8]) -> Self {
         let mut server = Self::default();
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn addresses_as_strace_prints_them() {
-        let of = |text: &str| Server::of(text.as_bytes());
+        let of = |text: &str| PeerAddress::of(text.as_bytes());
         let four = r#"{sa_family=AF_INET, sin_port=htons(7399), sin_addr=inet_addr("127.0.0.1")}"#;
         assert_eq!(of(four).address, "127.0.0.1:7399".parse().ok());
         let six = r#"{sa_family=AF_INET6, sin6_port=htons(80), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "::1", &sin6_addr), sin6_scope_id=0}"#;
@@ -72,6 +72,6 @@ mod tests {
             b"/run/a.sock"
         );
         assert_eq!(of(r#"{sa_family=AF_UNIX, sun_path=@"a"}"#).path, b"\0a");
-        assert_eq!(of("0x7ffc4d1d9a30"), Server::default());
+        assert_eq!(of("0x7ffc4d1d9a30"), PeerAddress::default());
     }
 }

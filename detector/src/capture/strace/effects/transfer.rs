@@ -114,11 +114,11 @@ impl Replay {
             || self.descriptors.slot(tid, fd).is_some()
             || !annotation.is_empty();
         if sends && !known && moved.is_none_or(|moved| moved > 0) {
-            self.doubts_number(tid, fd);
+            self.doubt_number(tid, fd);
             if !self.resuming
                 && let Some(thread) = self.descriptors.threads.get(&tid)
             {
-                self.gone.sent_on(thread.table, fd);
+                self.closed.sent_on(thread.table, fd);
             }
         }
         let mut all: Vec<(Payload, Option<i32>)> = Vec::new();
@@ -190,17 +190,17 @@ impl Replay {
             });
             if shut {
                 // The kernel takes nothing after that: it is another's number.
-                self.gone_unseen(tid, fd);
+                self.close_unseen(tid, fd);
                 cookie = self.resolve(tid, fd, annotation, certain)?;
             }
         } else if received.is_some() {
             for (fd, annotation) in passed(arguments.at(1)) {
-                self.gone_unseen(tid, fd);
+                self.close_unseen(tid, fd);
                 if let Some(cookie) = self.resolve(tid, fd, annotation, false)
                     && let Some(socket) = self.sockets.get_mut(&cookie)
                 {
                     socket.shared = true;
-                    self.doubts_of.received(cookie);
+                    self.sharing.received(cookie);
                 }
             }
         }
@@ -212,7 +212,7 @@ impl Replay {
                 {
                     socket.shared = true;
                     if moved.is_none_or(|moved| moved >= 0) {
-                        self.doubts_of.passed(cookie);
+                        self.sharing.passed(cookie);
                     }
                 }
             }
@@ -233,7 +233,7 @@ impl Replay {
                 // How much of it was moved no line tells.
                 self.counts.interrupted += u64::from(sends);
                 if sends {
-                    self.lose(cookie);
+                    self.distrust(cookie);
                 }
                 continue;
             }
@@ -281,7 +281,7 @@ impl Replay {
         {
             // It is no small exchange, and nothing says that it is a socket.
             self.descriptors.set(tid, fd, What::File, false);
-            self.let_go(cookie);
+            self.release(cookie);
         }
         Some(())
     }
@@ -303,7 +303,7 @@ impl Replay {
     }
 
     /// A send begins whose end is in a later line: the socket it is on.
-    pub(in crate::capture::strace) fn begins_send(
+    pub(in crate::capture::strace) fn begin_send(
         &mut self,
         tid: u32,
         data: Data,

@@ -8,7 +8,7 @@ use crate::capture::strace::{
     descriptors::What,
     replay::Replay,
     result::Returned,
-    socket_name::{Named, named},
+    socket_name::{ParsedName, parse_name},
 };
 
 /// `ENOTCONN` (errno(3)): of a shutdown, the connection is gone.
@@ -18,7 +18,7 @@ const ENOTCONN: u32 = 107;
 const SHUT_RDWR: u32 = 2;
 
 impl Replay {
-    pub(super) fn shuts(
+    pub(super) fn shutdown(
         &mut self,
         tid: u32,
         arguments: &Arguments<'_>,
@@ -52,7 +52,7 @@ impl Replay {
         let socket = self.sockets.get_mut(&cookie)?;
         if how == 0 {
             socket.counters.end_flags |= flag::SHUT_RD;
-            self.tells_shut(cookie);
+            self.notify_shutdown(cookie);
             return Some(());
         }
         if socket.was_shut() {
@@ -66,28 +66,21 @@ impl Replay {
         if how == SHUT_RDWR {
             socket.counters.end_flags |= flag::SHUT_RD;
         }
-        self.tells_shut(cookie);
+        self.notify_shutdown(cookie);
         self.settle(cookie);
         Some(())
     }
 
     /// A descriptor goes away.
-    pub(super) fn closes(
-        &mut self,
-        tid: u32,
-        fd: i32,
-        annotation: &[u8],
-        kind: EndKind,
-        walk: u32,
-    ) {
+    pub(super) fn close(&mut self, tid: u32, fd: i32, annotation: &[u8], kind: EndKind, walk: u32) {
         self.hear_threads(tid);
         if !annotation.is_empty() && glance(annotation) {
             // It may be known by its name, from another thread.
-            if let Named::Socket(name) = named(annotation) {
+            if let ParsedName::Socket(name) = parse_name(annotation) {
                 if self.by_name(&name).is_some() {
                     self.resolve(tid, fd, annotation, false);
                 } else {
-                    self.gone.used(&name);
+                    self.closed.used(&name);
                 }
             }
         }
@@ -103,19 +96,19 @@ impl Replay {
             socket.end(kind, (0, 0, walk), fd, moment, &mut self.steps);
         }
         if let Some(thread) = self.descriptors.threads.get(&tid) {
-            self.gone.closed(thread.table, fd, cookie);
+            self.closed.closed(thread.table, fd, cookie);
         }
-        self.let_go(cookie);
+        self.release(cookie);
     }
 
-    pub(super) fn closes_range(&mut self, tid: u32, first: i32, last: i32, flags: &[u8]) {
+    pub(super) fn close_range(&mut self, tid: u32, first: i32, last: i32, flags: &[u8]) {
         self.hear_threads(tid);
         let flag = |name, value| {
             has_flag(flags, name) || number(flags).is_some_and(|flags| flags & value != 0)
         };
         let marks = flag("CLOSE_RANGE_CLOEXEC", 4);
         if first <= last && flag("CLOSE_RANGE_UNSHARE", 2) {
-            self.unshares(tid);
+            self.unshare(tid);
         }
         let Some(table) = self.descriptors.table_of(tid) else {
             return;
@@ -152,18 +145,18 @@ impl Replay {
             }
         }
         for cookie in gone {
-            self.let_go(cookie);
+            self.release(cookie);
         }
     }
 
-    pub(super) fn duplicates(
+    pub(super) fn duplicate(
         &mut self,
         tid: u32,
         (fd, annotation): (i32, &[u8]),
         new: i32,
         close_on_exec: bool,
     ) {
-        self.gone_unseen(tid, new);
+        self.close_unseen(tid, new);
         let known = self.descriptors.slot(tid, fd).map(|slot| slot.what);
         let what = if annotation.is_empty() {
             known
@@ -179,15 +172,15 @@ impl Replay {
                     .set(tid, new, What::Socket(cookie), close_on_exec);
             }
             Some(What::File) => self.descriptors.set(tid, new, What::File, close_on_exec),
-            None if annotation.is_empty() => self.doubts_number(tid, fd),
+            None if annotation.is_empty() => self.doubt_number(tid, fd),
             None => {}
         }
     }
 
     /// A process takes a copy of another's descriptor.
-    pub(super) fn takes(&mut self, tid: u32, new: i32, of: i32, annotation: &[u8]) {
-        self.gone_unseen(tid, new);
-        if let Named::Socket(name) = named(annotation) {
+    pub(super) fn copy_descriptor(&mut self, tid: u32, new: i32, of: i32, annotation: &[u8]) {
+        self.close_unseen(tid, new);
+        if let ParsedName::Socket(name) = parse_name(annotation) {
             if let Some(cookie) = self.by_name(&name) {
                 if let Some(socket) = self.sockets.get_mut(&cookie) {
                     socket.references += 1;
@@ -211,7 +204,7 @@ impl Replay {
             })
             .collect();
         for cookie in cookies {
-            self.doubts_of.doubt(cookie);
+            self.sharing.doubt(cookie);
             if let Some(socket) = self.sockets.get_mut(&cookie) {
                 socket.shared = true;
             }
@@ -220,7 +213,7 @@ impl Replay {
 
     /// A process of which no line tells where it is from uses a number that no line
     /// opened: it may be a child's copy of another's.
-    pub(super) fn doubts_number(&mut self, tid: u32, fd: i32) {
+    pub(super) fn doubt_number(&mut self, tid: u32, fd: i32) {
         let from_log = self
             .descriptors
             .threads
@@ -234,7 +227,7 @@ impl Replay {
             return;
         }
         for (_, cookie) in self.descriptors.others_with(tid, fd) {
-            self.doubts_of.doubt(cookie);
+            self.sharing.doubt(cookie);
         }
     }
 }

@@ -51,7 +51,7 @@ impl Replay {
     }
 
     /// The process runs this program from here on.
-    pub(super) fn runs(&mut self, tid: u32, program: Option<String>) {
+    pub(super) fn set_program(&mut self, tid: u32, program: Option<String>) {
         let Some(pid) = self.process_of(tid) else {
             return;
         };
@@ -86,7 +86,7 @@ impl Replay {
             self.descriptors.join(child, table, process, line, true);
         } else {
             let (copy, cookies) = self.copies(table);
-            self.doubts_of.copied(child, &cookies);
+            self.sharing.copied(child, &cookies);
             self.descriptors.join(child, copy, process, line, true);
         }
         if let Some(thread) = self.descriptors.threads.get_mut(&child) {
@@ -113,7 +113,7 @@ impl Replay {
     }
 
     /// The thread has descriptors of its own from here on.
-    pub(super) fn unshares(&mut self, tid: u32) {
+    pub(super) fn unshare(&mut self, tid: u32) {
         self.threads = true;
         let Some(old) = self
             .descriptors
@@ -155,7 +155,7 @@ impl Replay {
     }
 
     /// An exec: what it closes, and the process is its own from then on.
-    pub(super) fn executes(&mut self, tid: u32) {
+    pub(super) fn exec(&mut self, tid: u32) {
         self.hear_threads(tid);
         let line = self.counts.lines;
         let first = self
@@ -188,11 +188,11 @@ impl Replay {
                 socket.end(EndKind::Exec, (0, 0, 0), fd, moment, &mut self.steps);
                 gone.push(cookie);
             } else {
-                self.let_go(cookie);
+                self.release(cookie);
             }
         }
         for cookie in gone {
-            self.let_go(cookie);
+            self.release(cookie);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::capture::strace::{
     descriptors::What,
     replay::Replay,
     socket::Step,
-    socket_name::{Named, SocketName, named},
+    socket_name::{ParsedName, SocketName, parse_name},
 };
 
 impl Replay {
@@ -20,33 +20,33 @@ impl Replay {
     ) -> Option<u64> {
         let slot = self.descriptors.slot(tid, fd).map(|slot| slot.what);
         let name = if annotation.is_empty() {
-            Named::Nothing
+            ParsedName::Nothing
         } else if glance(annotation) {
-            named(annotation)
+            parse_name(annotation)
         } else {
-            Named::NoSocket
+            ParsedName::NoSocket
         };
         match (name, slot) {
-            (Named::NoSocket, Some(What::Socket(_))) => {
-                self.gone_unseen(tid, fd);
+            (ParsedName::NoSocket, Some(What::Socket(_))) => {
+                self.close_unseen(tid, fd);
                 None
             }
-            (Named::NoSocket, _) => None,
-            (Named::Nothing, Some(What::Socket(cookie))) => {
+            (ParsedName::NoSocket, _) => None,
+            (ParsedName::Nothing, Some(What::Socket(cookie))) => {
                 if certain {
                     self.is_socket(cookie);
                 }
                 Some(cookie)
             }
-            (Named::Nothing, Some(What::File)) if !certain => None,
-            (Named::Nothing, _) => {
+            (ParsedName::Nothing, Some(What::File)) if !certain => None,
+            (ParsedName::Nothing, _) => {
                 let cookie = self.joins(tid, fd, SocketName::default());
                 if !certain && let Some(socket) = self.sockets.get_mut(&cookie) {
                     socket.maybe = Some(Vec::new());
                 }
                 Some(cookie)
             }
-            (Named::Socket(name), Some(What::Socket(cookie))) => {
+            (ParsedName::Socket(name), Some(What::Socket(cookie))) => {
                 if self
                     .sockets
                     .get(&cookie)
@@ -56,10 +56,10 @@ impl Replay {
                     self.learn(cookie, &name);
                     return Some(cookie);
                 }
-                self.gone_unseen(tid, fd);
+                self.close_unseen(tid, fd);
                 self.finds(tid, fd, *name)
             }
-            (Named::Socket(name), _) => self.finds(tid, fd, *name),
+            (ParsedName::Socket(name), _) => self.finds(tid, fd, *name),
         }
     }
 
@@ -82,7 +82,7 @@ impl Replay {
     pub(super) fn joins(&mut self, tid: u32, fd: i32, name: SocketName) -> u64 {
         // What was in progress when it was closed is no use after it.
         if !self.resuming {
-            self.gone.used(&name);
+            self.closed.used(&name);
         }
         let cookie = self.add_socket(name);
         if let Some(socket) = self.sockets.get_mut(&cookie) {
@@ -120,7 +120,7 @@ impl Replay {
             socket.references += 1;
             socket.shared = true;
         }
-        self.gone_unseen(tid, fd);
+        self.close_unseen(tid, fd);
         self.descriptors.set(tid, fd, What::Socket(cookie), false);
     }
 
@@ -138,7 +138,7 @@ impl Replay {
             return;
         };
         for thread in &old.threads {
-            self.gone.is_known(*thread);
+            self.closed.is_known(*thread);
             if let Some(thread) = self.descriptors.threads.get_mut(thread) {
                 thread.table = into;
             }
@@ -163,7 +163,7 @@ impl Replay {
             if !same && let Some(socket) = self.sockets.get_mut(&cookie) {
                 socket.shared = true;
             }
-            self.let_go(cookie);
+            self.release(cookie);
         }
     }
 

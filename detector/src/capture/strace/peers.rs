@@ -13,7 +13,7 @@ const MOST: usize = 1 << 14;
 
 /// What the log tells of the other end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Other {
+pub(super) enum PeerState {
     /// Nothing.
     #[default]
     There,
@@ -33,14 +33,14 @@ pub(super) enum Other {
 
 /// One end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Side {
+pub(super) enum Endpoint {
     /// Of a Unix socket, its inode.
     Inode(u64),
     /// Its own address and the peer's.
     Pair(SocketAddr, SocketAddr),
 }
 
-impl Side {
+impl Endpoint {
     /// The end with this name, and the other.
     pub(super) fn both(name: &SocketName) -> Option<(Self, Self)> {
         if let (Some(inode), Some(peer)) = (name.inode, name.peer_inode) {
@@ -56,15 +56,19 @@ impl Side {
 
 /// All with a name that says what the other is.
 #[derive(Debug, Default)]
-pub(super) struct Sides {
-    living: HashMap<Side, u64>,
+pub(super) struct Peers {
+    living: HashMap<Endpoint, u64>,
     /// Those that are gone, and of which the other was not seen yet; the oldest first.
-    gone: LinkedHashMap<Side, Other>,
+    gone: LinkedHashMap<Endpoint, PeerState>,
 }
 
-impl Sides {
+impl Peers {
     /// This socket is known as this end now; what the other is, if it is gone.
-    pub(super) fn named(&mut self, (own, other): (Side, Side), cookie: u64) -> Option<Other> {
+    pub(super) fn named(
+        &mut self,
+        (own, other): (Endpoint, Endpoint),
+        cookie: u64,
+    ) -> Option<PeerState> {
         self.living.insert(own, cookie);
         // That was another's of the same name.
         self.gone.remove(&own);
@@ -72,12 +76,17 @@ impl Sides {
     }
 
     /// The socket that is this end.
-    pub(super) fn living(&self, side: Side) -> Option<u64> {
+    pub(super) fn living(&self, side: Endpoint) -> Option<u64> {
         self.living.get(&side).copied()
     }
 
     /// The socket is gone; `how`, if the other end may have yet to be seen.
-    pub(super) fn left(&mut self, (own, other): (Side, Side), cookie: u64, how: Option<Other>) {
+    pub(super) fn left(
+        &mut self,
+        (own, other): (Endpoint, Endpoint),
+        cookie: u64,
+        how: Option<PeerState>,
+    ) {
         if self.living.get(&own) != Some(&cookie) {
             return;
         }
@@ -98,33 +107,33 @@ mod tests {
 
     #[test]
     fn of_those_that_are_gone_the_last_are_kept() {
-        let mut sides = Sides::default();
-        let both = |number: u64| (Side::Inode(2 * number), Side::Inode(2 * number + 1));
+        let mut peers = Peers::default();
+        let both = |number: u64| (Endpoint::Inode(2 * number), Endpoint::Inode(2 * number + 1));
         let swapped = |number| (both(number).1, both(number).0);
-        let how = Other::Shut {
+        let how = PeerState::Shut {
             sends: true,
             receives: true,
         };
         let most = MOST as u64;
         for number in 0..=most {
-            sides.named(both(number), number);
-            sides.left(both(number), number, Some(how));
+            peers.named(both(number), number);
+            peers.left(both(number), number, Some(how));
         }
-        assert!(sides.living.is_empty() && sides.gone.len() == MOST);
-        assert_eq!(sides.named(swapped(0), most + 1), None);
-        assert_eq!(sides.named(swapped(1), most + 2), Some(how));
+        assert!(peers.living.is_empty() && peers.gone.len() == MOST);
+        assert_eq!(peers.named(swapped(0), most + 1), None);
+        assert_eq!(peers.named(swapped(1), most + 2), Some(how));
         // It is told once.
-        assert_eq!(sides.gone.len(), MOST - 1);
+        assert_eq!(peers.gone.len(), MOST - 1);
         // Of one that was there, and was told, nothing is kept.
-        sides.named(both(most + 1), most + 3);
-        sides.named(swapped(most + 1), most + 4);
-        sides.left(both(most + 1), most + 3, Some(how));
-        sides.left(swapped(most + 1), most + 4, None);
-        assert_eq!((sides.living.len(), sides.gone.len()), (2, MOST - 1));
+        peers.named(both(most + 1), most + 3);
+        peers.named(swapped(most + 1), most + 4);
+        peers.left(both(most + 1), most + 3, Some(how));
+        peers.left(swapped(most + 1), most + 4, None);
+        assert_eq!((peers.living.len(), peers.gone.len()), (2, MOST - 1));
         // What was told makes room: the oldest stays.
-        sides.named(both(most + 5), most + 5);
-        sides.left(both(most + 5), most + 5, Some(how));
-        assert_eq!(sides.gone.len(), MOST);
-        assert_eq!(sides.named(swapped(2), most + 6), Some(how));
+        peers.named(both(most + 5), most + 5);
+        peers.left(both(most + 5), most + 5, Some(how));
+        assert_eq!(peers.gone.len(), MOST);
+        assert_eq!(peers.named(swapped(2), most + 6), Some(how));
     }
 }

@@ -4,7 +4,7 @@ use crate::capture::strace::{descriptors::What, replay::Replay, socket_name::Soc
 
 impl Replay {
     /// A new descriptor of a new socket, seen from its first byte.
-    pub(super) fn opens_socket(
+    pub(super) fn open_socket(
         &mut self,
         tid: u32,
         fd: u64,
@@ -12,12 +12,12 @@ impl Replay {
         close_on_exec: bool,
     ) -> Option<()> {
         let fd = i32::try_from(fd).ok()?;
-        self.gone_unseen(tid, fd);
+        self.close_unseen(tid, fd);
         if name.no_stream {
             self.descriptors.set(tid, fd, What::File, close_on_exec);
             return Some(());
         }
-        self.gone.replaced(&name);
+        self.closed.replaced(&name);
         let cookie = self.add_socket(name);
         if let Some(socket) = self.sockets.get_mut(&cookie) {
             socket.counters.from_start = 1;
@@ -36,11 +36,11 @@ impl Replay {
             .table_of(tid)
             .is_some_and(|table| table.blind)
         {
-            self.lose(cookie);
+            self.distrust(cookie);
         }
         if self.apart {
             self.counts.untraced = self.counts.untraced.max(1);
-            self.lose(cookie);
+            self.distrust(cookie);
         }
         // Without `-y` a number says nothing about whose it is.
         let named = self.sockets.get(&cookie).is_some_and(|socket| {
@@ -67,15 +67,15 @@ impl Replay {
                 .is_some_and(|table| table.exact);
             if !related {
                 self.counts.ambiguous += 1;
-                self.lose(other);
-                self.lose(cookie);
+                self.distrust(other);
+                self.distrust(cookie);
             }
         }
     }
 
-    pub(super) fn opens_file(&mut self, tid: u32, fd: u64) -> Option<()> {
+    pub(super) fn open_file(&mut self, tid: u32, fd: u64) -> Option<()> {
         let fd = i32::try_from(fd).ok()?;
-        self.gone_unseen(tid, fd);
+        self.close_unseen(tid, fd);
         self.descriptors.set(tid, fd, What::File, false);
         Some(())
     }

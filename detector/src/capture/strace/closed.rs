@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
 };
 
-use super::{named::Named, socket::Socket, socket_name::SocketName};
+use super::{bounded_set::BoundedSet, socket::Socket, socket_name::SocketName};
 
 /// Most ended connections and strangers that are kept.
 const MOST: usize = 1 << 14;
@@ -13,7 +13,7 @@ const MOST: usize = 1 << 14;
 /// What connections that ended may yet be refuted by: that somebody goes on with one,
 /// or, in a log that does not tell of all copies and children, was made meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Gone {
+pub(super) struct ClosedConnections {
     /// The line that each was opened in, by its cookie.
     born: HashMap<u64, u64>,
     inodes: HashMap<u64, u64>,
@@ -22,14 +22,14 @@ pub(super) struct Gone {
     /// The descriptors that were closed, by their tables.
     numbers: HashMap<(u32, i32), u64>,
     /// Those that somebody went on with.
-    went_on: Named,
+    went_on: BoundedSet,
     /// Threads of unknown origin, by their first line.
     strangers: BTreeMap<u64, u32>,
     /// There were more.
     many: u64,
 }
 
-impl Gone {
+impl ClosedConnections {
     /// This connection ended, so far as the log tells.
     pub(super) fn add(&mut self, socket: &Socket) {
         let (cookie, name) = (socket.cookie, &socket.name);

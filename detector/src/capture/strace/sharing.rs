@@ -5,13 +5,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::named::Named;
+use super::bounded_set::BoundedSet;
 
 /// Most connections of which it is kept which children have them.
 const MOST: usize = 1 << 16;
 
 #[derive(Debug, Default)]
-pub(super) struct Doubts {
+pub(super) struct Sharing {
     /// The children that a connection was copied to.
     copied: HashMap<u64, Vec<u32>>,
     /// Children of which there is no line yet.
@@ -22,10 +22,10 @@ pub(super) struct Doubts {
     /// were not received in the log: how many.
     passed: HashMap<u64, u32>,
     /// Those on which a process that has no line that says so may have sent.
-    doubted: Named,
+    doubted: BoundedSet,
 }
 
-impl Doubts {
+impl Sharing {
     /// A child of which there is no line has these connections too.
     pub(super) fn copied(&mut self, child: u32, cookies: &[u64]) {
         if cookies.is_empty() {

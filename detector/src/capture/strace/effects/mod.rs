@@ -2,19 +2,19 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `moves.rs` | bytes that calls move |
-//! | `opens.rs` | new descriptors |
+//! | `transfer.rs` | bytes that calls move |
+//! | `open.rs` | new descriptors |
 //! | `resolve.rs` | which socket a descriptor is |
-//! | `ends.rs` | shutdown, and descriptors that go away or become several |
-//! | `processes.rs` | processes and threads that are made, and execs |
-//! | `peer.rs` | what poll(2) and epoll(7) say of the peer |
+//! | `close.rs` | shutdown, and descriptors that go away or become several |
+//! | `fork_exec.rs` | processes and threads that are made, and execs |
+//! | `peer_events.rs` | what poll(2) and epoll(7) say of the peer |
 
-mod ends;
-mod moves;
-mod opens;
-mod peer;
-mod processes;
+mod close;
+mod fork_exec;
+mod open;
+mod peer_events;
 mod resolve;
+mod transfer;
 
 use detector_common::{EndKind, family, flag};
 
@@ -22,12 +22,12 @@ use super::{
     arguments::{Arguments, arguments, elements, field, has_flag, is_constant, number, unnamed},
     calls::{Data, Does, does},
     descriptors::{Table, What},
+    peer_address::PeerAddress,
     programs::executed,
     replay::Replay,
     result::{Outcome, Returned, outcome},
-    server::Server,
     socket::family_of,
-    socket_name::{Named, SocketName, named},
+    socket_name::{ParsedName, SocketName, parse_name},
 };
 
 /// A descriptor as an argument has it: `7<socket:[310716]>`.
@@ -146,8 +146,8 @@ impl Replay {
             }
             Does::Accept => {
                 let Some(value) = value else { return Some(()) };
-                let mut socket = match named(outcome.annotation) {
-                    Named::Socket(name) => *name,
+                let mut socket = match parse_name(outcome.annotation) {
+                    ParsedName::Socket(name) => *name,
                     _ => SocketName::default(),
                 };
                 let address = arguments.at(1);
@@ -155,7 +155,7 @@ impl Replay {
                     socket.family = field(address, "sa_family").map_or(0, family_of);
                 }
                 let close_on_exec = has_flag(arguments.at(3), "SOCK_CLOEXEC");
-                self.opens_socket(tid, value, socket, close_on_exec)
+                self.open_socket(tid, value, socket, close_on_exec)
             }
             Does::Socket => {
                 let Some(value) = value else { return Some(()) };
@@ -165,15 +165,15 @@ impl Replay {
                 let packets = family == family::UNIX && has_flag(kind, "SOCK_SEQPACKET");
                 let close_on_exec = has_flag(kind, "SOCK_CLOEXEC");
                 if family == 0 || !(stream || packets) {
-                    return self.opens_file(tid, value);
+                    return self.open_file(tid, value);
                 }
-                let mut socket = match named(outcome.annotation) {
-                    Named::Socket(name) => *name,
+                let mut socket = match parse_name(outcome.annotation) {
+                    ParsedName::Socket(name) => *name,
                     _ => SocketName::default(),
                 };
                 socket.family = family;
                 socket.packets |= packets;
-                self.opens_socket(tid, value, socket, close_on_exec)
+                self.open_socket(tid, value, socket, close_on_exec)
             }
             Does::Socketpair => {
                 if value.is_none() {
@@ -187,16 +187,16 @@ impl Replay {
                     let (fd, annotation) = descriptor(element)?;
                     let fd = u64::try_from(fd).ok()?;
                     if !(stream || packets) {
-                        self.opens_file(tid, fd)?;
+                        self.open_file(tid, fd)?;
                         continue;
                     }
-                    let mut socket = match named(annotation) {
-                        Named::Socket(name) => *name,
+                    let mut socket = match parse_name(annotation) {
+                        ParsedName::Socket(name) => *name,
                         _ => SocketName::default(),
                     };
                     socket.family = family_of(arguments.at(0));
                     socket.packets |= packets;
-                    self.opens_socket(tid, fd, socket, close_on_exec)?;
+                    self.open_socket(tid, fd, socket, close_on_exec)?;
                 }
                 Some(())
             }
@@ -212,20 +212,20 @@ impl Replay {
                 {
                     socket.counters.from_start = 1;
                     socket.counters.send_flags |= flag::CONNECTED;
-                    socket.server = Server::of(arguments.at(1));
+                    socket.server = PeerAddress::of(arguments.at(1));
                     if socket.name.family == 0 {
                         socket.name.family = family;
                     }
                 }
                 Some(())
             }
-            Does::Shutdown => self.shuts(tid, arguments, outcome.returned),
+            Does::Shutdown => self.shutdown(tid, arguments, outcome.returned),
             Does::Close => {
                 let (fd, annotation) = descriptor(arguments.at(0))?;
                 if value.is_some_and(|value| value > 0) {
                     return None;
                 }
-                self.closes(tid, fd, annotation, EndKind::Close, 0);
+                self.close(tid, fd, annotation, EndKind::Close, 0);
                 Some(())
             }
             Does::CloseRange => {
@@ -234,14 +234,14 @@ impl Replay {
                     let last = number(arguments.at(1))
                         .and_then(|last| i32::try_from(last).ok())
                         .unwrap_or(i32::MAX);
-                    self.closes_range(tid, first, last, arguments.at(2));
+                    self.close_range(tid, first, last, arguments.at(2));
                 }
                 Some(())
             }
             Does::Dup => {
                 let (fd, annotation) = descriptor(arguments.at(0))?;
                 if let Some(value) = value {
-                    self.duplicates(tid, (fd, annotation), i32::try_from(value).ok()?, false);
+                    self.duplicate(tid, (fd, annotation), i32::try_from(value).ok()?, false);
                 }
                 Some(())
             }
@@ -250,9 +250,9 @@ impl Replay {
                 let Some(value) = value else { return Some(()) };
                 let new = i32::try_from(value).ok()?;
                 if new != fd {
-                    self.closes(tid, new, b"", EndKind::Replace, 0);
+                    self.close(tid, new, b"", EndKind::Replace, 0);
                     let close_on_exec = has_flag(arguments.at(2), "O_CLOEXEC");
-                    self.duplicates(tid, (fd, annotation), new, close_on_exec);
+                    self.duplicate(tid, (fd, annotation), new, close_on_exec);
                 }
                 Some(())
             }
@@ -263,7 +263,7 @@ impl Replay {
                 let close_on_exec = is("F_DUPFD_CLOEXEC", 1030);
                 if close_on_exec || is("F_DUPFD", 0) {
                     let new = i32::try_from(value).ok()?;
-                    self.duplicates(tid, (fd, annotation), new, close_on_exec);
+                    self.duplicate(tid, (fd, annotation), new, close_on_exec);
                 } else if is("F_SETFD", 2) {
                     let close_on_exec = has_flag(arguments.at(2), "FD_CLOEXEC");
                     if let Some(table) = self.descriptors.table_of(tid)
@@ -292,8 +292,8 @@ impl Replay {
                         self.numbers.prove(process, tid);
                         self.numbers.confirm(tid);
                     }
-                    self.executes(tid);
-                    self.runs(tid, executed(name, arguments));
+                    self.exec(tid);
+                    self.set_program(tid, executed(name, arguments));
                 }
                 Some(())
             }
@@ -397,13 +397,13 @@ impl Replay {
             Does::Opens => {
                 let Some(value) = value else { return Some(()) };
                 // A pidfd or the like; none of these is a socket.
-                self.opens_file(tid, value)
+                self.open_file(tid, value)
             }
             Does::Unseen => {
                 let submits = name != b"io_uring_enter" || arguments.at(1) != b"0";
                 if submits {
                     self.counts.unseen_calls += 1;
-                    self.blinds(tid);
+                    self.blind(tid);
                 }
                 Some(())
             }
@@ -413,21 +413,21 @@ impl Replay {
                 let flags = field(arguments.at(1), "flags").unwrap_or_default();
                 if has_flag(flags, "IORING_SETUP_SQPOLL") {
                     self.counts.unseen_calls += 1;
-                    self.blinds(tid);
+                    self.blind(tid);
                 }
-                self.opens_file(tid, value)
+                self.open_file(tid, value)
             }
             Does::Takes => {
                 let Some(value) = value else { return Some(()) };
                 let of = i32::try_from(number(arguments.at(1))?).ok()?;
-                self.takes(tid, i32::try_from(value).ok()?, of, outcome.annotation);
+                self.copy_descriptor(tid, i32::try_from(value).ok()?, of, outcome.annotation);
                 Some(())
             }
             Does::Unshare => {
                 if outcome.returned == Returned::Value(0)
                     && has_flag(arguments.at(0), "CLONE_FILES")
                 {
-                    self.unshares(tid);
+                    self.unshare(tid);
                 }
                 Some(())
             }
@@ -442,13 +442,13 @@ impl Replay {
 impl Replay {
     /// From here on, bytes may be moved on this process's sockets that no line tells
     /// of.
-    fn blinds(&mut self, tid: u32) {
+    fn blind(&mut self, tid: u32) {
         let Some(table) = self.descriptors.table_of(tid) else {
             return;
         };
         table.blind = true;
         for cookie in sockets_of(table) {
-            self.lose(cookie);
+            self.distrust(cookie);
         }
     }
 
@@ -457,7 +457,7 @@ impl Replay {
     fn injected(&mut self, tid: u32, does: Does, outcome: &Outcome<'_>) {
         if takes_descriptor(does) || matches!(outcome.returned, Returned::Value(_)) {
             self.counts.injected += 1;
-            self.blinds(tid);
+            self.blind(tid);
         }
     }
 }

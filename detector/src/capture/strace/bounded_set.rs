@@ -8,12 +8,12 @@ const MOST: usize = 1 << 18;
 /// Connections of which something speaks against a finding, by cookie. Where there are
 /// more of them than are kept, it is all connections: what is not known accuses nobody.
 #[derive(Debug, Default)]
-pub(super) struct Named {
+pub(super) struct BoundedSet {
     cookies: HashSet<u64>,
     all: bool,
 }
 
-impl Named {
+impl BoundedSet {
     pub(super) fn insert(&mut self, cookie: u64) {
         if self.cookies.len() < MOST {
             self.cookies.insert(cookie);
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn too_many_are_all() {
-        let mut named = Named::default();
+        let mut named = BoundedSet::default();
         for cookie in 0..MOST as u64 {
             named.insert(cookie);
         }
