@@ -1,11 +1,10 @@
 //! Connections that ended, so far as the log tells, and what speaks against it.
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    net::SocketAddr,
-};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{bounded_set::BoundedSet, socket::Socket, socket_name::SocketName};
+use super::{
+    bounded_set::BoundedSet, name_index::NameIndex, socket::Socket, socket_name::SocketName,
+};
 
 /// Most ended connections and strangers that are kept.
 const MOST: usize = 1 << 14;
@@ -16,8 +15,7 @@ const MOST: usize = 1 << 14;
 pub(super) struct ClosedConnections {
     /// The line that each was opened in, by its cookie.
     born: HashMap<u64, u64>,
-    inodes: HashMap<u64, u64>,
-    pairs: HashMap<(SocketAddr, SocketAddr), u64>,
+    names: NameIndex,
     order: VecDeque<(u64, SocketName)>,
     /// The descriptors that were closed, by their tables.
     numbers: HashMap<(u32, i32), u64>,
@@ -37,26 +35,16 @@ impl ClosedConnections {
             && let Some((cookie, name)) = self.order.pop_front()
         {
             self.born.remove(&cookie);
-            self.forget(&name, cookie);
+            self.names.remove(&name, cookie);
         }
         self.born.insert(cookie, socket.born);
-        if let Some(inode) = name.inode {
-            self.inodes.insert(inode, cookie);
-        }
-        if let (Some(local), Some(peer)) = (name.local, name.peer) {
-            self.pairs.insert((local, peer), cookie);
-        }
+        self.names.insert(name, cookie);
         self.order.push_back((cookie, name.clone()));
     }
 
     /// Another connection has the name now.
     pub(super) fn replaced(&mut self, name: &SocketName) {
-        if let Some(inode) = name.inode {
-            self.inodes.remove(&inode);
-        }
-        if let (Some(local), Some(peer)) = (name.local, name.peer) {
-            self.pairs.remove(&(local, peer));
-        }
+        self.names.clear(name);
     }
 
     /// This descriptor of it was closed.
@@ -86,23 +74,8 @@ impl ClosedConnections {
 
     /// Somebody uses a socket with this name, which was not opened since.
     pub(super) fn used(&mut self, name: &SocketName) {
-        let inode = name.inode.and_then(|inode| self.inodes.get(&inode));
-        let pair = || self.pairs.get(&(name.local?, name.peer?));
-        if let Some(cookie) = inode.or_else(pair) {
-            self.went_on.insert(*cookie);
-        }
-    }
-
-    fn forget(&mut self, name: &SocketName, cookie: u64) {
-        if let Some(inode) = name.inode
-            && self.inodes.get(&inode) == Some(&cookie)
-        {
-            self.inodes.remove(&inode);
-        }
-        if let (Some(local), Some(peer)) = (name.local, name.peer)
-            && self.pairs.get(&(local, peer)) == Some(&cookie)
-        {
-            self.pairs.remove(&(local, peer));
+        if let Some(cookie) = self.names.find(name) {
+            self.went_on.insert(cookie);
         }
     }
 

@@ -16,6 +16,9 @@
 //! | `edited.rs` | strings that somebody changed by hand |
 //! | `socket_name.rs` | what `-y` and `-yy` say of a descriptor |
 //! | `evidence.rs` | which calls strace was asked for |
+//! | `string_limit.rs` | the length at which strace cuts strings |
+//! | `epoll.rs` | which socket an epoll event is about |
+//! | `name_index.rs` | connections by the names of their sockets |
 //! | `descriptors.rs` | which thread has which descriptors |
 //! | `closed.rs` | which connections ended, and what speaks against it |
 //! | `bounded_set.rs` | a set of connections that cannot grow for ever |
@@ -24,6 +27,7 @@
 //! | `programs.rs` | which program a process runs |
 //! | `peers.rs` | the two ends of a connection |
 //! | `socket.rs` | counters and records of one socket |
+//! | `sockets.rs` | all of them, by cookie and by name |
 //! | `replay/`, `effects/` | line by line: from a call to what it does |
 
 mod arguments;
@@ -34,10 +38,12 @@ mod closed;
 mod descriptors;
 mod edited;
 mod effects;
+mod epoll;
 mod evidence;
 mod extent;
 mod line;
 mod lines;
+mod name_index;
 mod numbers;
 mod payload;
 mod peer_address;
@@ -48,6 +54,8 @@ mod result;
 mod sharing;
 mod socket;
 mod socket_name;
+mod sockets;
+mod string_limit;
 mod unquote;
 
 pub use self::{

@@ -88,7 +88,7 @@ pub(super) struct Socket {
     /// What would be told if it is a socket; `None` once it is known to be.
     pub(super) maybe: Option<Vec<Step>>,
     /// What the log tells of the other end.
-    pub(super) other: PeerState,
+    pub(super) peer: PeerState,
     /// Where this side connected it to.
     pub(super) server: PeerAddress,
     /// The log may not tell of all that is received.
@@ -115,7 +115,7 @@ impl Socket {
             lost: false,
             doubts,
             maybe: None,
-            other: PeerState::There,
+            peer: PeerState::There,
             server: PeerAddress::default(),
             untraced: false,
             announced: false,
@@ -129,6 +129,11 @@ impl Socket {
     /// Whether bytes were moved.
     pub(super) fn announced(&self) -> bool {
         self.announced
+    }
+
+    /// Whether what the log shows of it may be reported.
+    pub(super) fn is_reportable(&self) -> bool {
+        self.announced && !self.lost && self.maybe.is_none()
     }
 
     /// A request was received from its first byte, and nothing was sent.
@@ -402,7 +407,7 @@ impl Socket {
         // sk_shutdown's bits: 1 the peer sends no more, 2 we cannot send.
         let (mut gone, mut half_closed) = (self.peer_gone, self.peer_half_closed);
         let unix = self.name.family == family::UNIX;
-        match self.other {
+        match self.peer {
             PeerState::There => {}
             PeerState::Shut { sends, receives } => {
                 half_closed |= sends;
@@ -445,7 +450,7 @@ impl Socket {
 
     /// The same once its last descriptor is gone. `unseen`: so it seems.
     /// `receives`: strace was asked for all that receives.
-    pub(super) fn closed(&self, unseen: bool, receives: bool) -> PeerState {
+    pub(super) fn state_when_closed(&self, unseen: bool, receives: bool) -> PeerState {
         let unsure = unseen || self.lost || self.maybe.is_some();
         let known = receives && self.counters.from_start == 1 && !unsure;
         PeerState::Closed {

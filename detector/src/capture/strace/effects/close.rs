@@ -47,12 +47,12 @@ impl Replay {
         let Some(cookie) = self.resolve(tid, fd, annotation, true) else {
             return Some(());
         };
-        self.check_end(cookie);
+        self.sockets.check_end(cookie);
         let moment = self.moment(tid);
-        let socket = self.sockets.get_mut(&cookie)?;
+        let socket = self.sockets.get_mut(cookie)?;
         if how == 0 {
             socket.counters.end_flags |= flag::SHUT_RD;
-            self.notify_shutdown(cookie);
+            self.sockets.notify_shutdown(cookie);
             return Some(());
         }
         if socket.was_shut() {
@@ -62,12 +62,15 @@ impl Replay {
             socket.peer_is_gone();
         }
         socket.counters.end_flags |= flag::SHUT_WR;
-        socket.end(EndKind::Shutdown, (how, 0, 0), fd, moment, &mut self.steps);
+        let detail = (how, 0, 0);
+        self.sockets
+            .end(cookie, EndKind::Shutdown, detail, fd, moment);
         if how == SHUT_RDWR {
+            let socket = self.sockets.get_mut(cookie)?;
             socket.counters.end_flags |= flag::SHUT_RD;
         }
-        self.notify_shutdown(cookie);
-        self.settle(cookie);
+        self.sockets.notify_shutdown(cookie);
+        self.sockets.settle(cookie);
         Some(())
     }
 
@@ -77,7 +80,7 @@ impl Replay {
         if !annotation.is_empty() && glance(annotation) {
             // It may be known by its name, from another thread.
             if let ParsedName::Socket(name) = parse_name(annotation) {
-                if self.by_name(&name).is_some() {
+                if self.sockets.by_name(&name).is_some() {
                     self.resolve(tid, fd, annotation, false);
                 } else {
                     self.closed.used(&name);
@@ -91,10 +94,8 @@ impl Replay {
         let What::Socket(cookie) = slot.what else {
             return;
         };
-        self.check_end(cookie);
-        if let Some(socket) = self.sockets.get_mut(&cookie) {
-            socket.end(kind, (0, 0, walk), fd, moment, &mut self.steps);
-        }
+        self.sockets.check_end(cookie);
+        self.sockets.end(cookie, kind, (0, 0, walk), fd, moment);
         if let Some(thread) = self.descriptors.threads.get(&tid) {
             self.closed.closed(thread.table, fd, cookie);
         }
@@ -131,16 +132,9 @@ impl Replay {
             if let Some(slot) = self.descriptors.remove(tid, fd)
                 && let What::Socket(cookie) = slot.what
             {
-                self.check_end(cookie);
-                if let Some(socket) = self.sockets.get_mut(&cookie) {
-                    socket.end(
-                        EndKind::CloseRange,
-                        (0, 0, walk),
-                        fd,
-                        moment,
-                        &mut self.steps,
-                    );
-                }
+                self.sockets.check_end(cookie);
+                self.sockets
+                    .end(cookie, EndKind::CloseRange, (0, 0, walk), fd, moment);
                 gone.push(cookie);
             }
         }
@@ -165,7 +159,7 @@ impl Replay {
         };
         match what {
             Some(What::Socket(cookie)) => {
-                if let Some(socket) = self.sockets.get_mut(&cookie) {
+                if let Some(socket) = self.sockets.get_mut(cookie) {
                     socket.references += 1;
                 }
                 self.descriptors
@@ -181,8 +175,8 @@ impl Replay {
     pub(super) fn copy_descriptor(&mut self, tid: u32, new: i32, of: i32, annotation: &[u8]) {
         self.close_unseen(tid, new);
         if let ParsedName::Socket(name) = parse_name(annotation) {
-            if let Some(cookie) = self.by_name(&name) {
-                if let Some(socket) = self.sockets.get_mut(&cookie) {
+            if let Some(cookie) = self.sockets.by_name(&name) {
+                if let Some(socket) = self.sockets.get_mut(cookie) {
                     socket.references += 1;
                     socket.shared = true;
                 }
@@ -205,7 +199,7 @@ impl Replay {
             .collect();
         for cookie in cookies {
             self.sharing.doubt(cookie);
-            if let Some(socket) = self.sockets.get_mut(&cookie) {
+            if let Some(socket) = self.sockets.get_mut(cookie) {
                 socket.shared = true;
             }
         }

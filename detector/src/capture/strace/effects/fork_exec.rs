@@ -105,7 +105,7 @@ impl Replay {
         };
         let cookies = sockets_of(&copy);
         for cookie in &cookies {
-            if let Some(socket) = self.sockets.get_mut(cookie) {
+            if let Some(socket) = self.sockets.get_mut(*cookie) {
                 socket.references += 1;
             }
         }
@@ -180,12 +180,12 @@ impl Replay {
         for (fd, what) in closed {
             self.descriptors.remove(tid, fd);
             let What::Socket(cookie) = what else { continue };
-            self.check_end(cookie);
-            if let Some(socket) = self.sockets.get_mut(&cookie)
-                && socket.references == 1
-            {
+            self.sockets.check_end(cookie);
+            let socket = self.sockets.get(cookie);
+            if socket.is_some_and(|socket| socket.references == 1) {
                 // What a new child inherited is not worth a record.
-                socket.end(EndKind::Exec, (0, 0, 0), fd, moment, &mut self.steps);
+                self.sockets
+                    .end(cookie, EndKind::Exec, (0, 0, 0), fd, moment);
                 gone.push(cookie);
             } else {
                 self.release(cookie);

@@ -82,7 +82,7 @@ impl Replay {
         }
         // Most of what is read and written are files.
         if let Does::Receive(_, false) | Does::Send(Data::Buffer | Data::Iovec, false) = does
-            && self.sends_on.is_none()
+            && self.resumed.is_none_or(|call| call.sends_on.is_none())
             && self.is_file(tid, rest)
         {
             return;
@@ -207,7 +207,7 @@ impl Replay {
                     return Some(());
                 }
                 if let Some(cookie) = self.resolve(tid, fd, annotation, true)
-                    && let Some(socket) = self.sockets.get_mut(&cookie)
+                    && let Some(socket) = self.sockets.get_mut(cookie)
                     && !socket.announced()
                 {
                     socket.counters.from_start = 1;
@@ -319,7 +319,7 @@ impl Replay {
                     let on = part("l_onoff", "onoff")?;
                     let seconds = part("l_linger", "linger")?;
                     if let Some(cookie) = self.resolve(tid, fd, annotation, true)
-                        && let Some(socket) = self.sockets.get_mut(&cookie)
+                        && let Some(socket) = self.sockets.get_mut(cookie)
                     {
                         socket.set_reset(on != 0 && seconds == 0);
                     }
@@ -349,12 +349,9 @@ impl Replay {
                 if let (Some(data), Some(slot)) = (data, self.descriptors.slot(tid, fd))
                     && let What::Socket(cookie) = slot.what
                 {
-                    if self.watched.len() >= MOST_WATCHED {
-                        let sockets = &self.sockets;
-                        self.watched
-                            .retain(|_, cookie| sockets.contains_key(cookie));
-                    }
-                    self.watched.insert((table, epoll, data), cookie);
+                    let sockets = &self.sockets;
+                    let is_open = |cookie| sockets.contains(cookie);
+                    self.epoll.register((table, epoll, data), cookie, is_open);
                 }
                 Some(())
             }
@@ -372,9 +369,9 @@ impl Replay {
                 for event in elements(events) {
                     let (flags, data) = epoll_event(event);
                     if let (Some(flags), Some(data)) = (flags, data)
-                        && let Some(cookie) = self.watched.get(&(table, epoll, data))
+                        && let Some(cookie) = self.epoll.socket((table, epoll, data))
                     {
-                        self.peer_event_on(*cookie, flags);
+                        self.peer_event_on(cookie, flags);
                     }
                 }
                 Some(())
@@ -448,7 +445,7 @@ impl Replay {
         };
         table.blind = true;
         for cookie in sockets_of(table) {
-            self.distrust(cookie);
+            self.sockets.distrust(cookie);
         }
     }
 
@@ -461,9 +458,6 @@ impl Replay {
         }
     }
 }
-
-/// Most epoll registrations that are kept before those of closed sockets go.
-const MOST_WATCHED: usize = 1 << 16;
 
 pub(in crate::capture::strace) fn sockets_of(table: &Table) -> Vec<u64> {
     table

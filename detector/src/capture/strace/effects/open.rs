@@ -19,7 +19,7 @@ impl Replay {
         }
         self.closed.replaced(&name);
         let cookie = self.add_socket(name);
-        if let Some(socket) = self.sockets.get_mut(&cookie) {
+        if let Some(socket) = self.sockets.get_mut(cookie) {
             socket.counters.from_start = 1;
         }
         self.descriptors
@@ -36,14 +36,14 @@ impl Replay {
             .table_of(tid)
             .is_some_and(|table| table.blind)
         {
-            self.distrust(cookie);
+            self.sockets.distrust(cookie);
         }
         if self.apart {
             self.counts.untraced = self.counts.untraced.max(1);
-            self.distrust(cookie);
+            self.sockets.distrust(cookie);
         }
         // Without `-y` a number says nothing about whose it is.
-        let named = self.sockets.get(&cookie).is_some_and(|socket| {
+        let named = self.sockets.get(cookie).is_some_and(|socket| {
             socket.name.inode.is_some()
                 || (socket.name.local.is_some() && socket.name.peer.is_some())
         });
@@ -67,8 +67,8 @@ impl Replay {
                 .is_some_and(|table| table.exact);
             if !related {
                 self.counts.ambiguous += 1;
-                self.distrust(other);
-                self.distrust(cookie);
+                self.sockets.distrust(other);
+                self.sockets.distrust(cookie);
             }
         }
     }

@@ -17,7 +17,7 @@ impl Replay {
     }
 
     pub(super) fn peer_event_on(&mut self, cookie: u64, flags: &[u8]) {
-        let Some(socket) = self.sockets.get_mut(&cookie) else {
+        let Some(socket) = self.sockets.get_mut(cookie) else {
             return;
         };
         // With `-X raw`: poll(2), the same in epoll(7). POLLIN and POLLRDNORM are set at

@@ -4,7 +4,6 @@ use super::glance;
 use crate::capture::strace::{
     descriptors::What,
     replay::Replay,
-    socket::Step,
     socket_name::{ParsedName, SocketName, parse_name},
 };
 
@@ -41,7 +40,7 @@ impl Replay {
             (ParsedName::Nothing, Some(What::File)) if !certain => None,
             (ParsedName::Nothing, _) => {
                 let cookie = self.joins(tid, fd, SocketName::default());
-                if !certain && let Some(socket) = self.sockets.get_mut(&cookie) {
+                if !certain && let Some(socket) = self.sockets.get_mut(cookie) {
                     socket.maybe = Some(Vec::new());
                 }
                 Some(cookie)
@@ -49,11 +48,11 @@ impl Replay {
             (ParsedName::Socket(name), Some(What::Socket(cookie))) => {
                 if self
                     .sockets
-                    .get(&cookie)
+                    .get(cookie)
                     .is_some_and(|socket| socket.name.may_be(&name))
                 {
                     self.is_socket(cookie);
-                    self.learn(cookie, &name);
+                    self.sockets.learn(cookie, &name);
                     return Some(cookie);
                 }
                 self.close_unseen(tid, fd);
@@ -68,10 +67,10 @@ impl Replay {
         if name.no_stream {
             return None;
         }
-        match self.by_name(&name) {
+        match self.sockets.by_name(&name) {
             Some(cookie) => {
                 self.adopts(tid, fd, cookie);
-                self.learn(cookie, &name);
+                self.sockets.learn(cookie, &name);
                 Some(cookie)
             }
             None => Some(self.joins(tid, fd, name)),
@@ -81,11 +80,11 @@ impl Replay {
     /// A socket that was open before the log began, or before it was traced.
     pub(super) fn joins(&mut self, tid: u32, fd: i32, name: SocketName) -> u64 {
         // What was in progress when it was closed is no use after it.
-        if !self.resuming {
+        if self.resumed.is_none() {
             self.closed.used(&name);
         }
         let cookie = self.add_socket(name);
-        if let Some(socket) = self.sockets.get_mut(&cookie) {
+        if let Some(socket) = self.sockets.get_mut(cookie) {
             // Who else has it is not known.
             socket.shared = true;
         }
@@ -97,7 +96,7 @@ impl Replay {
     /// A thread uses a socket that another had: they share their descriptors,
     /// or it was passed on.
     pub(super) fn adopts(&mut self, tid: u32, fd: i32, cookie: u64) {
-        let born = self.sockets.get(&cookie).map_or(0, |socket| socket.born);
+        let born = self.sockets.get(cookie).map_or(0, |socket| socket.born);
         let owner = self
             .descriptors
             .others_with(tid, fd)
@@ -116,7 +115,7 @@ impl Replay {
             self.merges(tid, owner);
             return;
         }
-        if let Some(socket) = self.sockets.get_mut(&cookie) {
+        if let Some(socket) = self.sockets.get_mut(cookie) {
             socket.references += 1;
             socket.shared = true;
         }
@@ -160,7 +159,7 @@ impl Replay {
             }
         }
         for (cookie, same) in gone {
-            if !same && let Some(socket) = self.sockets.get_mut(&cookie) {
+            if !same && let Some(socket) = self.sockets.get_mut(cookie) {
                 socket.shared = true;
             }
             self.release(cookie);
@@ -169,14 +168,6 @@ impl Replay {
 
     /// It is a socket, by a call that only sockets take.
     pub(super) fn is_socket(&mut self, cookie: u64) {
-        if let Some(socket) = self.sockets.get_mut(&cookie)
-            && let Some(held) = socket.maybe.take()
-        {
-            self.counts.connections += u64::from(socket.announced());
-            self.steps.extend(held);
-            if socket.lost && socket.announced() {
-                self.steps.push(Step::Lost(cookie));
-            }
-        }
+        self.counts.connections += u64::from(self.sockets.confirm(cookie));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         payload::{Payload, messages, payload},
         replay::Replay,
         result::{Outcome, Returned},
-        socket::Call,
+        socket::{Call, Socket},
     },
     http::may_begin_message,
 };
@@ -22,9 +22,6 @@ use crate::{
 /// Most steps that are kept for a descriptor of which it is not known whether it
 /// is a socket.
 const MOST_HELD: usize = 256;
-
-/// So many strings that are cut at one length show strace's own (`-s`).
-const ALIKE: u32 = 3;
 
 impl Replay {
     /// A call moved bytes, or tried to.
@@ -68,18 +65,11 @@ impl Replay {
                     fd: from,
                     result: moved,
                 };
-                self.check(cookie);
-                if let Some(socket) = self.sockets.get_mut(&cookie) {
-                    let told = socket.announced();
-                    socket.receive(
-                        call,
-                        payload(data, arguments, None),
-                        moment,
-                        &mut self.steps,
-                    );
-                    let counts = !told && socket.announced() && socket.maybe.is_none();
-                    self.counts.connections += u64::from(counts);
-                }
+                self.sockets.check(cookie);
+                let announced = self.is_announced(cookie);
+                let payload = payload(data, arguments, None);
+                self.sockets.receive(cookie, call, payload, moment);
+                self.count_connection(cookie, announced);
             }
         }
         let received = (!sends)
@@ -101,7 +91,7 @@ impl Replay {
                 && !has_flag(flags, "MSG_ERRQUEUE")
                 && let Some(slot) = self.descriptors.slot(tid, fd)
                 && let What::Socket(cookie) = slot.what
-                && let Some(socket) = self.sockets.get_mut(&cookie)
+                && let Some(socket) = self.sockets.get_mut(cookie)
             {
                 socket.is_readable();
             }
@@ -109,13 +99,16 @@ impl Replay {
         }
         // On a descriptor of which nothing is known: what begins as a message
         // does is kept until it is known.
-        let sends_on = self.sends_on.filter(|_| sends);
+        let sends_on = self
+            .resumed
+            .filter(|_| sends)
+            .and_then(|call| call.sends_on);
         let known = sends_on.is_some()
             || self.descriptors.slot(tid, fd).is_some()
             || !annotation.is_empty();
         if sends && !known && moved.is_none_or(|moved| moved > 0) {
             self.doubt_number(tid, fd);
-            if !self.resuming
+            if self.resumed.is_none()
                 && let Some(thread) = self.descriptors.threads.get(&tid)
             {
                 self.closed.sent_on(thread.table, fd);
@@ -185,7 +178,7 @@ impl Replay {
         }
         if sends {
             self.counts.by_hand += u64::from(all.iter().any(|(payload, _)| payload.by_hand));
-            let shut = self.sockets.get(&cookie).is_some_and(|socket| {
+            let shut = self.sockets.get(cookie).is_some_and(|socket| {
                 socket.was_shut() && socket.sending == 0 && moved.is_some_and(|moved| moved > 0)
             });
             if shut {
@@ -197,7 +190,7 @@ impl Replay {
             for (fd, annotation) in passed(arguments.at(1)) {
                 self.close_unseen(tid, fd);
                 if let Some(cookie) = self.resolve(tid, fd, annotation, false)
-                    && let Some(socket) = self.sockets.get_mut(&cookie)
+                    && let Some(socket) = self.sockets.get_mut(cookie)
                 {
                     socket.shared = true;
                     self.sharing.received(cookie);
@@ -208,7 +201,7 @@ impl Replay {
             for (fd, _) in passed(arguments.at(1)) {
                 if let Some(slot) = self.descriptors.slot(tid, fd)
                     && let What::Socket(cookie) = slot.what
-                    && let Some(socket) = self.sockets.get_mut(&cookie)
+                    && let Some(socket) = self.sockets.get_mut(cookie)
                 {
                     socket.shared = true;
                     if moved.is_none_or(|moved| moved >= 0) {
@@ -217,11 +210,11 @@ impl Replay {
                 }
             }
         }
-        self.check(cookie);
+        self.sockets.check(cookie);
         if has_flag(flags, "MSG_OOB") && moved.is_none_or(|moved| moved > 0) {
             // Its last byte is in no stream.
             self.counts.out_of_band += 1;
-            if let Some(socket) = self.sockets.get_mut(&cookie) {
+            if let Some(socket) = self.sockets.get_mut(cookie) {
                 socket.counters.send_flags |= flag::OUT_OF_BAND;
             }
         }
@@ -233,7 +226,7 @@ impl Replay {
                 // How much of it was moved no line tells.
                 self.counts.interrupted += u64::from(sends);
                 if sends {
-                    self.distrust(cookie);
+                    self.sockets.distrust(cookie);
                 }
                 continue;
             }
@@ -242,10 +235,10 @@ impl Replay {
                 fd,
                 result: moved,
             };
-            let Some(socket) = self.sockets.get_mut(&cookie) else {
+            let Some(socket) = self.sockets.get_mut(cookie) else {
                 break;
             };
-            let told = socket.announced();
+            let announced = socket.announced();
             let cut = payload.cut && moved.is_some_and(|moved| moved > 0);
             self.counts.cut += u64::from(cut);
             let address = payload.address && moved.is_some_and(|moved| moved > 0);
@@ -264,18 +257,15 @@ impl Replay {
             if sends {
                 // What sends is traced, so what receives is: both are in the same classes.
                 socket.untraced = self.evidence.sends() != Sure::Yes;
-                socket.send(call, payload, moment, &mut self.steps);
+                self.sockets.send(cookie, call, payload, moment);
             } else {
-                socket.receive(call, payload, moment, &mut self.steps);
+                self.sockets.receive(cookie, call, payload, moment);
             }
-            let socket = self.sockets.get(&cookie);
-            if !told && socket.is_some_and(|socket| socket.announced() && socket.maybe.is_none()) {
-                self.counts.connections += 1;
-            }
+            self.count_connection(cookie, announced);
         }
         if self
             .sockets
-            .get(&cookie)
+            .get(cookie)
             .and_then(|socket| socket.maybe.as_ref())
             .is_some_and(|held| held.len() > MOST_HELD)
         {
@@ -286,19 +276,23 @@ impl Replay {
         Some(())
     }
 
+    fn is_announced(&self, cookie: u64) -> bool {
+        self.sockets.get(cookie).is_some_and(Socket::announced)
+    }
+
+    /// Counts a connection with its first bytes.
+    fn count_connection(&mut self, cookie: u64, announced: bool) {
+        let socket = self.sockets.get(cookie);
+        let is_one = socket.is_some_and(|socket| socket.announced() && socket.maybe.is_none());
+        self.counts.connections += u64::from(!announced && is_one);
+    }
+
     /// strace cuts strings at the same length (`-s`): one that was cut elsewhere, when
     /// several were cut there, was changed.
     fn cut_alike(&mut self, payload: &mut Payload) {
         let Some(limit) = payload.limit else { return };
-        let (known, times) = self.limit;
-        if limit == known {
-            self.limit.1 = times.saturating_add(1);
-        } else if times >= ALIKE {
-            if payload.has_head() {
-                payload.distrust();
-            }
-        } else {
-            self.limit = (limit, 1);
+        if self.string_limit.is_unlike(limit) && payload.has_head() {
+            payload.distrust();
         }
     }
 
@@ -330,7 +324,7 @@ impl Replay {
             return None;
         }
         let cookie = self.resolve(tid, fd, annotation, false)?;
-        if let Some(socket) = self.sockets.get_mut(&cookie) {
+        if let Some(socket) = self.sockets.get_mut(cookie) {
             socket.sending += 1;
         }
         Some(cookie)

@@ -7,6 +7,13 @@ use crate::capture::strace::{
     socket::CallStamp,
 };
 
+/// A call that began in an earlier line.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::capture::strace) struct Resumed {
+    /// The socket that it sends on, whatever its descriptor's number is by now.
+    pub(in crate::capture::strace) sends_on: Option<u64>,
+}
+
 impl Replay {
     /// A call begins.
     pub(super) fn begin(&mut self, tid: u32, name: &[u8], arguments: &[u8]) {
@@ -44,22 +51,8 @@ impl Replay {
         if let Some(cookie) = pending.sends_on {
             // How much of it was accepted is not known.
             self.counts.interrupted += 1;
-            self.distrust(cookie);
+            self.sockets.distrust(cookie);
             self.finish_send(cookie);
-        }
-    }
-
-    /// A send is over that was in progress.
-    fn finish_send(&mut self, cookie: u64) {
-        let Some(socket) = self.sockets.get_mut(&cookie) else {
-            return;
-        };
-        socket.sending = socket.sending.saturating_sub(1);
-        let (sending, references) = (socket.sending, socket.references);
-        self.settle(cookie);
-        if sending == 0 && references == 0 {
-            // All that it was held by.
-            self.remove(cookie, true);
         }
     }
 
@@ -77,11 +70,11 @@ impl Replay {
                     let mut text = pending.arguments;
                     text.truncate(text.trim_ascii_end().len());
                     text.extend_from_slice(rest);
-                    self.resuming = true;
-                    self.sends_on = pending.sends_on;
+                    self.resumed = Some(Resumed {
+                        sends_on: pending.sends_on,
+                    });
                     self.call(tid, name, &text);
-                    self.resuming = false;
-                    self.sends_on = None;
+                    self.resumed = None;
                 }
                 if let Some(cookie) = pending.sends_on {
                     self.finish_send(cookie);

@@ -24,7 +24,7 @@ impl Replay {
         table.unheard.clear();
         table.blind = true;
         for cookie in sockets_of(table) {
-            self.distrust(cookie);
+            self.sockets.distrust(cookie);
         }
     }
 
@@ -42,7 +42,7 @@ impl Replay {
             self.counts.untraced += 1;
             table.blind = true;
             for cookie in sockets_of(table) {
-                self.distrust(cookie);
+                self.sockets.distrust(cookie);
             }
         }
     }
@@ -166,7 +166,7 @@ impl Replay {
         };
         for slot in table.slots.values() {
             if let What::Socket(cookie) = slot.what
-                && let Some(socket) = self.sockets.get_mut(&cookie)
+                && let Some(socket) = self.sockets.get_mut(cookie)
             {
                 socket.shared = true;
             }
@@ -191,16 +191,9 @@ impl Replay {
             })
             .collect();
         for (fd, cookie) in &sockets {
-            self.check_end(*cookie);
-            if let Some(socket) = self.sockets.get_mut(cookie) {
-                socket.end(
-                    EndKind::Exit,
-                    (0, status, walk),
-                    *fd,
-                    moment,
-                    &mut self.steps,
-                );
-            }
+            self.sockets.check_end(*cookie);
+            self.sockets
+                .end(*cookie, EndKind::Exit, (0, status, walk), *fd, moment);
         }
         for (_, cookie) in sockets {
             self.release(cookie);
