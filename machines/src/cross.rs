@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use host::root;
 use xshell::{PushEnv, Shell, cmd};
 
-use super::{arch::Arch, fetch::once, host_packages};
+use super::{arch::Arch, cache::once, host_packages};
 
 /// It, and the static C library, which is only recommended with it.
 const PACKAGES: [&str; 2] = ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];

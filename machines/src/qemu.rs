@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 
 use super::{
     arch::Arch,
-    fetch::{numbers, once},
+    cache::{numbers, once},
     host_packages,
 };
 

@@ -78,7 +78,7 @@ impl Daemon {
             self.engine = engine;
             self.told_before = Some((Instant::now() + BOTH, sockets));
             note(format_args!(
-                "the filters were attached anew: connections that are open now are judged from the second message whose place is certain"
+                "the filters were attached again: connections that are open now are judged from the second message whose place is certain"
             ));
         }
         watching.note_missing();

@@ -177,7 +177,7 @@ impl Engine {
         self.intake.judge().tally()
     }
 
-    /// Connections that are open, as far as is known.
+    /// Connections that are known to be open.
     pub(crate) fn open(&self) -> usize {
         self.intake.judge().open()
     }

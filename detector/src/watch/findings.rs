@@ -92,7 +92,7 @@ impl Watch<'_> {
                 // Behind the ^C that a terminal shows.
                 aside(format_args!(""));
             }
-            note(format_args!("nobody reads the report any more; its end:"));
+            note(format_args!("the report has no reader any more; its end:"));
         }
     }
 
@@ -112,7 +112,7 @@ impl Watch<'_> {
             self.place.note_end(&self.summary);
             return Ok(());
         }
-        note(format_args!("nobody reads the report any more; in short:"));
+        note(format_args!("the report has no reader any more; in short:"));
         // As with notes: it is no result.
         drop(write!(io::stderr(), "{}", self.summary));
         Ok(())

@@ -99,7 +99,7 @@ impl Watch<'_> {
     pub(super) fn note_lost(&self, records: u64) {
         if records > 0 {
             note(format_args!(
-                "events were lost ({}), and what they told of is not judged: the host is short of CPU; watch fewer processes or ports (--pid, --comm, --port), or with --no-stack",
+                "events were lost ({}), and their connections were not judged: the host is short of CPU; watch fewer processes or ports (--pid, --comm, --port), or with --no-stack",
                 grouped(records)
             ));
         }

@@ -23,8 +23,8 @@ const REST_NS: u64 = 30_000_000_000;
 const SHED: &str = "truncwatch was short of memory or time, and let it go";
 
 /// Why there is none of one of many endings.
-const ENOUGH: &str = "it was not copied: of a process's stacks eight at once are, then one a \
-     second (--all-stacks: each)";
+const ENOUGH: &str = "it was not captured: of each process the first 8 are, then one per second \
+     (--all-stacks: each)";
 
 /// `ENOUGH` says so.
 const _: () = assert!(STACK_BURST == 8 && STACK_EVERY_NS == 1_000_000_000);

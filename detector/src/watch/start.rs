@@ -96,7 +96,7 @@ impl<'a> Watch<'a> {
             note(format_args!("instructions verified: {verified:?}"));
             let counted = watch.engine.live().counted_probes();
             note(format_args!(
-                "probes whose missed calls are told: {counted:?}"
+                "probes whose missed calls are counted: {counted:?}"
             ));
         }
         match command {

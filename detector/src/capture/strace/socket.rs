@@ -279,7 +279,7 @@ impl Socket {
         self.give(Record::End(Box::new(end)), None, false, steps);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a sample tells of")]
+    #[expect(clippy::too_many_arguments, reason = "what a sample holds")]
     fn sample(
         &mut self,
         call: Call,
