@@ -11,10 +11,7 @@
 //! The key is the socket's cookie: never reused, so a socket whose end was not
 //! seen leaves an idle entry, not one that a later socket would inherit.
 
-use aya_ebpf::{
-    macros::{btf_tracepoint, tracepoint},
-    programs::{BtfTracePointContext, TracePointContext},
-};
+use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
 use detector_common::{CALL_RING, CallEntry, Connection, OUT_OF_BAND, family, flag};
 
 use crate::{
@@ -27,9 +24,9 @@ use crate::{
     processes::is_watched,
     ring::{Stamp, current},
     sampling::{CallBytes, Moved, inspect, is_known},
-    scratch::{Rx, StaticDirection, Tx},
+    scratch::StaticDirection,
     syscall::SystemCall,
-    track::{BtfPtr, ByteCounts, KernelPtr, describe, lookup_or_track},
+    track::{ByteCounts, KernelPtr, describe, lookup_or_track},
     verifier::{split_identity, zero},
 };
 
@@ -51,14 +48,6 @@ const ETIMEDOUT: i32 = 110;
 /// Errors of a call that a signal interrupted (include/linux/errno.h).
 const EINTR: i32 = 4;
 const ERESTARTSYS: i32 = 512;
-
-/// `sock_send_length`: `(struct sock *sk, int ret, int flags)`, called once by
-/// `sock_sendmsg` for each send, errors included. Linux 6.3 and later;
-/// `sendfile` and `splice` pass here from 6.5. Checked: 6.18.
-#[btf_tracepoint(function = "sock_send_length")]
-fn send_length(context: BtfTracePointContext) -> i32 {
-    on_send::<Tx, _>(BtfPtr(context.arg(0)), context.arg(1))
-}
 
 /// A socket has sent, or failed to.
 #[inline(always)]
@@ -138,13 +127,6 @@ fn count_sent<D: StaticDirection>(
         connection,
         &mut CallBytes::at(call, moved, first, stamp, zero(connection)),
     );
-}
-
-/// `sock_recv_length`: `(struct sock *sk, int ret, int flags)`. Linux 6.3 and
-/// later. Checked: 6.18.
-#[btf_tracepoint(function = "sock_recv_length")]
-fn recv_length(context: BtfTracePointContext) -> i32 {
-    on_receive::<Rx, _>(BtfPtr(context.arg(0)), context.arg(1), context.arg(2))
 }
 
 /// A socket has received, or failed to.
@@ -231,18 +213,6 @@ fn count_received<D: StaticDirection>(
         connection,
         &mut CallBytes::at(call, moved, first, stamp, zero(connection)),
     );
-}
-
-/// `syscalls:sys_exit_sendfile64`: the call's own result, 0 when the file was
-/// shorter than asked for, which passes no send at all. The bytes were counted
-/// as they went; this is for the timeline and for what was stranded.
-#[tracepoint]
-fn exit_sendfile(context: TracePointContext) -> u32 {
-    // SAFETY: `ret` is at byte 16 of the record (its format file).
-    if let Ok(result) = unsafe { context.read_at::<i64>(16) } {
-        on_sendfile(result);
-    }
-    0
 }
 
 #[inline(always)]

@@ -324,7 +324,7 @@ impl Socket {
     /// A Unix socket whose peer has closed: that sets both bits (`unix_release_sock`,
     /// net/unix/af_unix.c). One may be our own doing.
     #[inline(always)]
-    pub(crate) fn is_left(self) -> bool {
+    pub(crate) fn has_peer_closed(self) -> bool {
         let shutdown: u8 = self.0.read_or_zero(config!(fields.sock_shutdown));
         shutdown & SHUTDOWN_MASK == SHUTDOWN_MASK && self.family() == family::UNIX
     }

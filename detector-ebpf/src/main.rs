@@ -7,13 +7,15 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
+//! | `hooks/count_tracepoint.rs` | sends and receives |
+//! | `hooks/syscalls_tracepoint.rs` | system calls |
 //! | `hooks/count_perf.rs` | sends and receives, where typed tracepoints may be preempted |
 //! | `hooks/count_fexit.rs` | the same on kernels without tracepoints for it |
 //! | `hooks/syscalls_kprobe.rs` | system calls where tracepoints may be preempted |
 //! | `hooks/syscalls_fentry.rs` | system calls where perf's events are refused |
 //! | `hooks/uring.rs` | what io_uring does without a system call |
 //! | `hooks/fork.rs` | children of watched processes |
-//! | `count.rs`   | counts sends and receives, by the kernel's tracepoints |
+//! | `count.rs`   | counts sends and receives |
 //! | `track.rs`   | starts to track a connection when it is first used |
 //! | `new_socket.rs` | accept and connect: connections seen from their first byte |
 //! | `sampling/`  | which bytes are shown to the judge |

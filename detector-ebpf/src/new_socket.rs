@@ -37,18 +37,6 @@ use crate::{
 /// (events/syscalls/sys_exit_accept/format: field `ret`).
 const RESULT: usize = 16;
 
-/// `syscalls:sys_exit_accept`: `int accept(int, struct sockaddr *, socklen_t *)`.
-#[tracepoint]
-fn exit_accept(context: TracePointContext) -> u32 {
-    on_accept(&context)
-}
-
-/// `syscalls:sys_exit_accept4`.
-#[tracepoint]
-fn exit_accept4(context: TracePointContext) -> u32 {
-    on_accept(&context)
-}
-
 /// The process of a birth that one which is not watched made: no process has it.
 const NOBODY: u32 = 0;
 
@@ -61,7 +49,7 @@ fn is_remembered_for_all(socket: Socket) -> bool {
 }
 
 #[inline(always)]
-fn on_accept(context: &TracePointContext) -> u32 {
+pub(crate) fn on_accept(context: &TracePointContext) -> u32 {
     // SAFETY: the field is within the tracepoint's record (see its format).
     let Ok(fd) = (unsafe { context.read_at::<i64>(RESULT) }) else {
         return 0;
@@ -81,13 +69,6 @@ fn on_accept(context: &TracePointContext) -> u32 {
         remember(socket, inode, false, owner);
     }
     0
-}
-
-/// `syscalls:sys_enter_connect`: before any byte can be sent. A socket that is
-/// connected already (a program may ask so whether it is) is no beginning.
-#[tracepoint]
-fn enter_connect(context: TracePointContext) -> u32 {
-    on_connect(&context)
 }
 
 #[inline(always)]

@@ -85,7 +85,10 @@ fn strings(source: &str) -> Vec<(usize, String)> {
                 ends
             });
             let inner = inner.unwrap_or(rest.len() - 1);
-            found.push((line, rest[1..=inner].replace("\\\n", " ").replace("\\n", " ")));
+            found.push((
+                line,
+                rest[1..=inner].replace("\\\n", " ").replace("\\n", " "),
+            ));
             (inner + 2).min(rest.len())
         } else {
             letter.len_utf8()
@@ -164,7 +167,10 @@ fn users_read_none_of_the_forbidden_words() -> io::Result<()> {
     files(&root.join("packaging"), &mut texts)?;
     let read = ["md", "toml", "yml", "yaml", "service"];
     for path in texts {
-        if path.extension().is_some_and(|it| read.iter().any(|read| it == *read)) {
+        if path
+            .extension()
+            .is_some_and(|it| read.iter().any(|read| it == *read))
+        {
             for (line, text) in fs::read_to_string(&path)?.lines().enumerate() {
                 look(&path, line + 1, text);
             }
@@ -181,9 +187,15 @@ fn users_read_none_of_the_forbidden_words() -> io::Result<()> {
 #[test]
 fn a_forbidden_word_is_found() {
     assert_eq!(forbidden("It is Told, of so\nmany."), ["told", "so many"]);
-    assert_eq!(forbidden("tells apart; told apart; {told} {so many} retold"), [""; 0]);
+    assert_eq!(
+        forbidden("tells apart; told apart; {told} {so many} retold"),
+        [""; 0]
+    );
     let source = "// \"a\"\nlet b = '\"'; \"c \\\" d\\\n  e\"; r#\"f \" g\"#;\n#[cfg(test)]\nmod tests { \"h\" }";
     let expected = [(2, "c \\\" d   e".to_owned()), (3, "f \" g".to_owned())];
     assert_eq!(strings(source), expected);
-    assert_eq!(doc_comments("/// a\n/// b\nfn c() {}\n/// d\n"), [(1, "a b".to_owned()), (4, "d".to_owned())]);
+    assert_eq!(
+        doc_comments("/// a\n/// b\nfn c() {}\n/// d\n"),
+        [(1, "a b".to_owned()), (4, "d".to_owned())]
+    );
 }

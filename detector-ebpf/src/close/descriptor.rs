@@ -4,7 +4,6 @@
 //! another socket's, and only before it does the socket still say what the
 //! peer had done (`sk_shutdown`, `sk_state`, `sk_err`).
 
-use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
 pub(crate) use detector_common::BY_URING;
 use detector_common::{Connection, End, EndKind, Kind, SocketInfo, StackCopy, Stat, family, flag};
 
@@ -26,12 +25,6 @@ use crate::{
 /// `SHUT_RD` ends nothing that we owe; 1 is `SHUT_WR`.
 const SHUT_RD: u32 = 0;
 const SHUT_RDWR: u32 = 2;
-
-/// `syscalls:sys_enter_shutdown`: `int shutdown(int fd, int how)`.
-#[tracepoint]
-fn enter_shutdown(context: TracePointContext) -> u32 {
-    on_shutdown(&context)
-}
 
 #[inline(always)]
 pub(crate) fn on_shutdown(call: &impl SyscallArgs) -> u32 {
@@ -69,7 +62,7 @@ pub(crate) fn shut(fd: i32, how: u32, by: u32) {
     }
     connection.end_flags |= flag::SHUT_WR;
     let both = how == SHUT_RDWR;
-    if socket.is_left() && connection.end_flags & flag::SHUT_RD == 0 {
+    if socket.has_peer_closed() && connection.end_flags & flag::SHUT_RD == 0 {
         // Nothing can be owed to who is gone, and the record of the close, which comes
         // next as a rule, tells that it was: most connections end so.
         connection.end_flags |= flag::PEER_CLOSED | if both { flag::SHUT_RD } else { 0 };
@@ -90,13 +83,6 @@ pub(crate) fn shut(fd: i32, how: u32, by: u32) {
     }
 }
 
-/// `syscalls:sys_enter_close`: `int close(int fd)`. The connection ends with
-/// the last reference; a close of one of several is told as such.
-#[tracepoint]
-fn enter_close(context: TracePointContext) -> u32 {
-    on_close(&context)
-}
-
 #[inline(always)]
 pub(crate) fn on_close(call: &impl SyscallArgs) -> u32 {
     let (tgid, _) = current();
@@ -115,19 +101,6 @@ pub(crate) fn on_close(call: &impl SyscallArgs) -> u32 {
 
 /// `O_CLOEXEC`, the only flag of dup3 (generic to x86-64 and arm64).
 const O_CLOEXEC: u32 = 0o2_000_000;
-
-/// `syscalls:sys_enter_dup2`: `int dup2(int oldfd, int newfd)`, which closes
-/// `newfd` if it is open, unless the call fails.
-#[tracepoint]
-fn enter_dup2(context: TracePointContext) -> u32 {
-    on_dup2(&context)
-}
-
-/// `syscalls:sys_enter_dup3`: the same with flags.
-#[tracepoint]
-fn enter_dup3(context: TracePointContext) -> u32 {
-    on_dup3(&context)
-}
 
 #[inline(always)]
 pub(crate) fn on_dup3(call: &impl SyscallArgs) -> u32 {

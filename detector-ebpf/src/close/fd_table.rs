@@ -28,13 +28,6 @@ use crate::{
 /// The only other flag, `CLOSE_RANGE_CLOEXEC`, marks and closes nothing.
 const CLOSE_RANGE_UNSHARE: u32 = 2;
 
-/// `syscalls:sys_enter_close_range`: `int close_range(unsigned first, unsigned
-/// last, int flags)`. Linux 5.9 and later.
-#[tracepoint]
-fn enter_close_range(context: TracePointContext) -> u32 {
-    on_close_range(&context)
-}
-
 #[inline(always)]
 pub(crate) fn on_close_range(call: &impl SyscallArgs) -> u32 {
     let (tgid, _) = current();

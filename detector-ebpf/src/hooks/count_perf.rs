@@ -36,13 +36,13 @@ pub(crate) fn count_missing_cookie() {
     }
 }
 
-/// `sock_send_length`, as in `count.rs`.
+/// `sock_send_length`, as in `count_tracepoint.rs`.
 #[btf_tracepoint(function = "sock_send_length")]
 fn send_cookie(context: BtfTracePointContext) -> i32 {
     give_cookie(BtfPtr(context.arg(0)))
 }
 
-/// `sock_recv_length`, as in `count.rs`.
+/// `sock_recv_length`, as in `count_tracepoint.rs`.
 #[btf_tracepoint(function = "sock_recv_length")]
 fn recv_cookie(context: BtfTracePointContext) -> i32 {
     give_cookie(BtfPtr(context.arg(0)))

@@ -185,7 +185,7 @@ mod tests {
             (0, false, Some(3), 3, "the command's own"),
             (0, false, Some(143), 143, "the command's own"),
             (0, false, Some(137), 137, "the command's own"),
-            (0, true, Some(7), 7, "besides, something was missed"),
+            (0, true, Some(7), 7, "something was missed too"),
             (0, true, Some(0), 3, "for what was missed"),
             (1, false, Some(0), 1, "the command's own is 0"),
             (1, true, Some(7), 1, "the command's own is 7"),
@@ -248,7 +248,7 @@ mod tests {
                 .unwrap_or_default()
         };
         insta::assert_snapshot!(said(&[("encrypted", 6)]), @"no message was judged, for all that may be HTTP is encrypted (6): watch the process that has the plain text, the server behind the one that ends TLS");
-        insta::assert_snapshot!(said(&[("encrypted", 1200), ("mid-stream", 2), ("not-http", 9)]), @"no message was judged, for all that may be HTTP is encrypted (1,200), open since before the watch, or used before by a process that is not watched (2) (besides, 9 no HTTP): for what is encrypted, watch the process that has the plain text, the server behind the one that ends TLS; for what was open before, watch for longer, until clients connect again, with --follow if children serve, or start the server with truncwatch -- COMMAND");
+        insta::assert_snapshot!(said(&[("encrypted", 1200), ("mid-stream", 2), ("not-http", 9)]), @"no message was judged, for all that may be HTTP is encrypted (1,200), open since before the watch, or used before by a process that is not watched (2) (9 more are not HTTP): for what is encrypted, watch the process that has the plain text, the server behind the one that ends TLS; for what was open before, watch for longer, until clients connect again, with --follow if children serve, or start the server with truncwatch -- COMMAND");
         insta::assert_snapshot!(said(&[("http2", 1), ("not-observed", 1)]), @"no message was judged, for all that may be HTTP is HTTP/2 (1), sent by calls whose bytes are not seen (1): for HTTP/2, watch the process that speaks HTTP/1, the server behind the proxy; for bytes that are not seen (splice, some of io_uring), watch the process at the other end");
     }
 }
