@@ -345,7 +345,7 @@ fn without_names_a_descriptor_is_a_socket_if_only_sockets_take_the_call() {
     )));
     assert_eq!((file.findings.len(), file.status), (0, 3));
     assert!(
-        file.said.contains("no line tells of a byte"),
+        file.said.contains("no line shows a byte"),
         "{}",
         file.said
     );
