@@ -1,7 +1,7 @@
 //! What user space tells the kernel side at load, as read-only globals: the
 //! verifier then knows the values, and a branch that is off costs nothing.
 
-use crate::{OPERATION_LIMIT, Plain};
+use crate::{OPERATION_LIMIT, Pod};
 
 /// System call numbers that the kernel side's table covers.
 pub const SYSCALL_LIMIT: usize = 512;
@@ -318,7 +318,7 @@ pub struct Config {
 
 // SAFETY: repr(C); u32 fields and byte arrays whose lengths are multiples of 4,
 // without padding.
-unsafe impl Plain for Config {}
+unsafe impl Pod for Config {}
 
 impl Config {
     /// Before user space set it.

@@ -1,6 +1,6 @@
 //! What the kernel side keeps per socket.
 
-use crate::Plain;
+use crate::Pod;
 
 /// How many of the last calls are kept.
 pub const CALL_RING: usize = 8;
@@ -22,7 +22,7 @@ pub mod flag {
     pub const UNREADABLE: u32 = 1 << 2;
     /// In both: bytes passed that were not looked at: they never were in user
     /// memory, or it is not sure where ([`crate::Arguments`]).
-    pub const OPAQUE: u32 = 1 << 3;
+    pub const UNINSPECTED: u32 = 1 << 3;
     /// In both, two bits: the bytes looked at so far end with a line feed (1),
     /// or with a line feed and a carriage return (2).
     pub const LINE_SHIFT: u32 = 8;
@@ -41,7 +41,7 @@ pub mod flag {
     /// its bytes, the first in the lowest byte, and how many in the highest.
     pub const LINE_CUT: u32 = 1 << 11;
     /// In a sample's flags: it begins within its call, not with it.
-    pub const WITHIN: u32 = 1 << 12;
+    pub const MID_CALL: u32 = 1 << 12;
     /// In the flags of a sample from a log: the text of a head in it was changed by hand,
     /// and it ended with its call, or with the body that was taken out of it.
     pub const EDITED: u32 = 1 << 31;
@@ -52,7 +52,7 @@ pub mod flag {
     /// does so too.
     pub const CONNECTED: u32 = 1 << 20;
     /// In the flags of a sample of sent bytes: bytes were received that were not seen
-    /// ([`UNREADABLE`], [`OPAQUE`]).
+    /// ([`UNREADABLE`], [`UNINSPECTED`]).
     pub const UNSEEN_RECEIVES: u32 = 1 << 21;
     /// The same, of a log: it does not show that strace was asked for all calls that
     /// receive.
@@ -77,7 +77,7 @@ pub mod flag {
     pub const SHUT_RD: u32 = 1 << 3;
     /// In `end_flags`: the peer of a Unix socket had closed when this side shut it down;
     /// that shutdown has no [`crate::End`].
-    pub const LEFT: u32 = 1 << 4;
+    pub const PEER_CLOSED: u32 = 1 << 4;
     /// In `end_flags`: no descriptor has it any more, only a call that is in progress,
     /// and may go on.
     pub const LAST_CALL: u32 = 1 << 5;
@@ -119,7 +119,7 @@ pub struct CallEntry {
 }
 
 // SAFETY: repr(C), integers only, 32 bytes without padding.
-unsafe impl Plain for CallEntry {}
+unsafe impl Pod for CallEntry {}
 
 /// A socket's counters.
 #[repr(C)]
@@ -167,7 +167,7 @@ pub struct Connection {
     pub seq: u32,
     /// 1: seen from its beginning, its `accept` or `connect` was watched, so
     /// that offset 0 is the first byte of the stream.
-    pub fresh: u32,
+    pub from_start: u32,
     /// The process that first used it while watched.
     pub tgid: u32,
     /// First bytes sent.
@@ -175,7 +175,7 @@ pub struct Connection {
     /// First bytes received.
     pub first_received: [u8; FIRST_BYTES],
     /// When tracking began.
-    pub born_ns: u64,
+    pub tracked_ns: u64,
     /// The last calls, a ring.
     pub calls: [CallEntry; CALL_RING],
     /// Inode number, as in `socket:[N]` of `/proc/PID/fd`.
@@ -195,7 +195,7 @@ pub struct Connection {
 
 // SAFETY: repr(C), integers and arrays of them; two times 64 bytes, the ring and
 // 24 more, each field at a multiple of its size, without padding.
-unsafe impl Plain for Connection {}
+unsafe impl Pod for Connection {}
 
 /// Most connections that have a slot; a power of two.
 pub const SLOTS: u32 = 8192;

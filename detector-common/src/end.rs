@@ -1,6 +1,6 @@
 //! The end of a connection, as this side made it.
 
-use crate::{Connection, Header, Plain};
+use crate::{Connection, Header, Pod};
 
 /// Longest `sun_path` (unix(7)).
 pub const UNIX_PATH_LEN: usize = 108;
@@ -126,7 +126,7 @@ pub mod seen {
 
 // SAFETY: repr(C), integers and arrays of them; 8+4*2+32+108+4+4+4*5 = 184
 // bytes without padding.
-unsafe impl Plain for SocketInfo {}
+unsafe impl Pod for SocketInfo {}
 
 impl SocketInfo {
     /// Nothing is known.
@@ -194,6 +194,6 @@ pub struct End {
     pub socket: SocketInfo,
 }
 
-// SAFETY: repr(C), Plain parts and integers, each at a multiple of its
+// SAFETY: repr(C), Pod parts and integers, each at a multiple of its
 // alignment, without padding.
-unsafe impl Plain for End {}
+unsafe impl Pod for End {}

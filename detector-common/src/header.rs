@@ -1,6 +1,6 @@
 //! What every record begins with.
 
-use crate::Plain;
+use crate::Pod;
 
 /// Which record follows the [`Header`].
 #[repr(u32)]
@@ -37,7 +37,7 @@ pub struct Header {
 }
 
 // SAFETY: repr(C), integers only, 32 bytes without padding.
-unsafe impl Plain for Header {}
+unsafe impl Pod for Header {}
 
 impl Header {
     /// The kind, if it is one this version knows.

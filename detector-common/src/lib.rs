@@ -11,13 +11,13 @@
 //! be noticed and is never silently wrong.
 #![no_std]
 
-mod birth;
 mod call;
 mod config;
 mod connection;
 mod end;
 mod header;
 mod hint;
+mod new_socket;
 mod open;
 mod probe;
 mod process;
@@ -26,7 +26,6 @@ mod sample;
 mod stack;
 mod stats;
 
-pub use birth::{BIRTHS, Birth, KEPT};
 pub use call::{
     Arguments, CALLS, Call, Direction, FLAGS_FOURTH, FLAGS_THIRD, OPERATION, OPERATION_LIMIT,
     OPERATIONS, OUT_OF_BAND, Operation, RECEIVES, call_name,
@@ -41,6 +40,7 @@ pub use connection::{
 pub use end::{BY_URING, End, EndKind, SocketInfo, UNIX_PATH_LEN, family, seen, tcp_state};
 pub use header::{Header, Kind};
 pub use hint::{HINT_SLOTS, Hint, HintValue, hint_slot};
+pub use new_socket::{DEFERRED_MAX, NEW_SOCKETS, NewSocket};
 pub use open::Open;
 pub use probe::Probe;
 pub use process::{PROCESS_LIMIT, PROCESS_WORDS, process_bit};
@@ -59,7 +59,7 @@ pub use stats::Stat;
 ///
 /// Implementors are `#[repr(C)]`, contain only integers and arrays of them,
 /// and have no implicit padding.
-pub unsafe trait Plain: Copy + 'static {
+pub unsafe trait Pod: Copy + 'static {
     /// The value at the start of `bytes`, or `None` if they are too few.
     fn read(bytes: &[u8]) -> Option<Self> {
         if bytes.len() < size_of::<Self>() {
@@ -85,4 +85,4 @@ pub unsafe trait Plain: Copy + 'static {
 }
 
 // SAFETY: an integer.
-unsafe impl Plain for u64 {}
+unsafe impl Pod for u64 {}

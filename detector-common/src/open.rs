@@ -1,6 +1,6 @@
 //! A connection as it was when it first sent bytes.
 
-use crate::{Header, Plain, SocketInfo};
+use crate::{Header, Pod, SocketInfo};
 
 /// What a connection is. One that sends nothing owes nothing: it has none.
 #[repr(C)]
@@ -14,6 +14,6 @@ pub struct Open {
     pub socket: SocketInfo,
 }
 
-// SAFETY: repr(C), Plain parts and an array of bytes, each at a multiple of its
+// SAFETY: repr(C), Pod parts and an array of bytes, each at a multiple of its
 // alignment, without padding.
-unsafe impl Plain for Open {}
+unsafe impl Pod for Open {}

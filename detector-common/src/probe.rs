@@ -27,7 +27,7 @@ pub enum Probe {
 }
 
 impl Probe {
-    /// Its bit in the `TRIED` map.
+    /// Its bit in the `PROBE_HITS` map.
     #[must_use]
     pub const fn bit(self) -> u64 {
         1 << self as u32

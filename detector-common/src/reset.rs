@@ -1,6 +1,6 @@
 //! A reset that the kernel sent on a connection.
 
-use crate::{Header, Plain};
+use crate::{Header, Pod};
 
 /// A reset, and what it took back of what was sent. It comes when it comes, after the
 /// end of the connection too, and has no number among the connection's records.
@@ -20,5 +20,5 @@ pub struct Reset {
     pub pad: u32,
 }
 
-// SAFETY: repr(C), a 32-byte Plain and four integers, without padding.
-unsafe impl Plain for Reset {}
+// SAFETY: repr(C), a 32-byte Pod and four integers, without padding.
+unsafe impl Pod for Reset {}

@@ -1,6 +1,6 @@
 //! Bytes that may hold a message head.
 
-use crate::{Header, Plain};
+use crate::{Header, Pod};
 
 /// Most bytes that one sample carries. A head that is longer comes in several,
 /// each where the one before it ended.
@@ -38,8 +38,8 @@ pub struct Sample {
     pub sending: u32,
     /// The connection's flags of this direction ([`crate::flag`]).
     pub flags: u32,
-    /// [`crate::Connection::fresh`].
-    pub fresh: u32,
+    /// [`crate::Connection::from_start`].
+    pub from_start: u32,
     /// Bytes that follow them: the last that the call moved; at most
     /// [`EDGE_END`].
     pub tail: u32,
@@ -49,5 +49,5 @@ pub struct Sample {
     pub number: u32,
 }
 
-// SAFETY: repr(C), a 32-byte Plain and integers, 80 bytes without padding.
-unsafe impl Plain for Sample {}
+// SAFETY: repr(C), a 32-byte Pod and integers, 80 bytes without padding.
+unsafe impl Pod for Sample {}

@@ -2,7 +2,7 @@
 //! record, in a ring buffer of its own, so that stacks never crowd out what
 //! findings rest on.
 
-use crate::Plain;
+use crate::Pod;
 
 /// Bytes of one piece: the smallest page, which is in memory or not as a whole.
 pub const STACK_PIECE: usize = 4096;
@@ -78,7 +78,7 @@ pub struct StackPiece {
 
 // SAFETY: repr(C), integers and arrays of them; 8+4+4+8+8+34*8+4096 bytes, each
 // field at a multiple of its size, without padding.
-unsafe impl Plain for StackPiece {}
+unsafe impl Pod for StackPiece {}
 
 impl StackPiece {
     /// The bytes that were copied.

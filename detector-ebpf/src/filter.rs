@@ -1,7 +1,7 @@
 //! Which processes and connections are watched, of those that `processes.rs`
 //! does not name: by the process's name, its control group, a port.
 //!
-//! Asked where a connection is taken up and where it is born, not per call: a
+//! Asked where a connection is taken up and where it is new_socket, not per call: a
 //! process that passes joins `PROCESSES`, which is all that the other hooks
 //! look at. A filter that is not set is a constant to the verifier, which takes
 //! out its code.
@@ -13,13 +13,13 @@ use crate::{
     config::config,
     kernel::{Socket, current_task},
     maps::{CGROUPS, CONFIG, PORTS},
-    processes::{is_member, join, watched},
+    processes::{is_member, is_watched, join},
     ring::current,
 };
 
 /// Whether a connection that the current process uses is taken up.
 #[inline(always)]
-pub(crate) fn takes_up(tgid: u32, socket: Socket) -> bool {
+pub(crate) fn may_track(tgid: u32, socket: Socket) -> bool {
     if !passes(tgid) {
         return false;
     }
@@ -36,7 +36,7 @@ pub(crate) fn takes_up(tgid: u32, socket: Socket) -> bool {
 #[inline(always)]
 pub(crate) fn passes(tgid: u32) -> bool {
     if config!(join) == 0 {
-        if !watched(tgid) {
+        if !is_watched(tgid) {
             return false;
         }
     } else if u64::from(tgid) == config!(own_tgid) {

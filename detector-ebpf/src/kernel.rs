@@ -16,7 +16,7 @@ use detector_common::{CONSTANT_MARK, SocketInfo, Stat, UNIX_PATH_LEN, family, se
 use crate::{
     config::{config, has},
     maps::count,
-    verifier::forget,
+    verifier::hide_bounds,
 };
 
 /// A kernel address. Never dereferenced: read through the helper that
@@ -324,7 +324,7 @@ impl Socket {
     /// A Unix socket whose peer has closed: that sets both bits (`unix_release_sock`,
     /// net/unix/af_unix.c). One may be our own doing.
     #[inline(always)]
-    pub(crate) fn is_left(self) -> bool {
+    pub(crate) fn has_peer_closed(self) -> bool {
         let shutdown: u8 = self.0.read_or_zero(config!(fields.sock_shutdown));
         shutdown & SHUTDOWN_MASK == SHUTDOWN_MASK && self.family() == family::UNIX
     }
@@ -428,7 +428,7 @@ impl Socket {
         let received = number(config!(fields.tcp_rcv_nxt));
         let read = number(config!(fields.tcp_copied_seq));
         let queued = received.wrapping_sub(read);
-        // A FIN takes a number too. It is counted a moment before the socket
+        // A FIN takes a number too. It is counted a stamp before the socket
         // says so (tcp_data_queue, then tcp_fin): one byte that may be one is
         // none.
         // By the state: our own shutdown sets RCV_SHUTDOWN too.
@@ -546,7 +546,7 @@ impl Socket {
         let length: u32 = address.read_or_zero(config!(fields.unix_addr_len));
         // Forgotten, so that the comparison below is of the very number that is used:
         // Linux 6.1's verifier does not carry bounds over to a copy.
-        let wanted = forget(u64::from(
+        let wanted = hide_bounds(u64::from(
             length.saturating_sub(2).min(UNIX_PATH_LEN as u32),
         ));
         if wanted == 0 || wanted > UNIX_PATH_LEN as u64 {

@@ -7,34 +7,36 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `traffic.rs` | counts sends and receives |
-//! | `functions.rs` | the same on kernels without tracepoints for it |
-//! | `events.rs`  | the same on kernels where typed tracepoints may be preempted |
-//! | `opening.rs` | takes up a connection when it is first used |
+//! | `hooks/count_tracepoint.rs` | sends and receives |
+//! | `hooks/syscalls_tracepoint.rs` | system calls |
+//! | `hooks/count_perf.rs` | sends and receives, where typed tracepoints may be preempted |
+//! | `hooks/count_fexit.rs` | the same on kernels without tracepoints for it |
+//! | `hooks/syscalls_kprobe.rs` | system calls where tracepoints may be preempted |
+//! | `hooks/syscalls_fentry.rs` | system calls where perf's events are refused |
+//! | `hooks/uring.rs` | what io_uring does without a system call |
+//! | `hooks/fork.rs` | children of watched processes |
+//! | `count.rs`   | counts sends and receives |
+//! | `track.rs`   | starts to track a connection when it is first used |
+//! | `new_socket.rs` | accept and connect: connections seen from their first byte |
 //! | `sampling/`  | which bytes are shown to the judge |
-//! | `endings.rs` | shutdown and close: the end of one descriptor |
-//! | `last.rs`    | the end of a socket that only a call in progress still holds |
-//! | `table.rs`   | close_range, exec, process exit: of many at once |
-//! | `uring.rs`   | what io_uring does without a system call |
-//! | `atomic.rs`  | adds that other CPUs may make at the same time |
-//! | `bytes.rs`   | what eight bytes may be the beginning of |
-//! | `births.rs`  | accept and connect: connections seen from their first byte |
-//! | `config.rs`  | what user space told at load, as constants in the code |
-//! | `connections.rs` | where connections are kept |
-//! | `family.rs`  | fork: children of watched processes |
+//! | `sniff.rs`   | what eight bytes may be the beginning of |
+//! | `close/descriptor.rs` | shutdown and close: the end of one descriptor |
+//! | `close/fd_table.rs` | close_range, exec, process exit: of many at once |
+//! | `close/last_call.rs` | the end of a socket that only a call in progress still holds |
+//! | `close/stack.rs` | the stack of a thread that ends a connection |
+//! | `on_reset.rs`  | resets that the kernel sends |
 //! | `filter.rs`  | which processes and connections are watched |
-//! | `kernel.rs`  | reads kernel structures by the offsets found at load |
-//! | `memory/`    | what the running call was given, and the process's buffers |
-//! | `verifier.rs` | what the compiler or the verifier is not to know |
-//! | `stack.rs`   | the stack of a thread that ends a connection |
-//! | `task.rs`    | the running task and the registers of its system call |
 //! | `processes.rs` | which processes are watched by their number |
-//! | `probes.rs`  | calls of the same kernels, by the functions behind them |
-//! | `calls.rs`   | calls where perf's events are refused, by the same functions |
-//! | `resets.rs`  | resets that the kernel sends |
+//! | `connections.rs` | where connections are kept |
+//! | `syscall/`   | what the running call was given, and the process's buffers |
+//! | `task.rs`    | the running task and the registers of its system call |
+//! | `kernel.rs`  | reads kernel structures by the offsets found at load |
 //! | `ring.rs`    | writes records |
-//! | `scratch.rs` | room for what does not fit on the stack |
 //! | `maps.rs`    | the maps, and what happens when one is full |
+//! | `scratch.rs` | room for what does not fit on the stack |
+//! | `config.rs`  | the options that user space sets at load, as constants in the code |
+//! | `atomic.rs`  | adds that other CPUs may make at the same time |
+//! | `verifier.rs` | hides from the compiler and the verifier what they know of a number |
 #![no_std]
 #![no_main]
 #![expect(
@@ -44,32 +46,24 @@
 #![feature(asm_experimental_arch, core_intrinsics)]
 
 mod atomic;
-mod births;
-mod bytes;
-mod calls;
+mod close;
 mod config;
 mod connections;
-mod endings;
-mod events;
-mod family;
+mod count;
 mod filter;
-mod functions;
+mod hooks;
 mod kernel;
-mod last;
 mod maps;
-mod memory;
-mod opening;
-mod probes;
+mod new_socket;
 mod processes;
 mod resets;
 mod ring;
 mod sampling;
 mod scratch;
-mod stack;
-mod table;
+mod sniff;
+mod syscall;
 mod task;
-mod traffic;
-mod uring;
+mod track;
 mod verifier;
 
 /// The licence the kernel sees: some helpers are for GPL-compatible programs

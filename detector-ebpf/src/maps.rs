@@ -6,8 +6,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use detector_common::{
-    BIRTHS as BIRTHS_LEN, Birth, Config, Connection, HINT_SLOTS, Hint, HintValue, PROCESS_WORDS,
-    Slot, Stat, hint_slot,
+    Config, Connection, HINT_SLOTS, Hint, HintValue, NEW_SOCKETS as NEW_SOCKETS_LEN, NewSocket,
+    PROCESS_WORDS, Slot, Stat, hint_slot,
 };
 
 /// Set by user space at load and then read-only. What comes before its tables is
@@ -41,13 +41,14 @@ pub(crate) static CGROUPS: HashMap<u64, u32> = HashMap::with_max_entries(1024, 0
 pub(crate) static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(256, 0);
 
 /// Sockets whose accept or connect was seen and that have moved no bytes yet, or
-/// only a first request, by the last bits of their inode number (`births.rs`). Those
+/// only a first request, by the last bits of their inode number (`new_socket.rs`). Those
 /// numbers are given out in order, so that one makes way only for a socket that came
 /// so many files later; that costs the judgement of the first message of the older (it
 /// is then taken as joined in mid-stream). In user space's memory too, which forgets
 /// them where calls were missed.
 #[map]
-pub(crate) static BIRTHS: Array<Birth> = Array::with_max_entries(BIRTHS_LEN, MMAPABLE);
+pub(crate) static NEW_SOCKETS: Array<NewSocket> =
+    Array::with_max_entries(NEW_SOCKETS_LEN, MMAPABLE);
 
 /// All records.
 #[map]
@@ -110,16 +111,16 @@ pub(crate) fn needs_no_look(cookie: u64, end: u64, received: u64) -> bool {
     next >= end && received < quiet
 }
 
-/// Calls on sockets without a cookie that should have had one (`events.rs`). In user
+/// Calls on sockets without a cookie that should have had one (`hooks/count_perf.rs`). In user
 /// space's memory too: it asks often, and by a system call it would make the kernel
 /// leave out programs (`detector/src/capture/live/connections.rs`).
 #[map]
-pub(crate) static UNNAMED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
+pub(crate) static MISSING_COOKIES: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 
 /// Which probes were called by the watching process, which tries each when it is
 /// attached: a bit per [`detector_common::Probe`].
 #[map]
-pub(crate) static TRIED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
+pub(crate) static PROBE_HITS: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 
 /// The request of io_uring that a thread submitted last and that has not moved
 /// bytes yet: its kernel address. Few threads use io_uring; an entry that is

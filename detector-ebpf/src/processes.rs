@@ -10,7 +10,7 @@ use crate::{
 
 /// Whether a process is watched.
 #[inline(always)]
-pub(crate) fn watched(tgid: u32) -> bool {
+pub(crate) fn is_watched(tgid: u32) -> bool {
     if config!(watch_all) != 0 {
         return u64::from(tgid) != config!(own_tgid);
     }

@@ -14,18 +14,18 @@ use crate::{
     connections::find,
     kernel::{Address, Socket},
     maps::{RECORDS, count, has_ended},
-    ring::{Moment, wake},
+    ring::{Stamp, wake},
 };
 
 /// `tcp_send_reset`: `(const struct sock *sk, const struct sk_buff *skb, …)`; `skb` is
 /// what it answers, null where nothing asked for it. Checked: 6.18.
 #[btf_tracepoint(function = "tcp_send_reset")]
 fn send_reset(context: BtfTracePointContext) -> i32 {
-    resets(Address(context.arg(0)), context.arg::<u64>(1) != 0);
+    on_reset(Address(context.arg(0)), context.arg::<u64>(1) != 0);
     0
 }
 
-/// `tcp:tcp_send_reset`: the same in perf's form (see `events.rs`).
+/// `tcp:tcp_send_reset`: the same in perf's form (see `hooks/count_perf.rs`).
 #[tracepoint]
 fn reset_event(context: TracePointContext) -> u32 {
     let (sk_at, cause_at) = (
@@ -35,7 +35,7 @@ fn reset_event(context: TracePointContext) -> u32 {
     // SAFETY: fields of the record, by the kernel's own types.
     let (sk, cause) = unsafe { (context.read_at(sk_at), context.read_at::<u64>(cause_at)) };
     if let (Ok(sk), Ok(cause)) = (sk, cause) {
-        resets(Address(sk), cause != 0);
+        on_reset(Address(sk), cause != 0);
     }
     0
 }
@@ -46,7 +46,7 @@ const NO_CONNECTION: u32 = 1 << 6 | 1 << 10 | 1 << 12;
 
 /// Tells it of a socket that is tracked, or was until it ended.
 #[inline(always)]
-fn resets(sk: Address, answers: bool) {
+fn on_reset(sk: Address, answers: bool) {
     if sk.0 == 0 || !has!(fields.tcp_rcv_nxt) {
         return;
     }
@@ -70,7 +70,7 @@ fn resets(sk: Address, answers: bool) {
             unacknowledged = all;
         }
     }
-    let moment = Moment::now();
+    let stamp = Stamp::now();
     let Some(mut entry) = RECORDS.reserve::<Reset>(0) else {
         count(Stat::RingFull);
         return;
@@ -80,9 +80,9 @@ fn resets(sk: Address, answers: bool) {
             kind: Kind::Reset as u32,
             seq: 0,
             cookie,
-            time_ns: moment.time_ns,
-            tgid: moment.tgid,
-            tid: moment.tid,
+            time_ns: stamp.time_ns,
+            tgid: stamp.tgid,
+            tid: stamp.tid,
         },
         unacknowledged,
         unsent,
@@ -90,5 +90,5 @@ fn resets(sk: Address, answers: bool) {
         pad: 0,
     };
     entry.write(reset);
-    entry.submit(wake(moment));
+    entry.submit(wake(stamp));
 }

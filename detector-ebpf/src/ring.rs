@@ -25,13 +25,13 @@ pub(crate) fn current() -> (u32, u32) {
 /// Who runs, and when it is: asked for once per program, for each question is
 /// a call of the kernel's.
 #[derive(Clone, Copy)]
-pub(crate) struct Moment {
+pub(crate) struct Stamp {
     pub(crate) time_ns: u64,
     pub(crate) tgid: u32,
     pub(crate) tid: u32,
 }
 
-impl Moment {
+impl Stamp {
     #[inline(always)]
     pub(crate) fn now() -> Self {
         let (tgid, tid) = current();
@@ -49,19 +49,14 @@ impl Moment {
 /// The head of a record of this connection; takes the next sequence number, so
 /// that a record that is then lost leaves a gap.
 #[inline(always)]
-pub(crate) fn header(
-    kind: Kind,
-    cookie: u64,
-    connection: &mut Connection,
-    moment: Moment,
-) -> Header {
+pub(crate) fn header(kind: Kind, cookie: u64, connection: &mut Connection, stamp: Stamp) -> Header {
     Header {
         kind: kind as u32,
         seq: fetch_add_u32(&raw mut connection.seq, 1),
         cookie,
-        time_ns: moment.time_ns,
-        tgid: moment.tgid,
-        tid: moment.tid,
+        time_ns: stamp.time_ns,
+        tgid: stamp.tgid,
+        tid: stamp.tid,
     }
 }
 
@@ -70,8 +65,8 @@ pub(crate) fn header(
 /// take its CPU away in the middle of the race that is being watched. How full
 /// the buffer is is asked for one record in eight, picked by the clock.
 #[inline(always)]
-pub(crate) fn wake(moment: Moment) -> u64 {
-    let asked = (moment.time_ns >> 10) & 7 == 0;
+pub(crate) fn wake(stamp: Stamp) -> u64 {
+    let asked = (stamp.time_ns >> 10) & 7 == 0;
     if asked && RECORDS.query(AVAILABLE) >= config!(wake_at) {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
@@ -81,8 +76,8 @@ pub(crate) fn wake(moment: Moment) -> u64 {
 
 /// Writes a record.
 #[inline(always)]
-pub(crate) fn output(record: &[u8], moment: Moment) {
-    if RECORDS.output::<[u8]>(record, wake(moment)).is_err() {
+pub(crate) fn output(record: &[u8], stamp: Stamp) {
+    if RECORDS.output::<[u8]>(record, wake(stamp)).is_err() {
         count(Stat::RingFull);
     }
 }

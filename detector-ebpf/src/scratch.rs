@@ -4,8 +4,8 @@ use aya_ebpf::{macros::map, maps::PerCpuArray};
 use detector_common::{SAMPLE_LEN, Sample};
 
 use crate::{
-    memory::Gather,
     sampling::{Scan, Walk},
+    syscall::Gather,
 };
 
 /// Room behind the bytes of a sample, for its tail or a size line.
@@ -29,35 +29,35 @@ pub(crate) struct Scratch {
 /// of its own: should one be preempted in the middle by another (possible where
 /// tracepoints do not disable preemption, and in functions that are traced), no sample
 /// is mixed; a program that interrupts itself is not run by the kernel.
-pub(crate) trait Way {
+pub(crate) trait StaticDirection {
     const SENDS: bool;
     /// Which scratch.
-    const PLACE: u32;
+    const SCRATCH_SLOT: u32;
 }
 
 /// Out of the process.
-pub(crate) struct Sends<const PLACE: u32 = 0>;
+pub(crate) struct Tx<const SLOT: u32 = 0>;
 /// Into it.
-pub(crate) struct Receives<const PLACE: u32 = 1>;
+pub(crate) struct Rx<const SLOT: u32 = 1>;
 
-impl<const PLACE: u32> Way for Sends<PLACE> {
+impl<const SLOT: u32> StaticDirection for Tx<SLOT> {
     const SENDS: bool = true;
-    const PLACE: u32 = PLACE;
+    const SCRATCH_SLOT: u32 = SLOT;
 }
 
-impl<const PLACE: u32> Way for Receives<PLACE> {
+impl<const SLOT: u32> StaticDirection for Rx<SLOT> {
     const SENDS: bool = false;
-    const PLACE: u32 = PLACE;
+    const SCRATCH_SLOT: u32 = SLOT;
 }
 
-/// Most programs that count on one kernel: all of `functions.rs`.
-const PLACES: u32 = 8;
+/// Most programs that count on one kernel: all of `hooks/count_fexit.rs`.
+const SCRATCH_SLOTS: u32 = 8;
 
 #[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(PLACES, 0);
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SCRATCH_SLOTS, 0);
 
 /// This CPU's scratch.
 #[inline(always)]
-pub(crate) fn scratch<W: Way>() -> Option<*mut Scratch> {
-    SCRATCH.get_ptr_mut(W::PLACE)
+pub(crate) fn scratch<D: StaticDirection>() -> Option<*mut Scratch> {
+    SCRATCH.get_ptr_mut(D::SCRATCH_SLOT)
 }

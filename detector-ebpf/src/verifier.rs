@@ -1,11 +1,11 @@
-//! What the compiler or the verifier is not to know of a number.
+//! Hides from the compiler and the verifier what they know of a number.
 
 use detector_common::Connection;
 
 /// The same number, of which the compiler no longer knows the bounds: it then
 /// keeps the check that follows, on the very register that the verifier sees.
 #[inline(always)]
-pub(crate) fn forget(number: impl Into<u64>) -> u64 {
+pub(crate) fn hide_bounds(number: impl Into<u64>) -> u64 {
     let mut number = number.into();
     // SAFETY: copies a register to itself (an empty body would leave two lines
     // of source for one instruction, which the kernel refuses).
@@ -18,7 +18,7 @@ pub(crate) fn forget(number: impl Into<u64>) -> u64 {
 /// The same number, which the verifier no longer knows for the same: what is then found
 /// out about this one it does not follow up for the other.
 #[inline(always)]
-pub(crate) fn apart(number: i32) -> i32 {
+pub(crate) fn split_identity(number: i32) -> i32 {
     let mut number = number;
     // SAFETY: changes nothing.
     unsafe {
@@ -43,7 +43,7 @@ pub(crate) fn zero_of(number: u64) -> u64 {
     // Of that bit, all but one: unknown, each of them. By a product: what an
     // arithmetic shift gives is -1 or 0 to the verifier, which comes to contradict
     // itself over what is made of that (a warning in the log of Linux 6.18.15).
-    forget(number >> 63) * forget(u64::MAX >> 1)
+    hide_bounds(number >> 63) * hide_bounds(u64::MAX >> 1)
 }
 
 /// The same number, of which the verifier knows nothing. It follows a program from
@@ -51,6 +51,6 @@ pub(crate) fn zero_of(number: u64) -> u64 {
 /// came by before: what need not be known is best forgotten where ways meet. `zero` is
 /// of [`zero`].
 #[inline(always)]
-pub(crate) fn unknown(number: impl Into<u64>, zero: u64) -> u64 {
+pub(crate) fn hide_value(number: impl Into<u64>, zero: u64) -> u64 {
     number.into() ^ zero
 }

@@ -12,8 +12,8 @@
 //! | [`check`] | what was tried, and how well it works | try |
 //! | [`report`] | findings for people and for scripts | know kernels |
 //! | [`origin`] | the unit and the container of a process | guess |
-//! | [`command`], [`signals`] | a command that is started to be watched | judge |
-//! | `cpus`, `memory`, `nice` | truncwatch's own CPUs, heap and priority | judge |
+//! | [`command`] | starts the command to watch | judge |
+//! | [`process`] | its own priority, CPUs and heap; signals | judge |
 //! | [`doctor`] | tries what a watch needs | guess |
 //! | [`watch`] | joins them for a live watch | decide anything |
 //! | [`analyze`] | joins them for a log of strace | decide anything |
@@ -28,18 +28,15 @@ pub mod capture;
 pub mod check;
 pub mod cli;
 pub mod command;
-mod cpus;
 pub mod daemon;
 pub mod doctor;
 pub mod generate;
 pub mod http;
 pub mod judge;
-mod memory;
-mod nice;
 pub mod origin;
+pub mod process;
 pub mod recording;
 pub mod report;
-pub mod signals;
 pub mod stack;
 pub mod watch;
 

@@ -4,7 +4,7 @@
 
 use std::{fs, io, path::Path};
 
-use detector_common::Plain as _;
+use detector_common::Pod as _;
 use truncwatch::{
     capture::{
         Record,

@@ -5,7 +5,7 @@
 
 pub mod oracle;
 
-use detector_common::{Connection, Plain as _};
+use detector_common::{Connection, Pod as _};
 use truncwatch::{
     capture::Record,
     judge::Judge,

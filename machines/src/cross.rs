@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use host::root;
 use xshell::{PushEnv, Shell, cmd};
 
-use super::{arch::Arch, fetch::once, own};
+use super::{arch::Arch, cache::once, host_packages};
 
 /// It, and the static C library, which is only recommended with it.
 const PACKAGES: [&str; 2] = ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];
@@ -34,7 +34,7 @@ pub(super) fn environment<'a>(arch: &Arch, shell: &'a Shell) -> Result<Environme
         let unpacked = once(arch, "gcc", |into| {
             println!("fetching a cross compiler");
             let folder = arch.folder().join("apt-gcc");
-            own::packages(&folder, &own::codename()?)?
+            host_packages::packages(&folder, &host_packages::codename()?)?
                 .unpack_with_needs(&PACKAGES, None, into)
                 .with_context(|| format!("install {}", PACKAGES.join(" and ")))
         })?;
@@ -42,7 +42,7 @@ pub(super) fn environment<'a>(arch: &Arch, shell: &'a Shell) -> Result<Environme
         let path = format!("{}:{}", shell.var("PATH")?, programs.display());
         // Its programs are named after what they link for: they hide no others.
         set.push(shell.push_env("PATH", path));
-        set.push(shell.push_env("LD_LIBRARY_PATH", own::libraries(&unpacked)));
+        set.push(shell.push_env("LD_LIBRARY_PATH", host_packages::libraries(&unpacked)));
     }
     Ok(Environment(set))
 }

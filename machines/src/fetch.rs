@@ -7,10 +7,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use host::apt::{self, Apt, Suite};
+use host::apt::{Apt, Suite};
 
 use super::{
     arch::{Arch, X86_64},
+    cache::{numbers, once},
     qemu::{self, Qemu},
 };
 
@@ -134,24 +135,6 @@ fn shell(arch: &Arch, apt: &Apt) -> Result<PathBuf> {
     find(&unpacked, "busybox").context("no program in busybox-static")
 }
 
-/// A folder below ours that is filled only once, and is there only when it is
-/// full.
-pub(super) fn once(
-    arch: &Arch,
-    name: &str,
-    fill: impl FnOnce(&Path) -> Result<()>,
-) -> Result<PathBuf> {
-    let full = arch.folder().join(name);
-    if !full.exists() {
-        let part = arch.folder().join("part");
-        apt::remove(&part)?;
-        fs::create_dir_all(&part)?;
-        fill(&part)?;
-        fs::rename(&part, &full)?;
-    }
-    Ok(full)
-}
-
 /// The first file whose name begins so.
 fn find(folder: &Path, start: &str) -> Option<PathBuf> {
     let mut entries: Vec<_> = fs::read_dir(folder).ok()?.filter_map(Result::ok).collect();
@@ -165,12 +148,4 @@ fn find(folder: &Path, start: &str) -> Option<PathBuf> {
         let name = entry.file_name();
         (kind.is_file() && name.to_string_lossy().starts_with(start)).then_some(path)
     })
-}
-
-/// The numbers in a version, which have its order.
-pub(super) fn numbers(version: &str) -> Vec<u64> {
-    version
-        .split(|letter: char| !letter.is_ascii_digit())
-        .filter_map(|number| number.parse().ok())
-        .collect()
 }

@@ -3,26 +3,28 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`arch`] | the kinds of machine |
-//! | [`declared`] | which kernels, and what truncwatch is said to do on each |
-//! | [`fetch`] | the kernels and a static shell, from Debian |
-//! | [`qemu`] | QEMU, installed or from Debian |
-//! | [`cross`] | a compiler for the other kind, installed or from Debian |
-//! | [`own`] | where those two come from |
-//! | [`build`] | truncwatch, its tests and what they start, as static binaries |
-//! | [`image`] | the file system, and the script that runs in it |
-//! | [`boot`] | runs one machine and reads what it says |
-//! | [`mod@table`] | kernels and results side by side |
-//! | [`service`] | the package under systemd, and the script that tries it |
+//! | `arch` | the kinds of machine |
+//! | `declared` | which kernels, and what truncwatch is said to do on each |
+//! | `cache` | folders that are filled once |
+//! | `fetch` | the kernels and a static shell, from Debian |
+//! | `qemu` | QEMU, installed or from Debian |
+//! | `cross` | a compiler for the other kind, installed or from Debian |
+//! | `host_packages` | where those two come from |
+//! | `build` | truncwatch, its tests and what they start, as static binaries |
+//! | `image` | the file system, and the script that runs in it |
+//! | `boot` | runs one machine and reads what it says |
+//! | `table` | kernels and results side by side |
+//! | `service` | the package under systemd, and the script that tries it |
 
 mod arch;
 mod boot;
 mod build;
+mod cache;
 mod cross;
 mod declared;
 mod fetch;
+mod host_packages;
 mod image;
-mod own;
 mod qemu;
 mod service;
 mod table;
@@ -62,7 +64,7 @@ pub struct Arguments {
     #[arg(long)]
     test: Vec<String>,
 
-    /// Run each test so many times
+    /// Run each test N times
     #[arg(long, value_name = "N", default_value_t = 1)]
     repeat: usize,
 }

@@ -12,8 +12,8 @@ use xshell::{Shell, cmd};
 
 use super::{
     arch::Arch,
-    fetch::{numbers, once},
-    own,
+    cache::{numbers, once},
+    host_packages,
 };
 
 /// The oldest that is used: 7.2, Debian 12's own, crashes Linux 6.12 in a third
@@ -43,7 +43,7 @@ impl Qemu {
         };
         command
             .arg(folder.join("usr/bin").join(self.program))
-            .env("LD_LIBRARY_PATH", own::libraries(folder))
+            .env("LD_LIBRARY_PATH", host_packages::libraries(folder))
             // No module of another QEMU.
             .env("QEMU_MODULE_DIR", "/nonexistent");
         for part in ["usr/share/seabios", "usr/share/qemu"] {
@@ -81,9 +81,9 @@ pub(super) fn find(arch: &Arch) -> Result<Qemu> {
 }
 
 fn unpack(arch: &Arch, into: &Path) -> Result<()> {
-    let codename = own::codename()?;
+    let codename = host_packages::codename()?;
     let backports = format!("{codename}-backports");
-    let apt = own::packages(&arch.folder().join("apt-qemu"), &codename)?;
+    let apt = host_packages::packages(&arch.folder().join("apt-qemu"), &codename)?;
     let package = arch.qemu_package;
     let available = apt.available(&[package.to_owned()])?;
     let ready = |version: &str| numbers(version).get(1) >= Some(&OLDEST);

@@ -16,7 +16,8 @@ use xshell::{Shell, cmd};
 use super::{
     arch::X86_64,
     boot, build,
-    fetch::{self, Fetched, once},
+    cache::once,
+    fetch::{self, Fetched},
     image,
 };
 

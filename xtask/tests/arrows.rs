@@ -10,21 +10,22 @@ use std::{
 /// Each room with those that it may use, from the ground up: a room uses only rooms
 /// above its own row, so that no circle can be allowed.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("memory", &[]),
-    ("cpus", &[]),
-    ("signals", &[]),
+    ("process", &[]),
+    ("process::heap", &[]),
+    ("process::affinity", &[]),
+    ("process::signals", &[]),
     ("origin", &[]),
     ("check", &[]),
     ("http", &[]),
     ("capture", &[]),
     ("capture::live", &["capture", "check"]),
     ("capture::strace", &["capture", "http"]),
-    ("stack", &["memory"]),
-    ("command", &["signals"]),
+    ("stack", &["process::heap"]),
+    ("command", &["process::signals"]),
     ("judge", &["capture", "http"]),
     ("recording", &["capture", "http", "judge", "stack"]),
     ("report", &["check", "judge", "recording", "stack"]),
-    ("nice", &["report"]),
+    ("process::priority", &["report"]),
     (
         "doctor",
         &["capture::live", "check", "judge", "report", "stack"],
@@ -35,13 +36,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "capture",
             "capture::live",
             "command",
-            "cpus",
+            "process::affinity",
             "judge",
-            "nice",
+            "process::priority",
             "origin",
             "recording",
             "report",
-            "signals",
+            "process::signals",
             "stack",
         ],
     ),
@@ -62,12 +63,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "capture::live",
             "judge",
-            "memory",
-            "nice",
+            "process::heap",
+            "process::priority",
             "origin",
             "recording",
             "report",
-            "signals",
+            "process::signals",
             "watch",
         ],
     ),
@@ -89,6 +90,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "analyze", "cli", "daemon", "doctor", "generate", "report", "watch",
         ],
     ),
+];
+
+/// Folders whose modules are rooms of their own.
+const ROOMS_WITHIN: &[(&str, &str)] = &[
+    ("capture", "live"),
+    ("capture", "strace"),
+    ("process", "affinity"),
+    ("process", "heap"),
+    ("process", "priority"),
+    ("process", "signals"),
 ];
 
 /// Libraries that only these rooms may name.
@@ -121,7 +132,7 @@ fn module(path: &Path) -> Vec<String> {
 fn room(module: &[String]) -> Option<String> {
     let first = module.first()?;
     match module.get(1) {
-        Some(second) if first == "capture" && (second == "live" || second == "strace") => {
+        Some(second) if ROOMS_WITHIN.contains(&(first.as_str(), second.as_str())) => {
             Some(format!("{first}::{second}"))
         }
         _ => Some(first.clone()),

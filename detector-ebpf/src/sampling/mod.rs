@@ -26,12 +26,12 @@ pub(crate) use self::{scan::Scan, walk::Walk};
 
 use crate::{
     atomic::fetch_add_u32,
-    bytes::{at_most, may_be_proxy_header, may_be_size, may_begin_message},
     maps::{RECORDS, boundary, count, needs_no_look},
-    memory::{Piece, SystemCall},
-    ring::{Moment, header, wake},
-    scratch::Way,
-    verifier::{forget, unknown, zero},
+    ring::{Stamp, header, wake},
+    scratch::StaticDirection,
+    sniff::{at_most, looks_like_chunk_size, looks_like_head, may_be_proxy_header},
+    syscall::{SystemCall, UserBuf},
+    verifier::{hide_bounds, hide_value, zero},
 };
 
 /// A head longer than this is followed no further; the judge says so.
@@ -47,8 +47,8 @@ pub(crate) struct Moved {
 }
 
 #[inline(always)]
-fn flags<W: Way>(connection: &mut Connection) -> &mut u32 {
-    if W::SENDS {
+fn flags<D: StaticDirection>(connection: &mut Connection) -> &mut u32 {
+    if D::SENDS {
         &mut connection.send_flags
     } else {
         &mut connection.receive_flags
@@ -56,8 +56,8 @@ fn flags<W: Way>(connection: &mut Connection) -> &mut u32 {
 }
 
 #[inline(always)]
-fn head_offset<W: Way>(connection: &mut Connection) -> &mut u64 {
-    if W::SENDS {
+fn head_offset<D: StaticDirection>(connection: &mut Connection) -> &mut u64 {
+    if D::SENDS {
         &mut connection.send_head
     } else {
         &mut connection.receive_head
@@ -65,12 +65,12 @@ fn head_offset<W: Way>(connection: &mut Connection) -> &mut u64 {
 }
 
 /// A call that moved bytes.
-pub(crate) struct Look {
+pub(crate) struct CallBytes {
     call: SystemCall,
     moved: Moved,
     /// The first piece of its bytes.
-    first: Piece,
-    moment: Moment,
+    first: UserBuf,
+    stamp: Stamp,
     /// Where the walk begins: the offset that the judge asked for, or one of those
     /// below.
     next: u64,
@@ -89,72 +89,72 @@ pub(crate) fn is_known(connection: &Connection, moved: Moved) -> bool {
 /// in memory: on whatever way the verifier comes here, it then finds that it was
 /// here before.
 #[inline(never)]
-pub(crate) fn look<W: Way>(connection: &mut Connection, call: &mut Look) {
-    let Look { moved, first, .. } = *call;
-    let before = *flags::<W>(connection);
+pub(crate) fn inspect<D: StaticDirection>(connection: &mut Connection, call: &mut CallBytes) {
+    let CallBytes { moved, first, .. } = *call;
+    let before = *flags::<D>(connection);
     if before & flag::PACKETS != 0 {
         return;
     }
-    let known = forget(first.length.min(u64::from(moved.bytes))) as u32;
+    let known = hide_bounds(first.length.min(u64::from(moved.bytes))) as u32;
     let Some(start) = start_of_bytes(first, known) else {
-        *flags::<W>(connection) |= flag::UNREADABLE;
+        *flags::<D>(connection) |= flag::UNREADABLE;
         return;
     };
     if moved.offset == 0 {
-        if W::SENDS {
+        if D::SENDS {
             connection.first_sent = start.to_le_bytes();
         } else {
             connection.first_received = start.to_le_bytes();
         }
     }
-    let begins = may_begin_message::<W>(start, known)
+    let begins = looks_like_head::<D>(start, known)
         || (moved.offset == 0 && may_be_proxy_header(start, known))
-        || (!W::SENDS && known >= 4 && is_answer(start, moved.offset, first.base, first.length));
+        || (!D::SENDS && known >= 4 && is_answer(start, moved.offset, first.base, first.length));
     let open = before & flag::HEAD_OPEN != 0
-        && moved.offset.wrapping_sub(*head_offset::<W>(connection)) < HEAD_LIMIT;
-    let (begins, open) = (forget(begins) != 0, forget(open) != 0);
+        && moved.offset.wrapping_sub(*head_offset::<D>(connection)) < HEAD_LIMIT;
+    let (begins, open) = (hide_bounds(begins) != 0, hide_bounds(open) != 0);
     let mut next = 0;
     if !begins && !open {
         // Most calls end here, before the scratch is touched.
-        if !W::SENDS || before & flag::HEAD_SEEN == 0 {
+        if !D::SENDS || before & flag::HEAD_SEEN == 0 {
             return;
         }
         let mut after = before | flag::BODY_SEEN;
         if before & flag::BODY_NEXT != 0 {
             after &= !flag::BODY_NEXT;
-            if may_be_size(start) {
+            if looks_like_chunk_size(start) {
                 // The first size line begins here.
                 after |= flag::LINE_CUT;
-                *head_offset::<W>(connection) = 0;
+                *head_offset::<D>(connection) = 0;
             } else if known >= 8 {
                 after |= flag::PLAIN;
             }
         }
-        *flags::<W>(connection) = after;
+        *flags::<D>(connection) = after;
         next = boundary(moved.cookie);
         let large = moved.bytes > SAMPLE_LEN as u32;
         // The promised bytes may end soon behind the head, in the first call behind its own.
         let later = before & flag::BODY_SEEN != 0;
         let plain = after & flag::PLAIN != 0 && large && next <= moved.offset && later;
         if next >= moved.offset + u64::from(moved.bytes) || plain {
-            *flags::<W>(connection) &= !flag::LINE_CUT;
+            *flags::<D>(connection) &= !flag::LINE_CUT;
             return;
         }
     }
     let short = begins && known == moved.bytes && whole_head(first.base, known);
     if begins {
-        *head_offset::<W>(connection) = moved.offset;
-        next = Look::HEAD;
+        *head_offset::<D>(connection) = moved.offset;
+        next = CallBytes::HEAD;
     } else if open {
-        next = Look::MORE;
+        next = CallBytes::MORE;
     }
     // Else the verifier follows each value to the end of the program.
-    call.next = unknown(next, zero(connection));
+    call.next = hide_value(next, zero(connection));
     if short {
-        call.sample_head::<W>(connection, first.base);
+        call.sample_head::<D>(connection, first.base);
         return;
     }
-    call.walk::<W>();
+    call.walk::<D>();
 }
 
 /// Whether bytes that were received begin a response that tells the judge something: the
@@ -178,13 +178,13 @@ fn is_answer(start: u64, offset: u64, base: u64, length: u64) -> bool {
 
 /// The flags of a sample in this direction.
 #[inline(always)]
-fn sample_flags<W: Way>(connection: &mut Connection) -> u32 {
-    if !W::SENDS {
+fn sample_flags<D: StaticDirection>(connection: &mut Connection) -> u32 {
+    if !D::SENDS {
         return connection.receive_flags;
     }
     // Without a branch, of which the verifier would follow both ways.
     let unseen = connection.receive_flags;
-    let unseen = ((unseen / flag::UNREADABLE) | (unseen / flag::OPAQUE)) & 1;
+    let unseen = ((unseen / flag::UNREADABLE) | (unseen / flag::UNINSPECTED)) & 1;
     connection.send_flags | (unseen * flag::UNSEEN_RECEIVES)
 }
 
@@ -213,26 +213,26 @@ fn whole_head(base: u64, bytes: u32) -> bool {
     end == Ok(*b"\r\n\r\n")
 }
 
-impl Look {
+impl CallBytes {
     /// At the bytes that a call moved. What the verifier knows of it is forgotten.
     #[inline(always)]
     pub(crate) fn at(
         mut call: SystemCall,
         moved: Moved,
-        first: Piece,
-        moment: Moment,
+        first: UserBuf,
+        stamp: Stamp,
         zero: u64,
     ) -> Self {
-        call.forget(zero);
+        call.hide_values(zero);
         Self {
             call,
             moved: Moved {
-                offset: unknown(moved.offset, zero),
-                bytes: unknown(moved.bytes, zero) as u32,
+                offset: hide_value(moved.offset, zero),
+                bytes: hide_value(moved.bytes, zero) as u32,
                 ..moved
             },
             first,
-            moment,
+            stamp,
             next: 0,
         }
     }
@@ -245,12 +245,9 @@ impl Look {
     /// Samples a call that is a short head in one piece: most requests are. Without
     /// a walk, and right into the ring buffer.
     #[inline(never)]
-    fn sample_head<W: Way>(&self, connection: &mut Connection, base: u64) {
+    fn sample_head<D: StaticDirection>(&self, connection: &mut Connection, base: u64) {
         let Self {
-            call,
-            moved,
-            moment,
-            ..
+            call, moved, stamp, ..
         } = self;
         let Some(mut entry) = RECORDS.reserve::<Short>(0) else {
             count(Stat::RingFull);
@@ -259,7 +256,7 @@ impl Look {
             return;
         };
         let short = entry.as_mut_ptr();
-        let bytes = forget(moved.bytes);
+        let bytes = hide_bounds(moved.bytes);
         // SAFETY: checked to be within the array; the helper checks the source.
         let failed = bytes > SHORT as u64
             || unsafe {
@@ -268,48 +265,48 @@ impl Look {
             };
         if failed {
             entry.discard(0);
-            unreadable::<W>(connection);
+            unreadable::<D>(connection);
             return;
         }
-        let flags = flags::<W>(connection);
+        let flags = flags::<D>(connection);
         *flags &=
             !(flag::HEAD_OPEN | flag::PLAIN | flag::BODY_SEEN | CHUNK | (3 << flag::LINE_SHIFT));
         *flags |= flag::HEAD_SEEN | flag::BODY_NEXT;
-        let flags = sample_flags::<W>(connection);
+        let flags = sample_flags::<D>(connection);
         let sample = Sample {
-            header: header(Kind::Sample, moved.cookie, connection, *moment),
+            header: header(Kind::Sample, moved.cookie, connection, *stamp),
             offset: moved.offset,
-            opposite: if W::SENDS {
+            opposite: if D::SENDS {
                 connection.received
             } else {
                 connection.sent
             },
             moved: moved.bytes,
             len: moved.bytes,
-            sending: u32::from(W::SENDS),
+            sending: u32::from(D::SENDS),
             flags,
-            fresh: connection.fresh,
+            from_start: connection.from_start,
             tail: 0,
             fd: call.fd(),
             number: call.number(),
         };
         // SAFETY: the entry is as large as a Short, which begins with a sample.
         unsafe { (&raw mut (*short).sample).write(sample) };
-        entry.submit(wake(*moment));
+        entry.submit(wake(*stamp));
     }
 }
 
 #[inline(always)]
-fn unreadable<W: Way>(connection: &mut Connection) {
+fn unreadable<D: StaticDirection>(connection: &mut Connection) {
     count(Stat::Unreadable);
-    *flags::<W>(connection) |= flag::UNREADABLE;
+    *flags::<D>(connection) |= flag::UNREADABLE;
 }
 
 /// The first eight bytes that the call moved, as far as its first piece holds
 /// them (`known`); zeros behind.
 #[inline(always)]
-fn start_of_bytes(first: Piece, known: u32) -> Option<u64> {
-    let length = forget(at_most(known, 8));
+fn start_of_bytes(first: UserBuf, known: u32) -> Option<u64> {
+    let length = hide_bounds(at_most(known, 8));
     let mut start = 0_u64;
     // SAFETY: at most eight bytes go into eight; the helper checks the source.
     let read = length <= 8

@@ -6,9 +6,9 @@ use aya_ebpf::{helpers::generated::bpf_for_each_map_elem, macros::map, maps::Arr
 use detector_common::SAMPLE_LEN;
 
 use crate::{
-    bytes::{equal, lowest},
-    scratch::{Scratch, Way, scratch},
-    verifier::forget,
+    scratch::{Scratch, StaticDirection, scratch},
+    sniff::{equal, lowest},
+    verifier::hide_bounds,
 };
 
 /// A search for the empty line that ends a head (RFC 9112 section 2.1; a bare
@@ -30,8 +30,8 @@ static BLOCKS: Array<u32> = Array::with_max_entries(SAMPLE_LEN as u32 / BLOCK, 0
 /// The byte behind the head's end among the first `length` that were gathered;
 /// 0 if there is none. `line`: how the bytes before end, and then these.
 #[inline(always)]
-pub(super) fn scan<W: Way>(scratch: *mut Scratch, length: u32, line: &mut u32) -> u32 {
-    let end = forget(length) as usize;
+pub(super) fn scan<D: StaticDirection>(scratch: *mut Scratch, length: u32, line: &mut u32) -> u32 {
+    let end = hide_bounds(length) as usize;
     if end == 0 || end > SAMPLE_LEN {
         return 0;
     }
@@ -62,7 +62,7 @@ pub(super) fn scan<W: Way>(scratch: *mut Scratch, length: u32, line: &mut u32) -
         (&raw mut (*scratch).scan).write_volatile(Scan { length, ended: 0 });
         bpf_for_each_map_elem(
             (&raw const BLOCKS).cast_mut().cast(),
-            scan_block::<W> as *mut c_void,
+            scan_block::<D> as *mut c_void,
             core::ptr::null_mut(),
             0,
         );
@@ -70,13 +70,13 @@ pub(super) fn scan<W: Way>(scratch: *mut Scratch, length: u32, line: &mut u32) -
     }
 }
 
-unsafe extern "C" fn scan_block<W: Way>(
+unsafe extern "C" fn scan_block<D: StaticDirection>(
     _map: *mut c_void,
     key: *const u32,
     _value: *mut c_void,
     _context: *mut c_void,
 ) -> i64 {
-    let Some(scratch) = scratch::<W>() else {
+    let Some(scratch) = scratch::<D>() else {
         return 1;
     };
     // SAFETY: the helper passes the key of the element; a field of this CPU's

@@ -4,9 +4,9 @@ use detector_common::SAMPLE_LEN;
 
 use super::Moved;
 use crate::{
-    bytes::hexadecimal,
-    memory::SystemCall,
-    scratch::{Way, scratch},
+    scratch::{StaticDirection, scratch},
+    sniff::hexadecimal,
+    syscall::SystemCall,
 };
 
 /// Bytes that are read of a size line: an empty line's end, seven digits, and
@@ -28,7 +28,7 @@ pub(super) enum Line {
 /// The size line at this byte of the call. `cut`: what the call before had of it.
 /// `behind`: the data of a chunk ends here, so that its line's end has to come first.
 #[inline(always)]
-pub(super) fn size_line<W: Way>(
+pub(super) fn size_line<D: StaticDirection>(
     call: &SystemCall,
     moved: Moved,
     at: u32,
@@ -38,10 +38,10 @@ pub(super) fn size_line<W: Way>(
     const END: u64 = u16::from_le_bytes(*b"\r\n") as u64;
     let known = moved.bytes.wrapping_sub(at).min(SIZE_LINE);
     // Behind what was gathered of the sample.
-    if !call.gather::<W>(at, known, SAMPLE_LEN as u32) {
+    if !call.gather::<D>(at, known, SAMPLE_LEN as u32) {
         return Line::None;
     }
-    let Some(scratch) = scratch::<W>() else {
+    let Some(scratch) = scratch::<D>() else {
         return Line::None;
     };
     // SAFETY: SAMPLE_LEN and SIZE_LINE more are within the array.

@@ -67,7 +67,7 @@ impl Advice {
         let traces = self.commands.iter().any(|it| it.ends_with("-p PID"));
         if traces {
             lines.push(words(
-                "to trace again (or with a command in place of -p PID):",
+                "to trace again (or with a command instead of -p PID):",
             ));
         } else if !self.commands.is_empty() {
             lines.push(words("run instead:"));
@@ -113,7 +113,7 @@ fn counted(count: u64, one: &str, more: &str) -> String {
 /// What to do without a log.
 pub(super) fn make_one() -> String {
     format!(
-        "make one (with a command in place of -p PID, if it is to be started), and judge it with {JUDGE}: {}",
+        "make one (with a command instead of -p PID, if it is to be started), and judge it with {JUDGE}: {}",
         // The error is one line.
         command(HEADS).replace(" \\\n   ", "")
     )
@@ -173,7 +173,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
         again = again.max(Some(HEADS));
     }
     if how.silent && how.cut.is_none() {
-        advice.reason("no line tells of a byte that was sent or received on a connection: trace the processes that serve (of a server that runs, each worker with a -p of its own: -f follows only those to come), with %net and %desc, while clients are served");
+        advice.reason("no line shows a byte that was sent or received on a connection: trace the processes that serve (of a server that runs, each worker with a -p of its own: -f follows only those to come), with %net and %desc, while clients are served");
         again = again.max(Some(HEADS));
     }
     // Where it was cut off counts as one.
@@ -228,7 +228,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
     }
     let untold = tally.messages_judged == 0 || missed(&CUT);
     if counts.addresses > 0 && untold {
-        advice.reason("the log shows addresses in place of the bytes that calls moved (-e raw, -e verbose): without them it tells of no message; trace without these options");
+        advice.reason("the log shows addresses instead of the bytes that calls moved (-e raw, -e verbose): without them it shows no message; trace without these options");
         again = again.max(Some(HEADS));
     }
     if counts.unknown_descriptors + counts.ambiguous > 0 {
@@ -243,7 +243,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
             "it has no line of accept, accept4 or connect: trace them (%net), or, if all were open when it begins, from the start or for longer"
         };
         advice.reason(format!(
-            "no message was judged, for the log tells of no connection from its first byte: {opened}"
+            "no message was judged, for the log shows no connection from its first byte: {opened}"
         ));
         again = again.max(Some(HEADS));
     }
@@ -256,7 +256,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
         again = again.max(Some(HEADS));
     }
     if missed(&[Unjudged::Shared]) {
-        advice.reason("processes or threads that the log does not tell of may have held sockets that were closed: trace from the start of the process, with %process");
+        advice.reason("processes or threads that the log does not show may have held sockets that were closed: trace from the start of the process, with %process");
         again = again.max(Some(HEADS));
     }
     match (counts.untraced, how.stem) {
@@ -320,7 +320,7 @@ pub(super) fn advice(counts: &Counts, tally: &Tally, how: How<'_>) -> Advice {
         }
     }
     if how.lacks.others {
-        advice.reason("messages seem short on connections that another process may have sent on, or that somebody went on with after their end: no line tells what was sent (-f, -yy)");
+        advice.reason("messages seem short on connections that another process may have sent on, or that were used after their end: no line tells what was sent (-f, -yy)");
         again = again.max(Some(HEADS));
     }
     if how.assumed {
@@ -508,7 +508,7 @@ mod tests {
           truncwatch analyze --all-traced night.log
         truncwatch: the log has io_uring or asynchronous calls, whose bytes strace does not see, and a watch does
         truncwatch: messages seem short, and nothing in the log shows that strace was asked for all calls that may have kept their connections: dup, dup2, dup3, fcntl, and fork, vfork, clone and clone3
-        truncwatch: to trace again (or with a command in place of -p PID):
+        truncwatch: to trace again (or with a command instead of -p PID):
           strace -f -tt -yy -s 8192 -o trace.log \
               -e trace=%net,%desc,%process,close_range,unshare -p PID
         truncwatch: then:

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
     /// ASCII, or anything that has its letters.
-    Plain,
+    Pod,
     Utf16Le,
     Utf16Be,
 }
@@ -14,9 +14,9 @@ pub(super) enum Encoding {
 /// What the text that begins so is written in, and how many bytes say so.
 pub(super) fn encoding(start: &[u8]) -> (Encoding, usize) {
     match start {
-        [0xef, 0xbb, 0xbf, ..] => (Encoding::Plain, 3),
+        [0xef, 0xbb, 0xbf, ..] => (Encoding::Pod, 3),
         // UTF-32 begins so too, and is refused.
-        [0xff, 0xfe, 0, 0, ..] => (Encoding::Plain, 0),
+        [0xff, 0xfe, 0, 0, ..] => (Encoding::Pod, 0),
         [0xff, 0xfe, ..] => (Encoding::Utf16Le, 2),
         [0xfe, 0xff, ..] => (Encoding::Utf16Be, 2),
         // Without the mark: letters of ASCII only.
@@ -26,7 +26,7 @@ pub(super) fn encoding(start: &[u8]) -> (Encoding, usize) {
         [0, first, 0, second, 0, third, ..] if is_text(&[*first, *second, *third]) => {
             (Encoding::Utf16Be, 0)
         }
-        _ => (Encoding::Plain, 0),
+        _ => (Encoding::Pod, 0),
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
             for mark in [false, true] {
                 let written = bytes(text, big, mark);
                 let (encoding, skip) = encoding(&written);
-                assert_ne!(encoding, Encoding::Plain);
+                assert_ne!(encoding, Encoding::Pod);
                 assert_eq!(skip, if mark { 2 } else { 0 });
                 let mut read = String::new();
                 Utf16::new(written.get(skip..).unwrap_or_default(), encoding)
@@ -156,14 +156,14 @@ mod tests {
                 assert_eq!(read, text);
             }
         }
-        assert_eq!(encoding(b"\xef\xbb\xbfclose"), (Encoding::Plain, 3));
+        assert_eq!(encoding(b"\xef\xbb\xbfclose"), (Encoding::Pod, 3));
         for plain in [
             &b"close(4) = 0"[..],
             b"",
             b"\0\0\0\0\0\0",
             b"\xff\xfe\0\0c\0\0\0",
         ] {
-            assert_eq!(encoding(plain), (Encoding::Plain, 0));
+            assert_eq!(encoding(plain), (Encoding::Pod, 0));
         }
     }
 

@@ -46,9 +46,9 @@ impl Joined {
                 self.held.insert(cookie, vec![*seen]);
             }
             Record::Sample(sample, _) if self.held.contains_key(&cookie) => {
-                let begins = sample.fresh == 1
+                let begins = sample.from_start == 1
                     || (sample.sending == 1 && sample.offset == 0 && self.begins(&seen));
-                let decided = sample.fresh == 1 || sample.sending == 1;
+                let decided = sample.from_start == 1 || sample.sending == 1;
                 let held = self.held.entry(cookie).or_default();
                 held.push(*seen);
                 if decided || held.len() > MOST {
@@ -74,7 +74,7 @@ impl Joined {
     fn release(&mut self, cookie: u64, begins: bool, give: &mut impl FnMut(Step)) {
         for mut seen in self.held.remove(&cookie).unwrap_or_default() {
             if begins && let Record::Sample(sample, _) = &mut seen.record {
-                sample.fresh = 1;
+                sample.from_start = 1;
             }
             give(Step::Record(Box::new(seen)));
         }

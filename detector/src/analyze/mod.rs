@@ -189,7 +189,7 @@ fn sampled<'a>(mut input: impl Read + 'a) -> (Vec<u8>, Box<dyn Read + 'a>) {
         Some(error) => Box::new(Broken(Some(error))),
         None => Box::new(input),
     };
-    if encoding == Encoding::Plain {
+    if encoding == Encoding::Pod {
         let whole = io::Cursor::new(start.clone()).chain(rest);
         return (start, Box::new(whole));
     }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::{Advice, Options};
 use crate::{
     judge::{Cause, Fault, Finding, Judge, Role},
-    recording::{About, Frame, Input, Program, Reader, Told, ToldKey, Totals},
+    recording::{About, FindingKey, Frame, Input, Program, Reader, ReportedFinding, Totals},
     report::{Identity, Printer, Reported, Seen, Summary, When, written_to},
     stack::Stack,
 };
@@ -28,7 +28,7 @@ pub(super) struct Recorded<'a> {
     printer: Printer<'a>,
     about: About,
     programs: HashMap<u32, Option<String>>,
-    waiting: VecDeque<(Finding, Option<Told>)>,
+    waiting: VecDeque<(Finding, Option<ReportedFinding>)>,
     summary: Summary,
     missed: u64,
     finished: bool,
@@ -149,9 +149,9 @@ impl<'a> Recorded<'a> {
                 self.missed = missed;
                 self.report()?;
             }
-            Frame::Told(told) => {
+            Frame::ReportedFinding(told) => {
                 let place = self.waiting.iter_mut().find(|(finding, known)| {
-                    known.is_none() && ToldKey::of(finding) == told.finding
+                    known.is_none() && FindingKey::of(finding) == told.finding
                 });
                 if let Some((_, known)) = place {
                     *known = Some(*told);
@@ -199,7 +199,7 @@ impl<'a> Recorded<'a> {
         Ok(())
     }
 
-    fn print(&mut self, finding: &Finding, told: Option<&Told>) -> Result<()> {
+    fn print(&mut self, finding: &Finding, told: Option<&ReportedFinding>) -> Result<()> {
         let stack = told.map_or_else(
             || {
                 Stack::none(if self.cut {
@@ -208,7 +208,7 @@ impl<'a> Recorded<'a> {
                     "it was not reported when it was recorded"
                 })
             },
-            Told::stack,
+            ReportedFinding::stack,
         );
         let exe = match told {
             Some(told) => told.exe.as_deref(),
@@ -230,7 +230,7 @@ impl<'a> Recorded<'a> {
     }
 
     /// As it was reported, or by when the recording began.
-    fn when(&self, finding: &Finding, told: Option<&Told>) -> When {
+    fn when(&self, finding: &Finding, told: Option<&ReportedFinding>) -> When {
         let told = told.and_then(|told| told.time.parse::<Timestamp>().ok());
         let reckoned = || {
             let begun = self.about.begun.parse::<Timestamp>().ok()?;
@@ -296,7 +296,7 @@ mod tests {
     use crate::{
         analyze::judge,
         judge::wire::short_response,
-        recording::{Feed, Writer, unpacked},
+        recording::{RecordedJudge, Writer, unpacked},
     };
 
     #[derive(Clone, Default)]
@@ -329,7 +329,7 @@ mod tests {
             ..About::default()
         };
         let writer = Writer::new(Box::new(bytes.clone()), about).expect("written");
-        let mut feed = Feed::new(Some(writer));
+        let mut feed = RecordedJudge::new(Some(writer));
         for record in short_response() {
             feed.take(record);
         }

@@ -1,6 +1,6 @@
 //! Records as the judge takes them.
 
-use detector_common::{End, Header, Kind, Open, Plain as _, Reset, Sample};
+use detector_common::{End, Header, Kind, Open, Pod as _, Reset, Sample};
 
 /// One record.
 #[derive(Clone, Debug)]

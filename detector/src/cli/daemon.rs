@@ -37,7 +37,7 @@ metrics are at http://127.0.0.1:9849/metrics.
 
 Signals:
   SIGHUP             read the configuration again; counters and limits stay
-  SIGTERM, SIGINT    end: what is open is judged, what was held back is told
+  SIGTERM, SIGINT    end: what is open is judged, what was held back is reported
 
 Exit status:
   0  ended by a signal, whatever was found

@@ -26,10 +26,10 @@ use self::{
 /// connection, compares them with the Content-Length that the process
 /// promised, and reports every shutdown, close or exit that comes too early.
 ///
-/// Without --pid and without a command every process on the host is watched, as
-/// far as it passes the filters: --comm, --unit, --cgroup and --port. Of one
-/// kind, one has to fit; of different kinds, all: `--comm nginx --comm node
-/// --port 80` is nginx or node, on port 80.
+/// Without --pid and without a command every process on the host is watched that
+/// passes the filters: --comm, --unit, --cgroup and --port. Repeat a filter to
+/// match any of its values; different filters must all match: `--comm nginx
+/// --comm node --port 80` is nginx or node, on port 80.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "truncwatch",

@@ -51,7 +51,7 @@ pub(super) struct WatchArguments {
     comm: Vec<String>,
 
     /// Only processes of this unit of systemd, such as nginx.service, also when
-    /// it is started anew; may be repeated
+    /// it restarts; may be repeated
     #[arg(long, value_name = "NAME", help_heading = FILTERS, value_parser = unit)]
     unit: Vec<String>,
 
@@ -70,7 +70,7 @@ pub(super) struct WatchArguments {
     )]
     port: Vec<u16>,
 
-    /// Stop after so many seconds; a command is then ended with SIGTERM
+    /// Stop after SECONDS; a command is then ended with SIGTERM
     #[arg(
         long,
         value_name = "SECONDS",
@@ -79,7 +79,7 @@ pub(super) struct WatchArguments {
     )]
     duration: Option<Duration>,
 
-    /// Stop after so many findings; a command is then ended with SIGTERM
+    /// Stop after N findings; a command is then ended with SIGTERM
     #[arg(
         long,
         value_name = "N",
@@ -88,8 +88,8 @@ pub(super) struct WatchArguments {
     )]
     count: Option<u64>,
 
-    /// Report also a message that owes bytes and made no progress for so many
-    /// seconds, on a socket that is still connected; 0 is off
+    /// Also report messages that make no progress for SECONDS while bytes are
+    /// still owed, on a socket that is still connected (0 disables)
     #[arg(
         long,
         value_name = "SECONDS",
@@ -103,12 +103,13 @@ pub(super) struct WatchArguments {
     #[command(flatten)]
     reporting: ReportingArguments,
 
-    /// Copy no stacks: findings then do not say who called what ended them
+    /// Do not capture call stacks: findings then do not show who closed the
+    /// connection
     #[arg(long)]
     no_stack: bool,
 
-    /// Copy the stack of each finding; else, of a process's findings, of eight at
-    /// once and then of one a second
+    /// Capture a stack for every finding (default: the first 8 per process, then
+    /// one per second)
     #[arg(long, conflicts_with = "no_stack")]
     all_stacks: bool,
 

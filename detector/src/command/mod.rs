@@ -25,7 +25,7 @@ use rustix::{
 use tokio::io::{Interest, unix::AsyncFd};
 
 pub use self::user::{User, UserError};
-use crate::signals::{Inherited, Received};
+use crate::process::signals::{Inherited, Received};
 
 /// Capabilities that truncwatch is given to watch without root (docs/permissions.md).
 const OURS: [CapabilitySet; 4] = [

@@ -6,8 +6,11 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use tokio::time::MissedTickBehavior;
 
-use super::{Daemon, Map, metrics::Snapshot, own};
-use crate::{memory, report::note, signals};
+use super::{Daemon, Map, metrics::Snapshot, self_usage};
+use crate::{
+    process::{heap, signals},
+    report::note,
+};
 
 /// How often the kernel side's maps are counted: a walk over all their entries.
 const MAPS: Duration = Duration::from_secs(60);
@@ -30,7 +33,7 @@ impl Daemon {
     /// # Errors
     ///
     /// If it cannot wait any more.
-    pub(super) async fn run(&mut self, signals: &signals::Waiting) -> Result<()> {
+    pub(super) async fn run(&mut self, signals: &signals::SignalStream) -> Result<()> {
         let tick = Duration::from_millis(self.config.limits.tick_ms.into());
         let mut ticks = tokio::time::interval(tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -83,10 +86,10 @@ impl Daemon {
         if now >= self.own_due {
             self.own_due = now + OWN;
             let limit = u64::from(self.config.limits.memory_mib) << 20;
-            short |= memory::resident() > limit;
+            short |= heap::resident() > limit;
             if short || now >= self.trim_due {
                 self.trim_due = now + TRIM;
-                memory::trim();
+                heap::trim();
             }
         }
         if short {
@@ -132,9 +135,9 @@ impl Daemon {
             shedding: self.shed_until.is_some(),
             reloads: self.reloads,
             reload_failures: self.reload_failures,
-            cpu: own::cpu(),
-            resident: memory::resident(),
-            descriptors: own::descriptors(),
+            cpu: self_usage::cpu(),
+            resident: heap::resident(),
+            descriptors: self_usage::descriptors(),
             started: started.as_secs_f64(),
         }
     }

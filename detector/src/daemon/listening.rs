@@ -66,7 +66,7 @@ impl Listening {
                 self.again = Some(Instant::now() + AGAIN);
                 let meanwhile = match &self.server {
                     Some(server) => format!("they stay at {} until then", server.address()),
-                    None => "findings are told all the same".to_owned(),
+                    None => "findings are reported all the same".to_owned(),
                 };
                 note(format_args!(
                     "no metrics at {address} ({error}): trying again every {} s, {meanwhile}; another address is metrics.listen, and \"\" turns them off",

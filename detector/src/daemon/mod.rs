@@ -12,7 +12,7 @@
 //! | `metrics/` | numbers for Prometheus |
 //! | `listening.rs` | where they are had |
 //! | `notify.rs` | what systemd is told |
-//! | `own.rs` | what the daemon itself uses |
+//! | `self_usage.rs` | what the daemon itself uses |
 
 mod config;
 mod events;
@@ -21,8 +21,8 @@ mod limiter;
 mod listening;
 mod metrics;
 mod notify;
-mod own;
 mod reload;
+mod self_usage;
 mod sinks;
 mod totals;
 mod watching;
@@ -48,7 +48,10 @@ use self::{
     watching::{Watching, settings, words},
 };
 use crate::{
-    memory, nice::Nice, recording::Feed, report::note, signals::Signals, watch::engine::Engine,
+    process::{heap, priority::Priority, signals::Signals},
+    recording::RecordedJudge,
+    report::note,
+    watch::engine::Engine,
 };
 
 /// What the command line asks of the daemon.
@@ -78,9 +81,9 @@ pub fn run(options: &Options) -> Result<u8> {
         };
     }
     let config = Config::load(path)?;
-    memory::keep_little();
+    heap::keep_little();
     // Before there are other threads, which inherit both.
-    let nice = Nice::new(config.limits.nice);
+    let nice = Priority::new(config.limits.nice);
     let signals = Signals::take(false).context("cannot wait for signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -120,7 +123,7 @@ struct Daemon {
     listening: Listening,
     textfile: Option<Textfile>,
     notify: Notify,
-    nice: Nice,
+    nice: Priority,
     maps: Vec<Map>,
     maps_due: Instant,
     /// When the daemon's own memory is looked at again.
@@ -134,10 +137,13 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn start(config: Config, path: Option<PathBuf>, nice: Nice) -> Result<Self> {
+    async fn start(config: Config, path: Option<PathBuf>, nice: Priority) -> Result<Self> {
         let watching = Watching::of(&config)?;
         let sink = Sink::new(config.findings.output);
-        let engine = Engine::start(settings(&config, watching.filter.clone()), Feed::default())?;
+        let engine = Engine::start(
+            settings(&config, watching.filter.clone()),
+            RecordedJudge::default(),
+        )?;
         watching.note_missing();
         for what in engine.not_seen() {
             note(format_args!("not seen: {what}"));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::{Config, Daemon, settings, sinks::Sink, textfile, watching::Watching};
-use crate::{recording::Feed, report::note, watch::engine::Engine};
+use crate::{recording::RecordedJudge, report::note, watch::engine::Engine};
 
 /// How often units are looked for that do not run.
 const UNITS: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ impl Daemon {
     fn go_over(&mut self, config: &Config, watching: Watching) -> Result<()> {
         let new = settings(config, watching.filter.clone());
         if !self.engine.becomes(&new)? {
-            let engine = Engine::start(new, Feed::default())
+            let engine = Engine::start(new, RecordedJudge::default())
                 .context("the new filters cannot be attached")?;
             // What the old one saw it tells, and connections that are open are
             // to the new one as if joined in mid-stream.
@@ -78,7 +78,7 @@ impl Daemon {
             self.engine = engine;
             self.told_before = Some((Instant::now() + BOTH, sockets));
             note(format_args!(
-                "the filters were attached anew: connections that are open now are judged from the second message whose place is certain"
+                "the filters were attached again: connections that are open now are judged from the second message whose place is certain"
             ));
         }
         watching.note_missing();

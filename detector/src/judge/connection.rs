@@ -370,7 +370,7 @@ impl Connection {
     fn sample(&mut self, sample: &Sample, bytes: &Bytes, looks: Looks<'_>, tally: &mut Tally) {
         let streams = self
             .streams
-            .get_or_insert_with(|| Streams::new(sample.fresh == 1));
+            .get_or_insert_with(|| Streams::new(sample.from_start == 1));
         let moved = u64::from(sample.moved);
         if sample.sending == 0 {
             streams.receive(sample.offset, moved, &bytes.start, looks, tally);
@@ -385,8 +385,8 @@ impl Connection {
             received: sample.opposite,
             unseen: unseen(sample.flags),
             reads: self.reads,
-            connected: sample.flags & flag::CONNECTED != 0 || sample.fresh != 1,
-            begins_call: sample.flags & flag::WITHIN == 0,
+            connected: sample.flags & flag::CONNECTED != 0 || sample.from_start != 1,
+            begins_call: sample.flags & flag::MID_CALL == 0,
             edited: sample.flags & flag::EDITED != 0,
             by: By {
                 pid: sample.header.tgid,
@@ -715,7 +715,7 @@ impl Connection {
         let unseen = unseen(counters.send_flags) && !begins_otherwise(counters);
         tally.miss(match speaks(&counters.first_sent) {
             Unjudged::NotHttp if unseen => Unjudged::NotObserved,
-            Unjudged::NotHttp if counters.fresh == 0 => Unjudged::MidStream,
+            Unjudged::NotHttp if counters.from_start == 0 => Unjudged::MidStream,
             // The preface is the client's; a server answers with frames.
             Unjudged::NotHttp => match speaks(&counters.first_received) {
                 Unjudged::Encrypted => Unjudged::Encrypted,
@@ -754,5 +754,5 @@ fn response_at_risk(streams: &Streams, end: &End) -> Option<Box<Finding>> {
 
 /// Whether bytes went out that nobody looked at.
 fn unseen(send_flags: u32) -> bool {
-    send_flags & (flag::OPAQUE | flag::UNREADABLE) != 0
+    send_flags & (flag::UNINSPECTED | flag::UNREADABLE) != 0
 }

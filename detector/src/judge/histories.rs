@@ -19,13 +19,13 @@ use super::{
 };
 use crate::{
     capture::Record,
-    recording::{About, Feed, Frame, Input, Reader, Writer, unpacked},
+    recording::{About, Frame, Input, Reader, RecordedJudge, Writer, unpacked},
 };
 
 /// What a response's body is made of.
 #[derive(Clone, Copy, Debug)]
 enum Filling {
-    Plain,
+    Pod,
     /// Heads, one after the other.
     Heads,
 }
@@ -75,7 +75,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         prop_oneof![6 => Just(200), 1 => Just(304), 1 => Just(204), 1 => Just(206)],
         prop::bool::weighted(0.1),
         prop_oneof![2 => 0..20usize, 3 => 20..3000usize, 2 => 3000..20_000usize],
-        prop_oneof![3 => Just(Filling::Plain), 1 => Just(Filling::Heads)],
+        prop_oneof![3 => Just(Filling::Pod), 1 => Just(Filling::Heads)],
         prop::option::weighted(0.3, (1..6000usize, any::<bool>())),
     )
         .prop_map(
@@ -147,7 +147,7 @@ impl Exchange {
     /// What its body looks like on the wire.
     fn body(&self) -> Vec<u8> {
         let piece: &[u8] = match self.filling {
-            Filling::Plain => b"q",
+            Filling::Pod => b"q",
             Filling::Heads => b"HTTP/1.1 200 OK\r\nX-Hush: hush\r\nContent-Length: 7\r\n\r\n",
         };
         let data: Vec<u8> = piece.iter().copied().cycle().take(self.length).collect();
@@ -531,7 +531,7 @@ fn recorded(records: &[Record]) -> (Vec<Input>, Vec<u8>) {
     let out = Shared::default();
     let about = About::default();
     let writer = Writer::new(Box::new(out.clone()), about).ok();
-    let mut feed = Feed::new(writer);
+    let mut feed = RecordedJudge::new(writer);
     for record in records {
         feed.take(record.clone());
     }

@@ -67,16 +67,20 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn new(fresh: bool) -> Self {
+    pub(super) fn new(from_start: bool) -> Self {
         Self {
-            place: if fresh { Place::At(0) } else { Place::Unknown },
+            place: if from_start {
+                Place::At(0)
+            } else {
+                Place::Unknown
+            },
             unanswered: VecDeque::new(),
-            exact: fresh,
+            exact: from_start,
             doubtful: false,
             excess: false,
             heads: 0,
             parsed: 0,
-            asked: !fresh,
+            asked: !from_start,
             waits: None,
         }
     }

@@ -70,10 +70,10 @@ impl Rival {
 }
 
 impl Streams {
-    pub(super) fn new(fresh: bool) -> Self {
+    pub(super) fn new(from_start: bool) -> Self {
         Self {
-            outgoing: Outgoing::new(fresh),
-            requests: Requests::new(fresh),
+            outgoing: Outgoing::new(from_start),
+            requests: Requests::new(from_start),
             answers: Answers::default(),
             rival: None,
         }

@@ -276,7 +276,7 @@ pub(super) fn failed(counters: &Counters) -> bool {
 
 /// Whether the peer had closed before this side shut the connection down.
 pub(super) fn left(counters: &Counters) -> bool {
-    counters.end_flags & flag::LEFT != 0
+    counters.end_flags & flag::PEER_CLOSED != 0
 }
 
 fn peer(end: &End) -> Peer {

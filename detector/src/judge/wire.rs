@@ -2,7 +2,7 @@
 
 use detector_common::{
     BODY_START, Connection as Counters, EDGE_END, EDGE_START, End, EndKind, Header, Kind, Open,
-    Plain as _, Reset, SAMPLE_LEN, Sample, family, flag, seen,
+    Pod as _, Reset, SAMPLE_LEN, Sample, family, flag, seen,
 };
 
 use super::{Finding, Judge, Tally};
@@ -56,7 +56,7 @@ pub(super) const COOKIE: u64 = 77;
 impl Wire {
     pub(super) fn new() -> Self {
         let mut counters = Counters::EMPTY;
-        counters.fresh = 1;
+        counters.from_start = 1;
         counters.family = family::INET;
         counters.fd = 7;
         Self {
@@ -100,7 +100,7 @@ impl Wire {
     /// Bytes that are received and not looked at.
     pub(super) fn receive_unseen(&mut self, moved: u64) -> &mut Self {
         self.counters.received += moved;
-        self.counters.receive_flags |= flag::OPAQUE;
+        self.counters.receive_flags |= flag::UNINSPECTED;
         self
     }
 
@@ -113,7 +113,7 @@ impl Wire {
 
     pub(super) fn joined() -> Self {
         let mut wire = Self::new();
-        wire.counters.fresh = 0;
+        wire.counters.from_start = 0;
         wire
     }
 
@@ -335,10 +335,10 @@ impl Wire {
         sample.len = u32::try_from(start.len()).unwrap_or(u32::MAX);
         sample.tail = u32::try_from(tail.len()).unwrap_or(u32::MAX);
         sample.sending = u32::from(sending);
-        sample.fresh = self.counters.fresh;
-        let unseen = self.counters.receive_flags & (flag::OPAQUE | flag::UNREADABLE) != 0;
+        sample.from_start = self.counters.from_start;
+        let unseen = self.counters.receive_flags & (flag::UNINSPECTED | flag::UNREADABLE) != 0;
         sample.flags = self.counters.send_flags
-            | if within { flag::WITHIN } else { 0 }
+            | if within { flag::MID_CALL } else { 0 }
             | if unseen { flag::UNSEEN_RECEIVES } else { 0 };
         sample.number = 1;
         let bytes = Bytes {

@@ -21,8 +21,7 @@
 //! [`EndKind::Returned`]: detector_common::EndKind::Returned
 
 use detector_common::{
-    Connection, End, Header, Kind, Open, Plain, Sample, SocketInfo, UNIX_PATH_LEN, family, flag,
-    seen,
+    Connection, End, Header, Kind, Open, Pod, Sample, SocketInfo, UNIX_PATH_LEN, family, flag, seen,
 };
 
 use super::{Frame, FrameError, Input};
@@ -50,7 +49,7 @@ struct Socket1 {
 
 // SAFETY: repr(C), integers and arrays of them; 8+4*2+32+108+4+2+2+4*3 = 176 bytes
 // without padding.
-unsafe impl Plain for Socket1 {}
+unsafe impl Pod for Socket1 {}
 
 /// `End` of form 1.
 #[repr(C)]
@@ -70,9 +69,9 @@ struct End1 {
     socket: Socket1,
 }
 
-// SAFETY: repr(C), Plain parts and integers, each at a multiple of its alignment,
+// SAFETY: repr(C), Pod parts and integers, each at a multiple of its alignment,
 // without padding.
-unsafe impl Plain for End1 {}
+unsafe impl Pod for End1 {}
 
 /// `Open` of form 1.
 #[repr(C)]
@@ -83,9 +82,9 @@ struct Open1 {
     socket: Socket1,
 }
 
-// SAFETY: repr(C), Plain parts and an array of bytes, each at a multiple of its
+// SAFETY: repr(C), Pod parts and an array of bytes, each at a multiple of its
 // alignment, without padding.
-unsafe impl Plain for Open1 {}
+unsafe impl Pod for Open1 {}
 
 const _: () = assert!(
     size_of::<Socket1>() == 176 && size_of::<End1>() == 664 && size_of::<Open1>() == 224,

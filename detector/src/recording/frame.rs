@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use detector_common::{Connection as Counters, Plain};
+use detector_common::{Connection as Counters, Pod};
 use serde::{Deserialize, Serialize};
 
 use super::Input;
@@ -24,7 +24,7 @@ pub enum Frame {
     /// Findings are taken; so many calls were not shown by the kernel so far.
     Report(u64),
     /// What was reported with a finding.
-    Told(Box<Told>),
+    ReportedFinding(Box<ReportedFinding>),
     /// The end of the watch.
     Totals(Totals),
 }
@@ -54,7 +54,7 @@ pub struct Program {
 
 /// Which finding it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToldKey {
+pub struct FindingKey {
     /// [`Finding::tid`].
     pub tid: u32,
     /// Of its ending.
@@ -67,7 +67,7 @@ pub struct ToldKey {
     pub cause: String,
 }
 
-impl ToldKey {
+impl FindingKey {
     /// That of a finding.
     #[must_use]
     pub fn of(finding: &Finding) -> Self {
@@ -83,9 +83,9 @@ impl ToldKey {
 
 /// What was reported with a finding.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Told {
+pub struct ReportedFinding {
     /// Which.
-    pub finding: ToldKey,
+    pub finding: FindingKey,
     /// When, RFC 3339.
     pub time: String,
     /// Its program.
@@ -97,14 +97,14 @@ pub struct Told {
     #[serde(default)]
     pub container: Option<String>,
     /// Its stack, the innermost function first.
-    pub frames: Vec<ToldFrame>,
+    pub frames: Vec<ReportedFrame>,
     /// [`Stack::incomplete`].
     pub incomplete: Option<String>,
 }
 
 /// A [`stack::Frame`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ToldFrame {
+pub struct ReportedFrame {
     symbol: Option<String>,
     file: Option<String>,
     line: Option<u32>,
@@ -113,19 +113,19 @@ pub struct ToldFrame {
     inlined: bool,
 }
 
-impl Told {
+impl ReportedFinding {
     /// What was reported with this finding, but for what is known of its process.
     #[must_use]
     pub fn new(finding: &Finding, time: String, stack: &Stack) -> Self {
         let frames = stack.frames.iter().cloned();
         Self {
-            finding: ToldKey::of(finding),
+            finding: FindingKey::of(finding),
             time,
             exe: None,
             unit: None,
             container: None,
             frames: frames
-                .map(|frame| ToldFrame {
+                .map(|frame| ReportedFrame {
                     symbol: frame.symbol,
                     file: frame.file,
                     line: frame.line,
@@ -215,7 +215,7 @@ impl Frame {
     pub fn encode(&self) -> Result<(u8, Vec<u8>), serde_json::Error> {
         let counted = |cookie: &u64, counters: Option<&Counters>| {
             let mut bytes = cookie.to_le_bytes().to_vec();
-            bytes.extend_from_slice(counters.map(Plain::bytes).unwrap_or_default());
+            bytes.extend_from_slice(counters.map(Pod::bytes).unwrap_or_default());
             bytes
         };
         let timed = |cookie: &u64, counters: &Counters, now_ns: &u64| {
@@ -243,7 +243,7 @@ impl Frame {
             Self::Input(Input::OpenBefore(before)) => (12, serde_json::to_vec(before)?),
             Self::Program(program) => (8, serde_json::to_vec(program)?),
             Self::Report(missed) => (9, missed.to_le_bytes().to_vec()),
-            Self::Told(told) => (10, serde_json::to_vec(told)?),
+            Self::ReportedFinding(told) => (10, serde_json::to_vec(told)?),
             Self::Totals(totals) => (11, serde_json::to_vec(totals)?),
         })
     }
@@ -296,7 +296,7 @@ impl Frame {
             }
             8 => Self::Program(serde_json::from_slice(bytes).ok()?),
             9 => Self::Report(exactly(bytes)?),
-            10 => Self::Told(serde_json::from_slice(bytes).ok()?),
+            10 => Self::ReportedFinding(serde_json::from_slice(bytes).ok()?),
             11 => Self::Totals(serde_json::from_slice(bytes).ok()?),
             12 => Input::OpenBefore(serde_json::from_slice(bytes).ok()?).into(),
             _ => return None,
@@ -315,6 +315,6 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((u64::from_le_bytes(*number), rest))
 }
 
-fn exactly<T: Plain>(bytes: &[u8]) -> Option<T> {
+fn exactly<T: Pod>(bytes: &[u8]) -> Option<T> {
     (bytes.len() == size_of::<T>()).then(|| T::read(bytes))?
 }

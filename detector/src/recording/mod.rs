@@ -8,7 +8,7 @@
 //! little-endian. Records and counters are as the
 //! kernel side writes them (`detector-common`), but for the bytes of samples
 //! that the judge did not read or that are no framing, which are taken out
-//! (`blank/`). Those of one connection come in the order in which it took them.
+//! (`redact/`). Those of one connection come in the order in which it took them.
 //!
 //! | byte | what it is | what it holds |
 //! | --- | --- | --- |
@@ -19,7 +19,7 @@
 //! | 7 | `finish` | cookie and counters, of each socket that is open |
 //! | 8 | [`Program`] of a process, as known from here on | JSON |
 //! | 9 | findings are taken | calls that the kernel did not show so far |
-//! | 10 | [`Told`]: what was reported with a finding | JSON |
+//! | 10 | [`ReportedFinding`]: what was reported with a finding | JSON |
 //! | 11 | [`Totals`], the last | JSON |
 //! | 12 | `open_before` | JSON |
 //!
@@ -32,30 +32,33 @@
 //! | --- | --- |
 //! | `input.rs`  | what the judge takes, as values |
 //! | `frame.rs`  | frames to bytes and back |
-//! | `blank/`    | takes out what is not to be kept |
+//! | `redact/`    | takes out what is not to be kept |
 //! | `pack.rs`   | packs in blocks, and unpacks |
 //! | `writer.rs` | writes a recording |
-//! | `feed.rs`   | the judge of a watch, which may be recorded |
+//! | `recorded_judge.rs`   | the judge of a watch, which may be recorded |
 //! | `reader.rs` | reads a recording |
 //! | `form1.rs`  | reads the frames of 0.1.0 |
 //! | `file.rs`   | the file that one is written to |
 
-mod blank;
-mod feed;
 mod file;
 mod form1;
 mod frame;
 mod input;
 mod pack;
 mod reader;
+mod recorded_judge;
+mod redact;
 mod writer;
 
 pub use self::{
-    feed::Feed,
     file::{FileError, RecordingFile, is_recording},
-    frame::{About, Frame, FrameError, Process, Program, Told, ToldFrame, ToldKey, Totals},
+    frame::{
+        About, FindingKey, Frame, FrameError, Process, Program, ReportedFinding, ReportedFrame,
+        Totals,
+    },
     input::Input,
     reader::{ReadError, Reader},
+    recorded_judge::RecordedJudge,
     writer::Writer,
 };
 

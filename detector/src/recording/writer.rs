@@ -9,8 +9,8 @@ use detector_common::Connection as Counters;
 
 use super::{
     About, Frame, Input, MAGIC, Packing,
-    blank::{self, Blank},
     pack::Packer,
+    redact::{self, Redactor},
 };
 use crate::judge::Traced;
 
@@ -18,7 +18,7 @@ use crate::judge::Traced;
 pub struct Writer {
     out: Packer<Box<dyn Write>>,
     show_query: bool,
-    connections: HashMap<u64, Blank>,
+    connections: HashMap<u64, Redactor>,
     /// Something was written since the findings were taken.
     pending: bool,
     error: Option<io::Error>,
@@ -51,18 +51,18 @@ impl Writer {
         for (record, looks) in traced {
             let cookie = record.header().cookie;
             let show_query = self.show_query;
-            let blank = self
+            let redactor = self
                 .connections
                 .entry(cookie)
-                .or_insert_with(|| Blank::new(show_query));
-            let record = blank.record(record, &looks);
+                .or_insert_with(|| Redactor::new(show_query));
+            let record = redactor.record(record, &looks);
             self.frame(&Input::Take(record).into());
         }
         let kept = |counters: &Option<Box<Counters>>| {
             let counters = counters.as_deref();
-            counters.map(|counters| Box::new(blank::counters(counters)))
+            counters.map(|counters| Box::new(redact::counters(counters)))
         };
-        let counted = |counters: &Counters| Box::new(blank::counters(counters));
+        let counted = |counters: &Counters| Box::new(redact::counters(counters));
         let input = match input {
             Input::Take(_) => return,
             Input::Settle(cookie, counters) => Input::Settle(*cookie, kept(counters)),
@@ -72,7 +72,7 @@ impl Writer {
             Input::OpenBefore(before) => Input::OpenBefore(before.clone()),
             Input::Finish(open) => {
                 let each = open.iter();
-                let each = each.map(|(cookie, counters)| (*cookie, blank::counters(counters)));
+                let each = each.map(|(cookie, counters)| (*cookie, redact::counters(counters)));
                 Input::Finish(each.collect())
             }
         };

@@ -58,7 +58,7 @@ impl Outcome {
             (_, true) => (
                 of_command,
                 Some(format!(
-                    "exit status {of_command} is the command's own; besides, something was missed (which alone is {own})"
+                    "exit status {of_command} is the command's own; something was missed too (which alone is {own})"
                 )),
             ),
             (_, false) => (
@@ -90,7 +90,7 @@ impl Summary {
             .map(|(reason, count)| format!("{} ({})", in_words(*reason, seen), grouped(*count)))
             .collect();
         let others = match self.unjudged.get(Unjudged::NotHttp.name()) {
-            Some(count @ 1..) => format!(" (besides, {} no HTTP)", grouped(*count)),
+            Some(count @ 1..) => format!(" (not HTTP: {})", grouped(*count)),
             _ => String::new(),
         };
         let instead: Vec<_> = maybe
@@ -141,7 +141,7 @@ fn instead(reason: Unjudged, seen: Seen) -> (&'static str, &'static str) {
         ),
         (Unjudged::MidStream, Seen::Watch) => (
             "what was open before",
-            "watch for longer, until clients connect anew, with --follow if children serve, or start the server with truncwatch -- COMMAND",
+            "watch for longer, until clients connect again, with --follow if children serve, or start the server with truncwatch -- COMMAND",
         ),
         (Unjudged::MidStream, Seen::Log) => (
             "what was open before",
@@ -185,7 +185,7 @@ mod tests {
             (0, false, Some(3), 3, "the command's own"),
             (0, false, Some(143), 143, "the command's own"),
             (0, false, Some(137), 137, "the command's own"),
-            (0, true, Some(7), 7, "besides, something was missed"),
+            (0, true, Some(7), 7, "something was missed too"),
             (0, true, Some(0), 3, "for what was missed"),
             (1, false, Some(0), 1, "the command's own is 0"),
             (1, true, Some(7), 1, "the command's own is 7"),
@@ -248,7 +248,7 @@ mod tests {
                 .unwrap_or_default()
         };
         insta::assert_snapshot!(said(&[("encrypted", 6)]), @"no message was judged, for all that may be HTTP is encrypted (6): watch the process that has the plain text, the server behind the one that ends TLS");
-        insta::assert_snapshot!(said(&[("encrypted", 1200), ("mid-stream", 2), ("not-http", 9)]), @"no message was judged, for all that may be HTTP is encrypted (1,200), open since before the watch, or used before by a process that is not watched (2) (besides, 9 no HTTP): for what is encrypted, watch the process that has the plain text, the server behind the one that ends TLS; for what was open before, watch for longer, until clients connect anew, with --follow if children serve, or start the server with truncwatch -- COMMAND");
+        insta::assert_snapshot!(said(&[("encrypted", 1200), ("mid-stream", 2), ("not-http", 9)]), @"no message was judged, for all that may be HTTP is encrypted (1,200), open since before the watch, or used before by a process that is not watched (2) (not HTTP: 9): for what is encrypted, watch the process that has the plain text, the server behind the one that ends TLS; for what was open before, watch for longer, until clients connect again, with --follow if children serve, or start the server with truncwatch -- COMMAND");
         insta::assert_snapshot!(said(&[("http2", 1), ("not-observed", 1)]), @"no message was judged, for all that may be HTTP is HTTP/2 (1), sent by calls whose bytes are not seen (1): for HTTP/2, watch the process that speaks HTTP/1, the server behind the proxy; for bytes that are not seen (splice, some of io_uring), watch the process at the other end");
     }
 }

@@ -203,7 +203,7 @@ fn accepted(finding: &Finding) -> String {
         }
         (Some(bytes), _) => format!("{} of the body by the kernel", several(bytes, "byte")),
         (None, Some(bytes)) => format!(
-            "fewer than {} bytes of the body by the kernel: so many with the head, whose end the log does not show",
+            "fewer than {} bytes of the body by the kernel: the log does not show where the head ends",
             grouped(bytes)
         ),
         (None, None) => "no last chunk".to_owned(),

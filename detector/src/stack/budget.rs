@@ -1,7 +1,7 @@
 //! How much of programs may be read, in a process whose memory is bounded.
 
 use super::Room;
-use crate::memory;
+use crate::process::heap;
 
 /// What is left free for all else, bytes.
 const MARGIN: u64 = 6 << 20;
@@ -36,7 +36,7 @@ impl Budget {
     /// Whether so much may be read now.
     pub(super) fn allows(&self, bytes: u64) -> bool {
         let Some(most) = self.0 else { return true };
-        let after = memory::resident()
+        let after = heap::resident()
             .saturating_add(bytes)
             .saturating_add(MARGIN);
         after <= most

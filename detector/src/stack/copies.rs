@@ -8,7 +8,7 @@ use std::{
 
 use detector_common::{REGISTER_WORDS, StackPiece};
 
-use super::{maps::Maps, memory::Memory};
+use super::{maps::Maps, stack_memory::StackMemory};
 
 /// How long one is kept, nanoseconds: an ending waits two seconds at most until
 /// it is judged.
@@ -62,7 +62,7 @@ impl Room {
 pub struct Copied {
     pub(super) pid: u32,
     pub(super) registers: Box<[u64; REGISTER_WORDS]>,
-    pub(super) memory: Memory,
+    pub(super) memory: StackMemory,
     /// What the process had mapped; `None` if it was gone before anyone asked.
     pub(super) maps: Option<Arc<Maps>>,
     /// When that was.
@@ -153,7 +153,7 @@ impl Copies {
         let known = self.known_since(piece.tgid, since_ns, now_ns);
         let maps = known.map(|known| known.at(piece.time_ns));
         let maps_ns = known.map_or(0, |known| known.time_ns);
-        let mut memory = Memory::default();
+        let mut memory = StackMemory::default();
         memory.push(piece.address, piece.bytes());
         let copied = Copied {
             pid: piece.tgid,
@@ -205,7 +205,7 @@ impl Copies {
 
 #[cfg(test)]
 mod tests {
-    use detector_common::Plain as _;
+    use detector_common::Pod as _;
 
     use super::*;
 

@@ -11,7 +11,7 @@
 //! | `maps.rs`      | what a process has mapped where |
 //! | `modules.rs`   | opens programs and libraries, finds their tables |
 //! | `registers.rs` | registers by DWARF's numbers |
-//! | `memory.rs`    | the copied memory |
+//! | `stack_memory.rs`    | the copied memory |
 //! | `unwind.rs`    | from a frame to its caller's |
 //! | `calls.rs`     | whether an instruction before an address is a call |
 //! | `symbols.rs`   | names, files and lines |
@@ -22,10 +22,10 @@ mod budget;
 mod calls;
 mod copies;
 mod maps;
-mod memory;
 mod modules;
 mod registers;
 mod resolver;
+mod stack_memory;
 mod symbols;
 mod unwind;
 

@@ -18,7 +18,7 @@ use super::{
     modules::{Identity, Module},
     unwind::Place,
 };
-use crate::memory;
+use crate::process::heap;
 
 /// Looks up names.
 pub(super) struct Symbols {
@@ -105,7 +105,7 @@ impl Symbols {
             }
             if budget.is_bounded() {
                 self.symbolizer = None;
-                memory::trim();
+                heap::trim();
             }
         }
     }
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(found(Budget::up_to(1 << 40)), (true, true, true));
         // Other tests of this process take memory and give it back meanwhile.
         assert!((0..20).any(|_| {
-            let names = memory::resident() + symbols + debug / 2;
+            let names = heap::resident() + symbols + debug / 2;
             found(Budget::up_to(names)) == (true, false, true)
         }));
         assert_eq!(found(Budget::up_to(1)), (false, false, true));

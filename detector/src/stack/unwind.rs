@@ -18,9 +18,9 @@ use super::{
     calls::{self, ends_with_call, ends_with_system_call},
     copies::Copied,
     maps::Maps,
-    memory::Memory,
     modules::{Module, ModuleError, Modules, Section},
     registers::{ADDRESS_BITS, Registers, STACK_POINTER},
+    stack_memory::StackMemory,
 };
 
 /// Most frames that are followed.
@@ -131,7 +131,7 @@ pub(super) fn unwind(
         maps,
         registers,
         counter,
-        by: By::SystemCall,
+        by: FrameExit::SystemCall,
     };
     let why = loop {
         if places.len() >= FRAMES {
@@ -148,7 +148,7 @@ pub(super) fn unwind(
 
 /// How a frame's function was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+enum FrameExit {
     /// By the system call: the counter is behind it.
     SystemCall,
     /// By a call: the counter is behind it.
@@ -164,11 +164,11 @@ struct Walk<'a> {
     maps: &'a Maps,
     registers: Registers,
     counter: u64,
-    by: By,
+    by: FrameExit,
 }
 
 /// What a table tells of a frame.
-struct Told {
+struct Unwound {
     /// The caller's registers and where it goes on; `None` for a thread's first
     /// function.
     caller: Option<(Registers, u64)>,
@@ -195,14 +195,14 @@ impl Walk<'_> {
             .ok_or(Incomplete::Unmapped(self.counter))?;
         // A call may be the last instruction of its function.
         let address = match self.by {
-            By::Call => exact.wrapping_sub(1),
-            By::SystemCall | By::Signal => exact,
+            FrameExit::Call => exact.wrapping_sub(1),
+            FrameExit::SystemCall | FrameExit::Signal => exact,
         };
         let before = module.code_before(mapping, self.counter, calls::BEFORE);
         let left_so = match self.by {
-            By::SystemCall => ends_with_system_call(&before),
-            By::Call => ends_with_call(&before),
-            By::Signal => true,
+            FrameExit::SystemCall => ends_with_system_call(&before),
+            FrameExit::Call => ends_with_call(&before),
+            FrameExit::Signal => true,
         };
         let frame = Frame {
             module: &module,
@@ -210,18 +210,18 @@ impl Walk<'_> {
             registers: &self.registers,
             memory: &self.copied.memory,
         };
-        let told = frame.told();
+        let unwound = frame.unwind();
         // A handler returns to where nothing called it from.
-        let trampoline = told.as_ref().is_ok_and(|told| told.signal);
+        let trampoline = unwound.as_ref().is_ok_and(|told| told.signal);
         if !left_so && !trampoline {
             return Err(Incomplete::NotCalled {
                 path: module.path.clone(),
                 address: exact,
             });
         }
-        let result = match told {
-            Ok(Told { caller: None, .. }) => Ok(false),
-            Ok(Told {
+        let result = match unwound {
+            Ok(Unwound { caller: None, .. }) => Ok(false),
+            Ok(Unwound {
                 caller: Some((registers, counter)),
                 signal,
             }) => {
@@ -233,8 +233,12 @@ impl Walk<'_> {
                 // arm64 a function that called nothing may have taken none.
                 let moves = signal
                     || after > before
-                    || (after == before && self.by != By::Call && counter != self.counter);
-                self.by = if signal { By::Signal } else { By::Call };
+                    || (after == before && self.by != FrameExit::Call && counter != self.counter);
+                self.by = if signal {
+                    FrameExit::Signal
+                } else {
+                    FrameExit::Call
+                };
                 (self.registers, self.counter) = (registers, counter);
                 // The ABIs mark the first frame by a zero, where no table does.
                 if moves {
@@ -258,11 +262,11 @@ struct Frame<'a> {
     module: &'a Module,
     address: u64,
     registers: &'a Registers,
-    memory: &'a Memory,
+    memory: &'a StackMemory,
 }
 
 impl Frame<'_> {
-    fn told(&self) -> Result<Told, Incomplete> {
+    fn unwind(&self) -> Result<Unwound, Incomplete> {
         let bases = self.bases();
         if let Some(section) = &self.module.eh_frame {
             let table = EhFrame::new(&section.bytes, LittleEndian);
@@ -330,7 +334,7 @@ impl Frame<'_> {
         table: &S,
         bases: &BaseAddresses,
         entry: &FrameDescriptionEntry<Bytes<'t>>,
-    ) -> Result<Told, Incomplete> {
+    ) -> Result<Unwound, Incomplete> {
         let mut context = UnwindContext::new();
         let row = entry
             .unwind_info_for_address(table, bases, &mut context, self.address)
@@ -342,7 +346,7 @@ impl Frame<'_> {
             encoding: entry.cie().encoding(),
         };
         let caller = rules.caller(row, entry.cie().return_address_register().0)?;
-        Ok(Told { caller, signal })
+        Ok(Unwound { caller, signal })
     }
 
     fn bad(&self, source: gimli::Error) -> Incomplete {

@@ -79,7 +79,7 @@ impl Before {
     }
 
     /// A record tells of a connection: what became of it the judge says.
-    pub(super) fn see(&mut self, record: &Record) {
+    pub(super) fn observe(&mut self, record: &Record) {
         if self.open.is_empty() {
             return;
         }

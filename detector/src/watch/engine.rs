@@ -7,18 +7,18 @@ use anyhow::{Context as _, Result};
 
 use super::{
     clock::monotonic_ns,
-    gather::{Gather, Tell},
+    gather::{Deliver, Gather},
     intake::Intake,
     settings::Settings,
-    stacks::Waiting,
+    stacks::PendingFinding,
     stalls::Stalls,
     sweep::Sweep,
 };
 use crate::{
     capture::live::{Live, cgroup::Cgroup},
     judge::Tally,
-    nice::Nice,
-    recording::{Feed, Totals},
+    process::priority::Priority,
+    recording::{RecordedJudge, Totals},
     report::Identity,
     stack::{Room, Stack},
 };
@@ -38,7 +38,7 @@ impl Engine {
     /// # Errors
     ///
     /// As [`Live::start`].
-    pub(crate) fn start(settings: Settings, judge: Feed) -> Result<Self> {
+    pub(crate) fn start(settings: Settings, judge: RecordedJudge) -> Result<Self> {
         let room = match settings.monitor {
             Some(monitor) => Room::within(monitor.memory),
             None => Room::AMPLE,
@@ -71,9 +71,9 @@ impl Engine {
         self.intake.follow(roots);
     }
 
-    /// See [`Intake::meet`].
-    pub(super) fn meet(&mut self, pid: u32) {
-        self.intake.meet(pid);
+    /// See [`Intake::on_process`].
+    pub(super) fn on_process(&mut self, pid: u32) {
+        self.intake.on_process(pid);
     }
 
     /// Takes note of the connections that these processes have open; of all where there
@@ -91,13 +91,13 @@ impl Engine {
         self.intake.readable().await
     }
 
-    /// One round: takes and judges what there is. Findings that `tell` are kept
+    /// One round: takes and judges what there is. Findings that `deliver` are kept
     /// for [`Engine::next`].
     ///
     /// # Errors
     ///
     /// If a control group that took the place of another cannot be watched.
-    pub(crate) fn turn(&mut self, nice: &mut Nice, tell: &mut Tell<'_>) -> Result<()> {
+    pub(crate) fn turn(&mut self, nice: &mut Priority, deliver: &mut Deliver<'_>) -> Result<()> {
         nice.relax();
         let began = Instant::now();
         let Self {
@@ -117,28 +117,28 @@ impl Engine {
         if let Some(monitor) = settings.monitor {
             intake.evict(monitor.connections);
         }
-        gather.poll(intake, settings, tell);
+        gather.poll(intake, settings, deliver);
         self.renew_cgroups()?;
         nice.took(began.elapsed());
         Ok(())
     }
 
     /// Takes what is left, at the end of the watch, and judges what is open.
-    pub(crate) fn finish(&mut self, tell: &mut Tell<'_>) {
+    pub(crate) fn finish(&mut self, deliver: &mut Deliver<'_>) {
         self.intake.drain();
         self.intake.forget();
         self.intake.note_gone_last();
         self.intake.judge_open();
-        self.gather.poll(&mut self.intake, &self.settings, tell);
+        self.gather.poll(&mut self.intake, &self.settings, deliver);
     }
 
     /// The next finding to be told, if its stack is as good as it gets.
-    pub(crate) fn next(&mut self) -> Option<(Waiting, Stack)> {
+    pub(crate) fn next(&mut self) -> Option<(PendingFinding, Stack)> {
         self.intake.next()
     }
 
     /// The same at the end of the watch: waits for it.
-    pub(crate) fn next_last(&mut self) -> Option<(Waiting, Stack)> {
+    pub(crate) fn next_last(&mut self) -> Option<(PendingFinding, Stack)> {
         self.intake.next_last()
     }
 
@@ -177,7 +177,7 @@ impl Engine {
         self.intake.judge().tally()
     }
 
-    /// Connections that are open, as far as is known.
+    /// Connections that are known to be open.
     pub(crate) fn open(&self) -> usize {
         self.intake.judge().open()
     }
@@ -194,7 +194,7 @@ impl Engine {
 
     /// What this kernel does not show; each in words.
     pub(crate) fn not_seen(&self) -> &[String] {
-        self.intake.live().reduced()
+        self.intake.live().unavailable()
     }
 
     /// See [`Live::fill`].

@@ -13,12 +13,12 @@ use super::{Options, engine::Engine};
 use crate::{
     capture::live::Filter,
     command::{Prepared, Running},
-    cpus::Cpus,
     judge::Finding,
-    nice::Nice,
-    recording::Feed,
+    process::affinity::Affinity,
+    process::priority::Priority,
+    process::signals::{Received, Signals},
+    recording::RecordedJudge,
     report::{Outcome, Place, Printer, Status, Summary, note},
-    signals::{Received, Signals},
 };
 
 /// How often the records are read where the kernel does not ask for it.
@@ -51,7 +51,7 @@ pub(super) fn watch(
     command: Option<Prepared>,
     filter: Filter,
     printer: (Printer<'_>, Place),
-    judge: Feed,
+    judge: RecordedJudge,
 ) -> Result<(Summary, Outcome)> {
     // Before any other thread and before anything is attached: a signal from
     // here on ends the watch with its summary.
@@ -64,8 +64,8 @@ pub(super) fn watch(
         let signals = signals.into_async().context("cannot wait for signals")?;
         let mut watch = Watch::start(options, printer, filter, command, judge, &signals)?;
         // Not before: to begin should not take long, and the command is as it would be.
-        let mut cpus = Cpus::without(&options.pids);
-        let mut nice = Nice::behind_others();
+        let mut cpus = Affinity::without(&options.pids);
+        let mut nice = Priority::behind_others();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -139,7 +139,7 @@ impl Watch<'_> {
     }
 
     /// One round; `true` if the watch is over.
-    fn turn(&mut self, nice: &mut Nice) -> Result<bool> {
+    fn turn(&mut self, nice: &mut Priority) -> Result<bool> {
         let Self {
             engine,
             summary,
@@ -147,7 +147,7 @@ impl Watch<'_> {
             ..
         } = self;
         engine.turn(nice, &mut |finding, _| {
-            told(finding, summary, options.count)
+            accepts(finding, summary, options.count)
         })?;
         self.report()?;
         self.engine.flush_recording()?;
@@ -186,7 +186,7 @@ impl Watch<'_> {
 }
 
 /// Whether a finding is told, and not beyond the count that was asked for.
-pub(super) fn told(finding: &Finding, summary: &mut Summary, count: Option<u64>) -> bool {
+pub(super) fn accepts(finding: &Finding, summary: &mut Summary, count: Option<u64>) -> bool {
     let found: u64 = summary.findings.values().sum();
     if count.is_some_and(|count| found >= count) {
         return false;

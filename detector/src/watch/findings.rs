@@ -9,8 +9,8 @@ use anyhow::Result;
 use detector_common::Stat;
 
 use super::{
-    Waiting,
-    events::{Watch, told},
+    PendingFinding,
+    events::{Watch, accepts},
 };
 use crate::{
     report::{
@@ -55,7 +55,7 @@ impl Watch<'_> {
         Ok(())
     }
 
-    fn print(&mut self, waiting: &Waiting, stack: &Stack) -> Result<()> {
+    fn print(&mut self, waiting: &PendingFinding, stack: &Stack) -> Result<()> {
         let reported = waiting.reported(stack, self.options.reporting.show_query);
         let newline = self.needs_newline();
         let printer = &mut self.printer;
@@ -92,7 +92,7 @@ impl Watch<'_> {
                 // Behind the ^C that a terminal shows.
                 aside(format_args!(""));
             }
-            note(format_args!("nobody reads the report any more; its end:"));
+            note(format_args!("the report has no reader any more; its end:"));
         }
     }
 
@@ -112,7 +112,7 @@ impl Watch<'_> {
             self.place.note_end(&self.summary);
             return Ok(());
         }
-        note(format_args!("nobody reads the report any more; in short:"));
+        note(format_args!("the report has no reader any more; in short:"));
         // As with notes: it is no result.
         drop(write!(io::stderr(), "{}", self.summary));
         Ok(())
@@ -148,7 +148,7 @@ impl Watch<'_> {
             options,
             ..
         } = &mut self;
-        engine.finish(&mut |finding, _| told(finding, summary, options.count));
+        engine.finish(&mut |finding, _| accepts(finding, summary, options.count));
         while let Some((waiting, stack)) = self.engine.next_last() {
             self.print(&waiting, &stack)?;
         }

@@ -5,12 +5,13 @@ use std::{collections::HashMap, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    clock::monotonic_ns, intake::Intake, programs::Program, settings::Settings, stacks::Waiting,
+    clock::monotonic_ns, intake::Intake, programs::Program, settings::Settings,
+    stacks::PendingFinding,
 };
 use crate::judge::{Cause, Finding};
 
 /// Decides whether a finding is told; it knows what its process is and where it belongs.
-pub(crate) type Tell<'a> = dyn FnMut(&Finding, &Program) -> bool + 'a;
+pub(crate) type Deliver<'a> = dyn FnMut(&Finding, &Program) -> bool + 'a;
 
 /// What decides whether findings are proved: calls that the kernel did not show us.
 #[derive(Debug, Default)]
@@ -27,8 +28,13 @@ impl Gather {
         self.missed
     }
 
-    /// Takes what the judge found; what `tell` wants waits to be told.
-    pub(super) fn poll(&mut self, intake: &mut Intake, settings: &Settings, tell: &mut Tell<'_>) {
+    /// Takes what the judge found; what `deliver` wants waits to be told.
+    pub(super) fn poll(
+        &mut self,
+        intake: &mut Intake,
+        settings: &Settings,
+        deliver: &mut Deliver<'_>,
+    ) {
         let findings = intake.take_findings();
         let mut doubtful = self.missed > 0;
         if settings.monitor.is_some() {
@@ -53,10 +59,10 @@ impl Gather {
                 .entry(finding.pid)
                 .or_insert_with(|| Program::of(finding.pid));
             let program = intake.program(&finding, now);
-            if !tell(&finding, &program) {
+            if !deliver(&finding, &program) {
                 continue;
             }
-            intake.push(Waiting {
+            intake.push(PendingFinding {
                 time: wall_time(&finding),
                 exe: program.exe,
                 origin: program.origin,

@@ -10,7 +10,7 @@ use super::{
     before::{self, Before},
     clock::monotonic_ns,
     programs::{Program, Programs},
-    stacks::{Stacks, Waiting},
+    stacks::{PendingFinding, Stacks},
 };
 use crate::{
     capture::{
@@ -18,8 +18,10 @@ use crate::{
         live::{self, CaptureError, Filter, Live, process},
     },
     judge::{Finding, Judge},
-    nice::Nice,
-    recording::{Feed, Frame, Program as RecordedProgram, Told, Totals, Writer},
+    process::priority::Priority,
+    recording::{
+        Frame, Program as RecordedProgram, RecordedJudge, ReportedFinding, Totals, Writer,
+    },
     report::Identity,
     stack::{Room, Stack},
 };
@@ -31,7 +33,7 @@ const AT_ONCE: u64 = 512 << 10;
 /// The kernel side, the judge, and what is learned of processes while records come.
 pub(super) struct Intake {
     live: Live,
-    judge: Feed,
+    judge: RecordedJudge,
     programs: Programs,
     /// Findings that are not told yet.
     stacks: Stacks,
@@ -45,7 +47,7 @@ impl Intake {
     /// # Errors
     ///
     /// As [`Live::start`].
-    pub(super) fn start(options: &live::Options, judge: Feed, room: Room) -> Result<Self> {
+    pub(super) fn start(options: &live::Options, judge: RecordedJudge, room: Room) -> Result<Self> {
         Ok(Self {
             live: Live::start(options)?,
             judge,
@@ -85,12 +87,12 @@ impl Intake {
         self.live.watch(pid);
         // It may have ended just before; then nobody would tell us.
         process::check(pid)?;
-        self.meet(pid);
+        self.on_process(pid);
         Ok(())
     }
 
     /// Watches a process that was started and waits: its program is another soon, and
-    /// [`Intake::meet`] is for that.
+    /// [`Intake::on_process`] is for that.
     pub(super) fn watch_starting(&mut self, pid: u32) {
         self.live.watch(pid);
     }
@@ -120,9 +122,9 @@ impl Intake {
     }
 
     /// A process runs, and its program is known as long as it does.
-    pub(super) fn meet(&mut self, pid: u32) {
-        self.programs.meet(pid);
-        self.stacks.meet(pid);
+    pub(super) fn on_process(&mut self, pid: u32) {
+        self.programs.on_process(pid);
+        self.stacks.on_process(pid);
     }
 
     /// Takes note of the connections that these processes have open, as far as they pass
@@ -147,7 +149,7 @@ impl Intake {
 
     /// The same; what takes long is not left for when the others have time, or the ring
     /// fills faster than it is read.
-    pub(super) fn drain_behind_others(&mut self, nice: &mut Nice) {
+    pub(super) fn drain_behind_others(&mut self, nice: &mut Priority) {
         let began = Instant::now();
         self.drain_and(&mut || nice.took(began.elapsed()));
     }
@@ -182,10 +184,10 @@ impl Intake {
             Ok(record) => {
                 let pid = record.header().tgid;
                 // A reset is no deed of the process that runs.
-                if !matches!(record, Record::Reset(_)) && programs.see(pid, now) {
-                    stacks.meet(pid);
+                if !matches!(record, Record::Reset(_)) && programs.observe(pid, now) {
+                    stacks.on_process(pid);
                 }
-                before.see(&record);
+                before.observe(&record);
                 judge.take(record);
             }
             Err(_) => *unknown_records += 1,
@@ -379,33 +381,33 @@ impl Intake {
     }
 
     /// Takes in a finding that is to be told.
-    pub(super) fn push(&mut self, waiting: Waiting) {
+    pub(super) fn push(&mut self, waiting: PendingFinding) {
         self.stacks.push(waiting, monotonic_ns());
     }
 
     /// The next finding to be told, if its stack is as good as it gets.
-    pub(super) fn next(&mut self) -> Option<(Waiting, Stack)> {
+    pub(super) fn next(&mut self) -> Option<(PendingFinding, Stack)> {
         let (waiting, stack) = self.stacks.pop(monotonic_ns())?;
-        self.record_told(&waiting, &stack);
+        self.record_reported(&waiting, &stack);
         Some((waiting, stack))
     }
 
     /// The same at the end of the watch: waits for it.
-    pub(super) fn next_last(&mut self) -> Option<(Waiting, Stack)> {
+    pub(super) fn next_last(&mut self) -> Option<(PendingFinding, Stack)> {
         let (waiting, stack) = self.stacks.pop_last()?;
-        self.record_told(&waiting, &stack);
+        self.record_reported(&waiting, &stack);
         Some((waiting, stack))
     }
 
-    fn record_told(&mut self, waiting: &Waiting, stack: &Stack) {
+    fn record_reported(&mut self, waiting: &PendingFinding, stack: &Stack) {
         if let Some(writer) = self.judge.writer() {
-            let told = Told {
+            let told = ReportedFinding {
                 exe: waiting.exe.clone(),
                 unit: waiting.origin.unit.clone(),
                 container: waiting.origin.container.as_ref().map(|it| it.id.clone()),
-                ..Told::new(&waiting.finding, waiting.time.to_string(), stack)
+                ..ReportedFinding::new(&waiting.finding, waiting.time.to_string(), stack)
             };
-            writer.frame(&Frame::Told(Box::new(told)));
+            writer.frame(&Frame::ReportedFinding(Box::new(told)));
         }
     }
 

@@ -11,13 +11,13 @@
 //! | `stalls.rs` | what makes no progress |
 //! | `gather.rs`, `stacks.rs` | findings on their way to be told, in order |
 //! | `sweep.rs` | sockets that are gone, unseen |
-//! | `look.rs` | which sockets exist |
+//! | `socket_scan.rs` | which sockets exist |
 //! | `clock.rs` | the clock of the records |
 //! | `programs.rs` | what is known of processes |
 //! | `events.rs` | the command's watch: what it waits for, and when it is over |
 //! | `start.rs` | how it begins |
 //! | `findings.rs` | what it prints |
-//! | `words.rs` | what is watched, in words |
+//! | `messages.rs` | what is watched, in words |
 //! | `record.rs` | a watch that is written down |
 
 mod before;
@@ -28,16 +28,16 @@ mod filter;
 mod findings;
 mod gather;
 mod intake;
-mod look;
+mod messages;
 mod options;
 mod programs;
 mod record;
 pub(crate) mod settings;
+mod socket_scan;
 mod stacks;
 mod stalls;
 mod start;
 mod sweep;
-mod words;
 
 use std::io::{self, Write};
 
@@ -48,11 +48,11 @@ pub use self::{
     options::{Options, RecordOptions},
     record::record,
 };
-pub(crate) use self::{programs::Program, stacks::Waiting};
+pub(crate) use self::{programs::Program, stacks::PendingFinding};
 use crate::{
     capture::live::process,
     command::Prepared,
-    recording::Feed,
+    recording::RecordedJudge,
     report::{Outcome, Place, create_file},
 };
 
@@ -74,6 +74,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
     };
     let printer = options.reporting.printer(out, options.reporting.columns());
     let place = Place::of(options.reporting.output.as_deref());
-    let (_, outcome) = watch(options, command, filter, (printer, place), Feed::default())?;
+    let (_, outcome) = watch(
+        options,
+        command,
+        filter,
+        (printer, place),
+        RecordedJudge::default(),
+    )?;
     Ok(outcome)
 }

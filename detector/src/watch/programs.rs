@@ -69,7 +69,7 @@ pub(super) struct Programs {
 impl Programs {
     /// Takes note of a process, of which records came that are read since `now_ns`;
     /// `true` if it was not known, or runs another program than it did.
-    pub(super) fn see(&mut self, pid: u32, now_ns: u64) -> bool {
+    pub(super) fn observe(&mut self, pid: u32, now_ns: u64) -> bool {
         if self.known.len() >= MOST {
             self.known.clear();
         }
@@ -96,7 +96,7 @@ impl Programs {
     }
 
     /// The same of one that was just started, or runs another program now.
-    pub(super) fn meet(&mut self, pid: u32) {
+    pub(super) fn on_process(&mut self, pid: u32) {
         self.known.insert(pid, Program::of(pid));
     }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     capture::live::process,
     command::Prepared,
-    recording::{About, Feed, Process, RecordingFile, Totals, Writer},
+    recording::{About, Process, RecordedJudge, RecordingFile, Totals, Writer},
     report::{Format, Outcome, Place, Printer, note},
 };
 
@@ -62,7 +62,7 @@ pub fn record(asked: &RecordOptions) -> Result<Outcome> {
     };
     let printer = Printer::new(out, format, false, None);
     let place = if json { Place::of(None) } else { Place::none() };
-    let feed = Feed::new(Some(writer));
+    let feed = RecordedJudge::new(Some(writer));
     let (summary, outcome) = watch(options, command, filter, (printer, place), feed)?;
     if !json {
         let written = write!(io::stderr(), "{summary}");

@@ -23,8 +23,8 @@ const REST_NS: u64 = 30_000_000_000;
 const SHED: &str = "truncwatch was short of memory or time, and let it go";
 
 /// Why there is none of one of many endings.
-const ENOUGH: &str = "it was not copied: of a process's stacks eight at once are, then one a \
-     second (--all-stacks: each)";
+const ENOUGH: &str = "it was not captured: of each process the first 8 are, then one per second \
+     (--all-stacks: each)";
 
 /// `ENOUGH` says so.
 const _: () = assert!(STACK_BURST == 8 && STACK_EVERY_NS == 1_000_000_000);
@@ -33,14 +33,14 @@ const _: () = assert!(STACK_BURST == 8 && STACK_EVERY_NS == 1_000_000_000);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A finding that is to be reported.
-pub(crate) struct Waiting {
+pub(crate) struct PendingFinding {
     pub(crate) finding: Finding,
     pub(crate) time: Timestamp,
     pub(crate) exe: Option<String>,
     pub(crate) origin: Origin,
 }
 
-impl Waiting {
+impl PendingFinding {
     /// As it is told.
     pub(crate) fn reported<'a>(&'a self, stack: &'a Stack, show_query: bool) -> Reported<'a> {
         let container = self.origin.container.as_ref();
@@ -78,7 +78,7 @@ pub(super) struct Stacks {
     copies: Copies,
     /// Begun when it is first needed.
     resolver: Option<Resolver>,
-    queue: VecDeque<(Waiting, State)>,
+    queue: VecDeque<(PendingFinding, State)>,
     next: u64,
     /// When a stack was last given to the resolver.
     asked_ns: u64,
@@ -99,7 +99,7 @@ impl Stacks {
     }
 
     /// A process was seen for the first time, or runs another program now.
-    pub(super) fn meet(&mut self, pid: u32) {
+    pub(super) fn on_process(&mut self, pid: u32) {
         if self.on {
             self.copies.know(pid);
         }
@@ -139,7 +139,7 @@ impl Stacks {
     }
 
     /// Takes a finding in.
-    pub(super) fn push(&mut self, waiting: Waiting, now_ns: u64) {
+    pub(super) fn push(&mut self, waiting: PendingFinding, now_ns: u64) {
         let ending = &waiting.finding.ending;
         let state = match (self.on, ending.stack) {
             (false, _) => State::Done(Stack::none("--no-stack was given")),
@@ -220,7 +220,7 @@ impl Stacks {
     }
 
     /// The next finding, if its stack is as good as it gets.
-    pub(super) fn pop(&mut self, now_ns: u64) -> Option<(Waiting, Stack)> {
+    pub(super) fn pop(&mut self, now_ns: u64) -> Option<(PendingFinding, Stack)> {
         self.advance(now_ns);
         while let Some(answer) = self.resolver.as_ref().and_then(Resolver::take) {
             self.answered(answer);
@@ -235,7 +235,7 @@ impl Stacks {
     }
 
     /// The same at the end of the watch: waits for it. Every piece was taken.
-    pub(super) fn pop_last(&mut self) -> Option<(Waiting, Stack)> {
+    pub(super) fn pop_last(&mut self) -> Option<(PendingFinding, Stack)> {
         loop {
             if let Some(ready) = self.pop(u64::MAX) {
                 return Some(ready);

@@ -12,18 +12,18 @@ use detector_common::Connection as Counters;
 use super::{
     clock::monotonic_ns,
     intake::Intake,
-    look::{Found, Look},
+    socket_scan::{ScanResult, SocketScan},
 };
 
 /// How often connections that make no progress are looked for, nanoseconds; less often
-/// where looking takes long ([`Found::due_ns`]).
+/// where looking takes long ([`ScanResult::due_ns`]).
 const EVERY: u64 = 250_000_000;
 
 /// What is remembered from one look to the next.
 #[derive(Debug, Default)]
 pub(super) struct Stalls {
     due: u64,
-    look: Option<Look>,
+    look: Option<SocketScan>,
 }
 
 impl Stalls {
@@ -59,13 +59,13 @@ impl Stalls {
             .filter(|(_, inode)| *inode != 0)
             .collect();
         if !asked.is_empty() {
-            self.look = Look::begin(asked, true);
+            self.look = SocketScan::begin(asked, true);
         }
     }
 }
 
 /// Tells of those that exist.
-fn tell(intake: &mut Intake, found: Found, stall: Duration) {
+fn tell(intake: &mut Intake, found: ScanResult, stall: Duration) {
     let Some(existing) = found.existing else {
         intake.lacks(HIDDEN);
         return;

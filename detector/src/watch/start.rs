@@ -14,9 +14,9 @@ use super::{Options, engine::Engine, events::Watch, settings::Settings};
 use crate::{
     capture::live::{self, Filter},
     command::Prepared,
-    recording::Feed,
+    process::signals,
+    recording::RecordedJudge,
     report::{Place, Printer, Status, Summary, note},
-    signals,
 };
 
 impl<'a> Watch<'a> {
@@ -25,8 +25,8 @@ impl<'a> Watch<'a> {
         (printer, place): (Printer<'a>, Place),
         filter: Filter,
         command: Option<Prepared>,
-        judge: Feed,
-        signals: &signals::Waiting,
+        judge: RecordedJudge,
+        signals: &signals::SignalStream,
     ) -> Result<Self> {
         let object = match &options.bpf_object {
             Some(path) => Some(
@@ -83,7 +83,7 @@ impl<'a> Watch<'a> {
             closed: false,
             interrupted: false,
         };
-        for what in watch.engine.live().reduced() {
+        for what in watch.engine.live().unavailable() {
             note(format_args!("not seen: {what}"));
         }
         if options.verbose {
@@ -96,7 +96,7 @@ impl<'a> Watch<'a> {
             note(format_args!("instructions verified: {verified:?}"));
             let counted = watch.engine.live().counted_probes();
             note(format_args!(
-                "probes whose missed calls are told: {counted:?}"
+                "probes whose missed calls are counted: {counted:?}"
             ));
         }
         match command {
@@ -111,7 +111,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Starts the command, now that everything is in place.
-    fn run_command(&mut self, command: Prepared, signals: &signals::Waiting) -> Result<()> {
+    fn run_command(&mut self, command: Prepared, signals: &signals::SignalStream) -> Result<()> {
         // One that came meanwhile would not reach it: it ends the watch before
         // there is anything to watch.
         if let Some(received) = signals.pending().context("cannot read a signal")? {
@@ -140,7 +140,7 @@ impl<'a> Watch<'a> {
         self.command = Some(waiting.go()?);
         // It runs its program by now, and may be gone before anything of it is
         // read.
-        self.engine.meet(pid);
+        self.engine.on_process(pid);
         Ok(())
     }
 }

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     intake::Intake,
-    look::{Found, Look},
+    socket_scan::{ScanResult, SocketScan},
 };
 
 /// How often sockets are looked for that are gone, nanoseconds; less often where
-/// looking takes long ([`Found::due_ns`]).
+/// looking takes long ([`ScanResult::due_ns`]).
 const EVERY: u64 = 3_000_000_000;
 
 /// How long nothing may be heard of a socket before it is looked for too, and
@@ -23,7 +23,7 @@ pub(super) struct Sweep {
     idle_due: u64,
     /// Those that were there the last time.
     held: HashSet<u64>,
-    look: Option<Look>,
+    look: Option<SocketScan>,
 }
 
 impl Sweep {
@@ -36,7 +36,7 @@ impl Sweep {
             return;
         };
         match look.end() {
-            Ok(Found {
+            Ok(ScanResult {
                 asked,
                 existing,
                 due_ns,
@@ -77,7 +77,7 @@ impl Sweep {
         }
         self.held = shared;
         if !asked.is_empty() {
-            self.look = Look::begin(asked, false);
+            self.look = SocketScan::begin(asked, false);
         }
     }
 }

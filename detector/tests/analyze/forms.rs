@@ -344,11 +344,7 @@ fn without_names_a_descriptor_is_a_socket_if_only_sockets_take_the_call() {
         "openat(AT_FDCWD, \"/a\", O_RDWR) = 7\n{read}{write}close(7) = 0\n"
     )));
     assert_eq!((file.findings.len(), file.status), (0, 3));
-    assert!(
-        file.said.contains("no line tells of a byte"),
-        "{}",
-        file.said
-    );
+    assert!(file.said.contains("no line shows a byte"), "{}", file.said);
     // Whose number is it?
     let two = format!(
         "10 {ACCEPT}10 {GET}10 {SHORT}11 sendto(7, \"xx\"..., 941, 0, NULL, 0) = 941\n10 close(7) = 0\n"

@@ -200,11 +200,11 @@ recvfrom(4, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n", 4096, 0, NULL, NULL) = 28
     for send in sends {
         untold(
             &program::log(format!("{start}{send}\n")),
-            "addresses in place of",
+            "addresses instead of",
         );
     }
     let all = "accept(0x3, 0, 0) = 0x4\nrecvfrom(0x4, 0x7f00, 0x1000, 0, 0, 0) = 0x1c\nsendto(0x4, 0x7ffc, 0x49, 0, 0, 0) = 0x49\nclose(0x4) = 0\n";
-    untold(&program::log(all), "addresses in place of");
+    untold(&program::log(all), "addresses instead of");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn traffic_that_may_have_been_http_and_was_not_judged_is_no_success() -> Result<
     const WHOLE: &str = r"b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'";
     for (sent, reason, said, status) in [
         (vec![TLS], "encrypted", "encrypted (1)", 3),
-        (vec![TLS, SSH], "encrypted", "besides, 1 no HTTP", 3),
+        (vec![TLS, SSH], "encrypted", "(not HTTP: 1)", 3),
         (vec![HTTP2], "http2", "HTTP/2 (1)", 3),
         (vec![SSH], "not-http", "", 0),
         (vec![TLS, WHOLE], "encrypted", "", 0),
@@ -404,7 +404,7 @@ fn a_terminal_interrupts_it_once() -> Result<()> {
 #[test]
 fn a_limit_ends_it() -> Result<()> {
     let program = format!("{SHORT}short()\nimport time\ntime.sleep(60)");
-    for limit in [["--duration", "0.5"], ["--count", "1"]] {
+    for limit in [["--duration", "4"], ["--count", "1"]] {
         let arguments: Vec<_> = limit
             .into_iter()
             .chain(["--", "python3", "-c", &program])

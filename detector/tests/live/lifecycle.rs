@@ -270,6 +270,7 @@ fn the_status_line_is_for_terminals() -> Result<()> {
     let inner = format!("{} {}", truncwatch().display(), arguments.join(" "));
     // script(1) gives it a terminal.
     let shown = Command::new("script")
+        .env("TERM", "xterm")
         .args(["--quiet", "--command", &inner, "/dev/null"])
         .stdin(Stdio::null())
         .output()?;

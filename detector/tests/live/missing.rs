@@ -350,7 +350,7 @@ fn was_seen_from_the_first(live: &mut Live, mut socket: UnixStream, reason: &str
     let mut seen = None;
     live.drain(u64::MAX, |record| match record {
         Ok(Record::Sample(sample, bytes)) if bytes.start == response.as_bytes() => {
-            seen = Some(sample.fresh == 1);
+            seen = Some(sample.from_start == 1);
         }
         _ => {}
     });

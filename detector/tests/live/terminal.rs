@@ -116,14 +116,16 @@ fn a_summary_outlives_its_reader() -> Result<()> {
             let line = format!("{{}} {options} --pid {} | {reader}", server.pid());
             let text = shown(&line, 0.7)?;
             let summary = text.matches("0 connections, 0 messages judged").count();
-            assert_eq!(summary, 1, "{line}: {text:?}");
+            // The reader may have passed the report on before it ended.
+            let report = text.matches(r#""type":"summary""#).count();
+            assert!(summary + report >= 1 && summary <= 1, "{line}: {text:?}");
         }
     }
     // One that stays has it all.
     let path = folder.path().join("stays.txt");
     let line = format!("{{}} --pid {} | tee -i {}", server.pid(), path.display());
     let text = shown(&line, 0.7)?;
-    assert!(!text.contains("nobody reads"), "{text:?}");
+    assert!(!text.contains("no reader any more"), "{text:?}");
     let kept = std::fs::read_to_string(path)?;
     assert!(kept.contains("0 messages judged"), "{kept:?}");
     Ok(())

@@ -32,7 +32,7 @@ pub enum CgroupError {
     NotMounted,
     /// Levels would not be the kernel's.
     #[error(
-        "truncwatch runs in a control group namespace of its own, where --cgroup and --unit cannot be told: start it in the host's (for a container: --cgroupns=host)"
+        "--cgroup and --unit need the host's control group namespace: start truncwatch in it (for a container: --cgroupns=host)"
     )]
     Namespace,
     /// There is none.

@@ -20,7 +20,7 @@ use super::{CaptureError, shared::Shared};
 #[repr(transparent)]
 pub(super) struct Value(Connection);
 
-// SAFETY: Connection is Plain: repr(C), integers only, no padding.
+// SAFETY: Connection is Pod: repr(C), integers only, no padding.
 unsafe impl Pod for Value {}
 
 /// Both maps.
@@ -117,13 +117,13 @@ impl Connections {
         let connection = slot.cast::<Connection>().as_ptr();
         // SAFETY: fields of a live value: one that the kernel side only reads once it
         // is set, and one that it accesses atomically.
-        let (fresh, seq) = unsafe {
+        let (from_start, seq) = unsafe {
             (
-                AtomicU32::from_ptr(&raw mut (*connection).fresh),
+                AtomicU32::from_ptr(&raw mut (*connection).from_start),
                 AtomicU32::from_ptr(&raw mut (*connection).seq),
             )
         };
-        fresh.store(0, Ordering::Relaxed);
+        from_start.store(0, Ordering::Relaxed);
         seq.store(0, Ordering::Relaxed);
     }
 

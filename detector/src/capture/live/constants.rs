@@ -5,7 +5,7 @@
 //! these are truncwatch's own. The verifier then sees constants: it takes out the
 //! code of what is off, and no call has to fetch an offset from memory.
 
-use detector_common::{CONSTANT_MARK, CONSTANTS, Config, NO_FIELD, Plain as _};
+use detector_common::{CONSTANT_MARK, CONSTANTS, Config, NO_FIELD, Pod as _};
 use object::{Object as _, ObjectSection as _, SectionKind};
 
 /// `BPF_ALU64 | BPF_MOV | BPF_K`: a 64-bit register becomes a 32-bit immediate,

@@ -31,7 +31,7 @@ pub enum CaptureError {
     Tracefs(std::io::Error),
     /// The tracing file system is root's.
     #[error(
-        "tracefs (/sys/kernel/tracing) cannot be read: run it with sudo, or with CAP_DAC_READ_SEARCH besides CAP_BPF and CAP_PERFMON"
+        "tracefs (/sys/kernel/tracing) cannot be read: run it with sudo, or with CAP_DAC_READ_SEARCH, CAP_BPF and CAP_PERFMON"
     )]
     TracefsUnreadable,
     /// The system call is filtered.

@@ -1,10 +1,10 @@
 //! The hooks: what a program is attached to, and in which order (`hooks/rows.rs`: which
-//! they are; `hooks/functions.rs`: where tracepoints are missing; `hooks/row.rs`: what one
-//! is; `hooks/one.rs`: how one is attached).
+//! they are; `hooks/count_functions.rs`: where tracepoints are missing; `hooks/row.rs`: what one
+//! is; `hooks/attach.rs`: how one is attached).
 
-mod at_once;
-mod functions;
-mod one;
+mod attach;
+mod count_functions;
+mod parallel;
 mod row;
 mod rows;
 
@@ -12,14 +12,14 @@ use std::sync::atomic::AtomicU64;
 
 use aya::{Btf, Ebpf};
 
-use self::{
-    at_once::at_once,
-    row::{Hook, Kernel, Need, Row},
-    rows::{BIRTHS, COOKIES, COUNTING, FRAMING},
-};
 pub(super) use self::{
-    functions::counts,
+    count_functions::counts,
     rows::{MESSAGE, RESET},
+};
+use self::{
+    parallel::parallel,
+    row::{Hook, Kernel, Need, Row},
+    rows::{CLOSING, COOKIES, COUNTING, NEW_SOCKETS},
 };
 use super::CaptureError;
 
@@ -45,12 +45,12 @@ const PREEMPTED: &str = "calls that this kernel leaves out where it preempts a p
 
 /// Tracepoints that older kernels have with other arguments: these gave the ring
 /// first, and are then as good as missing.
-const OF_REQUESTS: [&str; 2] = ["io_uring_submit_sqe", "io_uring_queue_async_work"];
+const REQUEST_TRACEPOINTS: [&str; 2] = ["io_uring_submit_sqe", "io_uring_queue_async_work"];
 
 /// Those that do not name a request first on this kernel.
 pub(super) fn other_arguments(btf: &super::btf::Btf) -> Vec<String> {
     let of_request = btf.tracepoints_of("io_kiocb");
-    let others = OF_REQUESTS.into_iter();
+    let others = REQUEST_TRACEPOINTS.into_iter();
     others
         .filter(|name| !of_request.iter().any(|found| found == name))
         .map(str::to_owned)
@@ -60,11 +60,11 @@ pub(super) fn other_arguments(btf: &super::btf::Btf) -> Vec<String> {
 /// The hooks that count here.
 fn counting(kernel: Kernel<'_>) -> Result<&'static [Row], CaptureError> {
     let tracepoints = COUNTING.iter().all(|row| row.hook.may_exist(kernel));
-    if tracepoints && !functions::send_pages(kernel) {
+    if tracepoints && !count_functions::send_pages(kernel) {
         return Ok(COUNTING);
     }
-    functions::check(kernel)?;
-    Ok(functions::COUNTING)
+    count_functions::check(kernel)?;
+    Ok(count_functions::COUNTING)
 }
 
 /// Those that are attached before them.
@@ -84,27 +84,27 @@ pub(super) fn attach(
     programs: &mut Ebpf,
     btf: &Btf,
     hidden: &[String],
-    tried: Option<&AtomicU64>,
+    hits: Option<&AtomicU64>,
 ) -> Result<Vec<String>, CaptureError> {
-    let kernel = Kernel::new(btf, hidden, tried);
+    let kernel = Kernel::new(btf, hidden, hits);
     // Before anything is loaded: a kernel that is too old may refuse a program
     // for other reasons, which say less.
     let counting = counting(kernel)?;
-    for row in counting.iter().chain(FRAMING) {
+    for row in counting.iter().chain(CLOSING) {
         if row.need == Need::Required && !row.hook.may_exist(kernel) {
             return Err(row.missing());
         }
     }
-    let steps = [FRAMING, cookies(kernel, counting), counting, BIRTHS];
+    let steps = [CLOSING, cookies(kernel, counting), counting, NEW_SOCKETS];
     load_all(&steps, programs, kernel);
-    let mut reduced = Vec::new();
+    let mut unavailable = Vec::new();
     if kernel.preempts && !kernel.perf {
-        reduced.push(PREEMPTED.to_owned());
+        unavailable.push(PREEMPTED.to_owned());
     }
     for rows in steps {
-        reduced.append(&mut attach_all(rows, programs, kernel)?);
+        unavailable.append(&mut attach_all(rows, programs, kernel)?);
     }
-    Ok(reduced)
+    Ok(unavailable)
 }
 
 /// Verifies all programs at the same time, before the first is attached: that takes
@@ -122,13 +122,13 @@ fn load_all(steps: &[&'static [Row]], programs: &mut Ebpf, kernel: Kernel<'_>) {
         let row = rows.iter().copied().find(|row| row.program == name)?;
         Some((row, program))
     });
-    at_once(work.collect(), |(row, program)| {
+    parallel(work.collect(), |(row, program)| {
         row.hook.load(program, kernel)
     });
 }
 
 /// One hook that was tried.
-pub(super) struct Tried {
+pub(super) struct Attempt {
     program: &'static str,
     pub(super) hook: &'static str,
     /// What it is for, as the rest of a sentence.
@@ -140,17 +140,17 @@ pub(super) struct Tried {
 
 /// Loads and attaches every program, one after the other, whatever becomes of
 /// the others.
-pub(super) fn try_each(
+pub(super) fn attempt_each(
     programs: &mut Ebpf,
     btf: &Btf,
     hidden: &[String],
-    tried: Option<&AtomicU64>,
-) -> Vec<Tried> {
-    let kernel = Kernel::new(btf, hidden, tried);
+    hits: Option<&AtomicU64>,
+) -> Vec<Attempt> {
+    let kernel = Kernel::new(btf, hidden, hits);
     // A kernel that is too old has none; the tracepoints then say so.
     let counting = counting(kernel).unwrap_or(COUNTING);
-    let mut all: Vec<Tried> = Vec::new();
-    for first in [FRAMING, cookies(kernel, counting), counting, BIRTHS]
+    let mut all: Vec<Attempt> = Vec::new();
+    for first in [CLOSING, cookies(kernel, counting), counting, NEW_SOCKETS]
         .into_iter()
         .flatten()
     {
@@ -158,18 +158,18 @@ pub(super) fn try_each(
         if !row.is_wanted(kernel) || all.iter().any(|tried| tried.program == row.program) {
             continue;
         }
-        let mut result = row.try_it(programs, kernel);
+        let mut result = row.attempt(programs, kernel);
         if row.is_probe() && result.is_err() {
             row = first;
-            result = row.try_it(programs, kernel);
+            result = row.attempt(programs, kernel);
         }
-        let twice = |tried: &Tried| {
+        let twice = |tried: &Attempt| {
             tried.hook == row.hook.name() && tried.purpose == row.purpose && tried.result.is_ok()
         };
         if result.is_ok() && all.iter().any(twice) {
             continue;
         }
-        all.push(Tried {
+        all.push(Attempt {
             program: row.program,
             hook: row.hook.name(),
             purpose: row.purpose,
@@ -187,16 +187,16 @@ fn attach_all(
     kernel: Kernel<'_>,
 ) -> Result<Vec<String>, CaptureError> {
     let chosen = rows.iter().map(|row| row.on(kernel)).collect();
-    let (mut reduced, refused) = attach_these(chosen, programs, kernel)?;
+    let (mut unavailable, refused) = attach_these(chosen, programs, kernel)?;
     let others: Vec<_> = rows
         .iter()
         .filter(|row| refused.contains(&row.on(kernel).program))
         .collect();
     if !others.is_empty() {
         let (mut more, _) = attach_these(others, programs, kernel)?;
-        reduced.append(&mut more);
+        unavailable.append(&mut more);
     }
-    Ok(reduced)
+    Ok(unavailable)
 }
 
 /// Several at once: each attachment waits until no CPU is in the tracepoint. Returns what will not be seen,
@@ -216,18 +216,18 @@ fn attach_these(
         let row = rows.iter().copied().find(|row| row.program == name)?;
         row.is_wanted(kernel).then_some((row, program))
     });
-    let attached = at_once(work.collect(), |(row, program)| {
+    let attached = parallel(work.collect(), |(row, program)| {
         (row, row.hook.attach(program, kernel))
     });
-    let (mut reduced, mut probes) = (Vec::new(), Vec::new());
+    let (mut unavailable, mut probes) = (Vec::new(), Vec::new());
     for (row, result) in attached {
         match result.map_err(|error| row.refused(error)) {
             Err(error) if error.is_absence() && row.need == Need::Optional => {
-                reduced.push(error.to_string());
+                unavailable.push(error.to_string());
             }
             Err(_) if row.is_probe() => probes.push(row.program),
             result => result?,
         }
     }
-    Ok((reduced, probes))
+    Ok((unavailable, probes))
 }

@@ -1,6 +1,5 @@
 //! Live capture: loads the kernel side, attaches it, reads its records.
 
-mod births;
 pub mod btf;
 pub mod cgroup;
 mod connections;
@@ -13,6 +12,7 @@ mod filter;
 mod hints;
 mod hooks;
 mod misses;
+mod new_sockets;
 mod options;
 mod perf;
 pub mod probe;
@@ -29,18 +29,18 @@ use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, MapData, PerCpuArray, RingBuf},
 };
-use detector_common::{Config, Connection, Hint, Plain, StackPiece, Stat};
+use detector_common::{Config, Connection, Hint, Pod, StackPiece, Stat};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use self::{
-    births::Births, connections::Connections, filter::Filters, hints::Hints, processes::Processes,
-    shared::Shared,
-};
 pub use self::{
     btf::BtfError,
     error::CaptureError,
     filter::{COMM_BYTES, Filter, MOST_COMMS, MOST_PORTS, comm, kept, unit},
     options::{Options, RING_BYTES, Stacks},
+};
+use self::{
+    connections::Connections, filter::Filters, hints::Hints, new_sockets::NewSockets,
+    processes::Processes, shared::Shared,
 };
 use super::{DecodeError, Record};
 
@@ -80,8 +80,8 @@ fn load(options: &Options, config: &Config) -> Result<Ebpf, CaptureError> {
 }
 
 /// Where the kernel side's probes tell that they work.
-fn tried(programs: &mut Ebpf) -> Result<Shared<u64>, CaptureError> {
-    const NAME: &str = "TRIED";
+fn probe_hits(programs: &mut Ebpf) -> Result<Shared<u64>, CaptureError> {
+    const NAME: &str = "PROBE_HITS";
     let map = programs.take_map(NAME).ok_or(CaptureError::Object(NAME))?;
     Shared::new(map, NAME)
 }
@@ -91,7 +91,7 @@ pub struct Live {
     /// Keeps programs and their attachments.
     programs: Ebpf,
     misses: misses::Misses,
-    reduced: Vec<String>,
+    unavailable: Vec<String>,
     ring: AsyncFd<RingBuf<MapData>>,
     ring_bytes: u64,
     stacks: RingBuf<MapData>,
@@ -100,8 +100,8 @@ pub struct Live {
     stats: PerCpuArray<MapData, u64>,
     hints: Hints,
     filters: Filters,
-    unnamed: Shared<u64>,
-    births: Births,
+    missing_cookies: Shared<u64>,
+    new_sockets: NewSockets,
 }
 
 impl Live {
@@ -143,19 +143,20 @@ impl Live {
         };
         filters.fill(&options.filter)?;
         let stats = PerCpuArray::try_from(map(&mut programs, "STATS")?)?;
-        let unnamed = Shared::new(map(&mut programs, "UNNAMED")?, "UNNAMED")?;
-        let births = Births::new(map(&mut programs, "BIRTHS")?)?;
+        let missing_cookies =
+            Shared::new(map(&mut programs, "MISSING_COOKIES")?, "MISSING_COOKIES")?;
+        let new_sockets = NewSockets::new(map(&mut programs, "NEW_SOCKETS")?)?;
         let hints = Hints(Shared::new(map(&mut programs, "HINTS")?, "HINTS")?);
-        let tried = tried(&mut programs)?;
+        let hits = probe_hits(&mut programs)?;
         // Programs that do nothing would not tell.
         let tells = options.object.is_none();
-        let reached = tried.as_atomic().filter(|_| tells);
-        let mut reduced = hooks::attach(&mut programs, &typed, &hidden, reached)?;
-        drop(tried);
+        let reached = hits.as_atomic().filter(|_| tells);
+        let mut unavailable = hooks::attach(&mut programs, &typed, &hidden, reached)?;
+        drop(hits);
         let (misses, unknown) = misses::Misses::find(&programs);
-        reduced.extend(lacking);
+        unavailable.extend(lacking);
         if !unknown.is_empty() {
-            reduced.push(format!(
+            unavailable.push(format!(
                 "calls that the kernel leaves out of {}: /proc/self/fdinfo could not be read",
                 unknown.join(", ")
             ));
@@ -167,7 +168,7 @@ impl Live {
         Ok(Self {
             programs,
             misses,
-            reduced,
+            unavailable,
             ring,
             ring_bytes: ring_size(options.ring_bytes).into(),
             stacks,
@@ -176,22 +177,22 @@ impl Live {
             stats,
             hints,
             filters,
-            unnamed,
-            births,
+            missing_cookies,
+            new_sockets,
         })
     }
 
     /// What is not seen, because this kernel lacks a hook or a field that can be
     /// done without, or by [`Live::lacks`]; each in words.
     #[must_use]
-    pub fn reduced(&self) -> &[String] {
-        &self.reduced
+    pub fn unavailable(&self) -> &[String] {
+        &self.unavailable
     }
 
     /// Something more is not seen, in words.
     pub fn lacks(&mut self, what: &str) {
-        if self.reduced.iter().all(|known| known != what) {
-            self.reduced.push(what.to_owned());
+        if self.unavailable.iter().all(|known| known != what) {
+            self.unavailable.push(what.to_owned());
         }
     }
 
@@ -224,9 +225,9 @@ impl Live {
         self.left_out().values().sum()
     }
 
-    /// Calls on sockets that could not be told apart yet (`detector-ebpf/src/events.rs`).
-    fn unnamed(&self) -> u64 {
-        let counter = self.unnamed.as_atomic();
+    /// Calls on sockets that could not be told apart yet (`detector-ebpf/src/hooks/count_perf.rs`).
+    fn missing_cookies(&self) -> u64 {
+        let counter = self.missing_cookies.as_atomic();
         counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
@@ -238,16 +239,16 @@ impl Live {
     ///
     /// If there is no memory for that; then nothing is forgotten.
     pub fn forget_births(&self) -> Result<(), CaptureError> {
-        self.births.forget()
+        self.new_sockets.forget()
     }
 
     /// The same by program. Of the makers of cookies, those whose lack mattered.
     #[must_use]
     pub fn left_out(&self) -> BTreeMap<String, u64> {
         let mut all = self.misses.by_program();
-        let unnamed = self.unnamed();
-        if unnamed > 0 {
-            all.insert(hooks::COOKIE_MAKERS.to_owned(), unnamed);
+        let missing_cookies = self.missing_cookies();
+        if missing_cookies > 0 {
+            all.insert(hooks::COOKIE_MAKERS.to_owned(), missing_cookies);
         }
         all
     }

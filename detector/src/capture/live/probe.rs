@@ -142,10 +142,10 @@ fn kernel(types: &Btf, checks: &mut Vec<Check>) {
     let (Ok(mut programs), Ok(typed)) = (loaded, typed) else {
         return;
     };
-    let tried = super::tried(&mut programs).ok();
-    let reached = tried.as_ref().and_then(|tried| tried.as_atomic());
+    let hits = super::probe_hits(&mut programs).ok();
+    let reached = hits.as_ref().and_then(|hits| hits.as_atomic());
     let others = hooks::other_arguments(types);
-    let hooks = hooks::try_each(&mut programs, &typed, &others, reached);
+    let hooks = hooks::attempt_each(&mut programs, &typed, &others, reached);
     let uring_hooks = hooks
         .iter()
         .filter(|tried| tried.hook.starts_with("io_uring"))
@@ -167,7 +167,7 @@ fn kernel(types: &Btf, checks: &mut Vec<Check>) {
     });
 }
 
-fn hook(tried: hooks::Tried) -> Check {
+fn hook(tried: hooks::Attempt) -> Check {
     match tried.result {
         Ok(()) => Check::works(tried.hook, tried.purpose),
         Err(error) if error.is_absence() => {

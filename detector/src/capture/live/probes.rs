@@ -23,17 +23,17 @@ pub(super) fn are_there() -> bool {
     Path::new(EVENTS).exists() && !off
 }
 
-/// Makes the call that the probe is for, if it is to be told in `tried`.
+/// Makes the call that the probe is for, if it is to be noted in `hits`.
 ///
 /// # Errors
 ///
 /// If the probe was not called: a compiler may have put the function into its callers.
-pub(super) fn check(probe: Probe, tried: Option<&AtomicU64>) -> io::Result<()> {
-    let Some(tried) = tried else {
+pub(super) fn check(probe: Probe, hits: Option<&AtomicU64>) -> io::Result<()> {
+    let Some(hits) = hits else {
         return Ok(());
     };
     make(probe)?;
-    if tried.load(Ordering::Relaxed) & probe.bit() == 0 {
+    if hits.load(Ordering::Relaxed) & probe.bit() == 0 {
         return Err(io::Error::other("the kernel does not call it"));
     }
     Ok(())

@@ -12,7 +12,7 @@ use super::CaptureError;
 
 /// An array map of `BPF_F_MMAPABLE` (Linux 5.5), whose values are `T`s.
 pub(super) struct Shared<T> {
-    memory: Memory<T>,
+    memory: Mapping<T>,
     /// The programs are given its descriptor when they are loaded.
     _map: Map,
 }
@@ -22,25 +22,25 @@ impl<T> Shared<T> {
     ///
     /// # Errors
     ///
-    /// As [`Memory::of`].
+    /// As [`Mapping::of`].
     pub(super) fn new(map: Map, name: &'static str) -> Result<Self, CaptureError> {
         Ok(Self {
-            memory: Memory::of(&map, name)?,
+            memory: Mapping::of(&map, name)?,
             _map: map,
         })
     }
 }
 
 impl<T> Deref for Shared<T> {
-    type Target = Memory<T>;
+    type Target = Mapping<T>;
 
-    fn deref(&self) -> &Memory<T> {
+    fn deref(&self) -> &Mapping<T> {
         &self.memory
     }
 }
 
 /// Such a map's memory, until this is dropped.
-pub(super) struct Memory<T> {
+pub(super) struct Mapping<T> {
     memory: NonNull<T>,
     entries: usize,
     _values: PhantomData<T>,
@@ -48,9 +48,9 @@ pub(super) struct Memory<T> {
 
 // SAFETY: the memory is this value's as long as it lives. What is done with
 // pointers into it is for those to say that do it.
-unsafe impl<T> Send for Memory<T> {}
+unsafe impl<T> Send for Mapping<T> {}
 
-impl<T> Memory<T> {
+impl<T> Mapping<T> {
     /// Maps it.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl<T> Memory<T> {
     }
 }
 
-impl Memory<u64> {
+impl Mapping<u64> {
     /// The first value, which both sides access atomically.
     pub(super) fn as_atomic(&self) -> Option<&AtomicU64> {
         let value = self.get(0)?;
@@ -107,7 +107,7 @@ impl Memory<u64> {
     }
 }
 
-impl<T> Drop for Memory<T> {
+impl<T> Drop for Mapping<T> {
     fn drop(&mut self) {
         let bytes = self.entries * size_of::<T>();
         // SAFETY: mapped by of, and nobody has a reference into it.

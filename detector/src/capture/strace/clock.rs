@@ -22,7 +22,7 @@ pub(super) enum Stamp {
     Since(u64),
 }
 
-/// What a time of a [`Clock`] means.
+/// What a time of a `Clock` means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Meaning {
     /// The log has no times.

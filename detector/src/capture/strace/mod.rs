@@ -16,38 +16,46 @@
 //! | `edited.rs` | strings that somebody changed by hand |
 //! | `socket_name.rs` | what `-y` and `-yy` say of a descriptor |
 //! | `evidence.rs` | which calls strace was asked for |
+//! | `string_limit.rs` | the length at which strace cuts strings |
+//! | `epoll.rs` | which socket an epoll event is about |
+//! | `name_index.rs` | connections by the names of their sockets |
 //! | `descriptors.rs` | which thread has which descriptors |
-//! | `gone.rs` | which connections ended, and what speaks against it |
-//! | `named.rs` | a set of connections that cannot grow for ever |
-//! | `doubts.rs` | which connections others may have too |
+//! | `closed.rs` | which connections ended, and what speaks against it |
+//! | `bounded_set.rs` | a set of connections that cannot grow for ever |
+//! | `sharing.rs` | which connections others may have too |
 //! | `numbers.rs` | which process a thread belongs to |
 //! | `programs.rs` | which program a process runs |
-//! | `sides.rs` | the two ends of a connection |
+//! | `peers.rs` | the two ends of a connection |
 //! | `socket.rs` | counters and records of one socket |
-//! | `replay/`, `act/` | line by line: from a call to what it does |
+//! | `sockets.rs` | all of them, by cookie and by name |
+//! | `replay/`, `effects/` | line by line: from a call to what it does |
 
-mod act;
 mod arguments;
+mod bounded_set;
 mod calls;
 mod clock;
+mod closed;
 mod descriptors;
-mod doubts;
 mod edited;
+mod effects;
+mod epoll;
 mod evidence;
 mod extent;
-mod gone;
 mod line;
 mod lines;
-mod named;
+mod name_index;
 mod numbers;
 mod payload;
+mod peer_address;
+mod peers;
 mod programs;
 mod replay;
 mod result;
-mod server;
-mod sides;
+mod sharing;
 mod socket;
 mod socket_name;
+mod sockets;
+mod string_limit;
 mod unquote;
 
 pub use self::{

@@ -4,12 +4,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use detector_common::{
-    CALL_RING, CallEntry, Connection as Counters, End, EndKind, Header, Kind, Open, Plain as _,
+    CALL_RING, CallEntry, Connection as Counters, End, EndKind, Header, Kind, Open, Pod as _,
     Sample, SocketInfo, UNIX_PATH_LEN, family, flag, seen, tcp_state,
 };
 
 use super::{
-    arguments::constant, payload::Payload, server::Server, sides::Other, socket_name::SocketName,
+    arguments::constant, payload::Payload, peer_address::PeerAddress, peers::PeerState,
+    socket_name::SocketName,
 };
 use crate::{
     capture::{Bytes, Record},
@@ -43,7 +44,7 @@ pub struct Seen {
 
 /// Who makes a call, and when.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Moment {
+pub(super) struct CallStamp {
     pub(super) pid: u32,
     pub(super) tid: u32,
     /// The log's time, nanoseconds; 0 if there is none.
@@ -87,9 +88,9 @@ pub(super) struct Socket {
     /// What would be told if it is a socket; `None` once it is known to be.
     pub(super) maybe: Option<Vec<Step>>,
     /// What the log tells of the other end.
-    pub(super) other: Other,
+    pub(super) peer: PeerState,
     /// Where this side connected it to.
-    pub(super) server: Server,
+    pub(super) server: PeerAddress,
     /// The log may not tell of all that is received.
     pub(super) untraced: bool,
     announced: bool,
@@ -114,8 +115,8 @@ impl Socket {
             lost: false,
             doubts,
             maybe: None,
-            other: Other::There,
-            server: Server::default(),
+            peer: PeerState::There,
+            server: PeerAddress::default(),
             untraced: false,
             announced: false,
             reset: false,
@@ -128,6 +129,11 @@ impl Socket {
     /// Whether bytes were moved.
     pub(super) fn announced(&self) -> bool {
         self.announced
+    }
+
+    /// Whether what the log shows of it may be reported.
+    pub(super) fn is_reportable(&self) -> bool {
+        self.announced && !self.lost && self.maybe.is_none()
     }
 
     /// A request was received from its first byte, and nothing was sent.
@@ -169,7 +175,7 @@ impl Socket {
         &mut self,
         call: Call,
         mut payload: Payload,
-        moment: Moment,
+        moment: CallStamp,
         steps: &mut Vec<Step>,
     ) {
         let Some(result) = call.result else { return };
@@ -195,7 +201,7 @@ impl Socket {
             first(&mut self.counters.first_sent, &payload);
         }
         if payload.seen.first().is_none_or(|(start, _)| *start > 0) {
-            self.counters.send_flags |= flag::OPAQUE;
+            self.counters.send_flags |= flag::UNINSPECTED;
         }
         let begins = payload
             .seen
@@ -212,7 +218,7 @@ impl Socket {
         &mut self,
         call: Call,
         mut payload: Payload,
-        moment: Moment,
+        moment: CallStamp,
         steps: &mut Vec<Step>,
     ) {
         let Some(result) = call.result else { return };
@@ -241,7 +247,7 @@ impl Socket {
             first(&mut self.counters.first_received, &payload);
         }
         if payload.seen.is_empty() {
-            self.counters.receive_flags |= flag::OPAQUE;
+            self.counters.receive_flags |= flag::UNINSPECTED;
         }
         self.sample(call, payload, offset, moved, false, moment, steps);
     }
@@ -252,7 +258,7 @@ impl Socket {
         kind: EndKind,
         (how, wait_status, walk): (u32, u32, u32),
         fd: i32,
-        moment: Moment,
+        moment: CallStamp,
         steps: &mut Vec<Step>,
     ) {
         if !self.announced {
@@ -273,7 +279,7 @@ impl Socket {
         self.give(Record::End(Box::new(end)), None, false, steps);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a sample tells of")]
+    #[expect(clippy::too_many_arguments, reason = "what a sample holds")]
     fn sample(
         &mut self,
         call: Call,
@@ -281,7 +287,7 @@ impl Socket {
         offset: u64,
         moved: u32,
         sending: bool,
-        moment: Moment,
+        moment: CallStamp,
         steps: &mut Vec<Step>,
     ) {
         let fitted = if payload.is_fitted() { flag::EDITED } else { 0 };
@@ -300,16 +306,16 @@ impl Socket {
             sample.len = u32::try_from(bytes.len()).unwrap_or(moved);
             sample.sending = u32::from(sending);
             sample.flags = if sending {
-                let hidden = self.counters.receive_flags & flag::OPAQUE != 0;
+                let hidden = self.counters.receive_flags & flag::UNINSPECTED != 0;
                 let unread = self.untraced || hidden;
                 self.counters.send_flags
                     | (u32::from(unread) * flag::UNTRACED_RECEIVES)
                     | (u32::from(hidden) * flag::UNSEEN_RECEIVES)
             } else {
                 self.counters.receive_flags
-            } | if start > 0 { flag::WITHIN } else { 0 }
+            } | if start > 0 { flag::MID_CALL } else { 0 }
                 | fitted;
-            sample.fresh = self.counters.fresh;
+            sample.from_start = self.counters.from_start;
             sample.fd = call.fd;
             sample.number = u32::from(call.number);
             let bytes = Bytes {
@@ -326,11 +332,11 @@ impl Socket {
     }
 
     /// The first record, before the first bytes.
-    fn announce(&mut self, moment: Moment, steps: &mut Vec<Step>) {
+    fn announce(&mut self, moment: CallStamp, steps: &mut Vec<Step>) {
         if std::mem::replace(&mut self.announced, true) {
             return;
         }
-        self.counters.born_ns = moment.time_ns;
+        self.counters.tracked_ns = moment.time_ns;
         self.counters.tgid = moment.pid;
         self.counters.family = self.name.family;
         let lost = std::mem::replace(&mut self.lost, false);
@@ -345,7 +351,7 @@ impl Socket {
         }
     }
 
-    fn header(&mut self, kind: Kind, moment: Moment) -> Header {
+    fn header(&mut self, kind: Kind, moment: CallStamp) -> Header {
         let seq = self.counters.seq;
         if !self.lost {
             self.counters.seq = seq.wrapping_add(1);
@@ -401,21 +407,21 @@ impl Socket {
         // sk_shutdown's bits: 1 the peer sends no more, 2 we cannot send.
         let (mut gone, mut half_closed) = (self.peer_gone, self.peer_half_closed);
         let unix = self.name.family == family::UNIX;
-        match self.other {
-            Other::There => {}
-            Other::Shut { sends, receives } => {
+        match self.peer {
+            PeerState::There => {}
+            PeerState::Shut { sends, receives } => {
                 half_closed |= sends;
                 gone |= unix && sends && receives;
                 if unix && receives {
                     info.shutdown = 2;
                 }
             }
-            Other::Closed {
+            PeerState::Closed {
                 unsure,
                 resets,
                 received,
             } => {
-                let unread = self.counters.fresh == 1
+                let unread = self.counters.from_start == 1
                     && received.is_some_and(|received| received < self.counters.sent);
                 half_closed = true;
                 gone |= !unsure && (unix || resets || unread);
@@ -432,29 +438,29 @@ impl Socket {
     }
 
     /// What the other end is to be told of this one, while it is open.
-    pub(super) fn shut(&self) -> Other {
+    pub(super) fn shut(&self) -> PeerState {
         let flags = self.counters.end_flags;
         let (sends, receives) = (flags & flag::SHUT_WR != 0, flags & flag::SHUT_RD != 0);
         if sends || receives {
-            Other::Shut { sends, receives }
+            PeerState::Shut { sends, receives }
         } else {
-            Other::There
+            PeerState::There
         }
     }
 
     /// The same once its last descriptor is gone. `unseen`: so it seems.
     /// `receives`: strace was asked for all that receives.
-    pub(super) fn closed(&self, unseen: bool, receives: bool) -> Other {
+    pub(super) fn state_when_closed(&self, unseen: bool, receives: bool) -> PeerState {
         let unsure = unseen || self.lost || self.maybe.is_some();
-        let known = receives && self.counters.fresh == 1 && !unsure;
-        Other::Closed {
+        let known = receives && self.counters.from_start == 1 && !unsure;
+        PeerState::Closed {
             unsure,
             resets: self.reset,
             received: known.then_some(self.counters.received),
         }
     }
 
-    fn enter(&mut self, call: Call, offered: u64, result: i32, moment: Moment, sending: bool) {
+    fn enter(&mut self, call: Call, offered: u64, result: i32, moment: CallStamp, sending: bool) {
         self.counters.fd = call.fd;
         // Errors whose names are not known here have no number.
         if result == i32::MIN {

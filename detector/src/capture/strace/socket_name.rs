@@ -31,7 +31,7 @@ pub(super) struct SocketName {
 
 /// What a descriptor is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Named {
+pub(super) enum ParsedName {
     /// The log does not say.
     Nothing,
     /// A file, a pipe, and so on.
@@ -67,12 +67,12 @@ impl SocketName {
 }
 
 /// Reads an annotation, without a quick look at whether it is a socket's.
-pub(super) fn named(annotation: &[u8]) -> Named {
+pub(super) fn parse_name(annotation: &[u8]) -> ParsedName {
     let Some(inside) = annotation
         .strip_prefix(b"<")
         .and_then(|inside| inside.strip_suffix(b">"))
     else {
-        return Named::Nothing;
+        return ParsedName::Nothing;
     };
     let plain;
     // With `-xx`.
@@ -82,20 +82,20 @@ pub(super) fn named(annotation: &[u8]) -> Named {
                 plain = text;
                 &plain
             }
-            None => return Named::NoSocket,
+            None => return ParsedName::NoSocket,
         }
     } else {
         inside
     };
     let Some(bracket) = memchr::memchr(b'[', inside) else {
-        return Named::NoSocket;
+        return ParsedName::NoSocket;
     };
     let (kind, rest) = inside.split_at(bracket);
     let Some(content) = rest
         .strip_prefix(b"[")
         .and_then(|rest| rest.strip_suffix(b"]"))
     else {
-        return Named::NoSocket;
+        return ParsedName::NoSocket;
     };
     let mut name = SocketName::default();
     match kind {
@@ -125,9 +125,9 @@ pub(super) fn named(annotation: &[u8]) -> Named {
         {
             name.no_stream = true;
         }
-        _ => return Named::NoSocket,
+        _ => return ParsedName::NoSocket,
     }
-    Named::Socket(Box::new(name))
+    ParsedName::Socket(Box::new(name))
 }
 
 /// `127.0.0.1:80->127.0.0.1:5000`, or the inode number of one without.
@@ -175,8 +175,8 @@ mod tests {
     use super::*;
 
     fn socket(annotation: &str) -> SocketName {
-        match named(annotation.as_bytes()) {
-            Named::Socket(name) => *name,
+        match parse_name(annotation.as_bytes()) {
+            ParsedName::Socket(name) => *name,
             other => panic!("{annotation}: {other:?}"),
         }
     }
@@ -219,9 +219,9 @@ mod tests {
             "</dev/null<char 1:3>>",
             r"<\x2f\x65>",
         ] {
-            assert_eq!(named(text.as_bytes()), Named::NoSocket, "{text}");
+            assert_eq!(parse_name(text.as_bytes()), ParsedName::NoSocket, "{text}");
         }
-        assert_eq!(named(b""), Named::Nothing);
+        assert_eq!(parse_name(b""), ParsedName::Nothing);
     }
 
     #[test]

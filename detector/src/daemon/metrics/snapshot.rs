@@ -218,7 +218,7 @@ impl Collector for Snapshot {
         )?;
         to.counter(
             "truncwatch_peer_endings",
-            "HTTP messages that the peer cut short, told or not",
+            "HTTP messages that the peer cut short, reported or not",
             self.peer_endings,
         )?;
         to.counters(
@@ -242,7 +242,7 @@ impl Collector for Snapshot {
         )?;
         to.gauge(
             "truncwatch_connections_tracked",
-            "Connections that are open, as far as is known",
+            "Connections that are known to be open",
             None,
             self.tracked,
         )?;
@@ -266,7 +266,7 @@ impl Collector for Snapshot {
         )?;
         to.counter(
             "truncwatch_findings_held_back",
-            "Findings that were counted and not told one by one, by the rate limits",
+            "Findings that the rate limits counted and did not report one by one",
             self.held_back,
         )?;
         to.counter(

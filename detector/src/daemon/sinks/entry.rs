@@ -70,7 +70,7 @@ pub(super) fn held_back(held: &HeldBack) -> String {
         },
     );
     format!(
-        "{}: {} more by {process} in {} s, not told one by one",
+        "{}: {} more by {process} in {} s, not reported one by one",
         held.cause,
         grouped(held.count),
         held.period.as_secs()

@@ -139,9 +139,9 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(fresh: bool) -> Self {
+    pub(super) fn new(from_start: bool) -> Self {
         Self {
-            place: if fresh {
+            place: if from_start {
                 Place::Boundary(0)
             } else {
                 Place::Unknown

@@ -70,7 +70,7 @@ fn what_begins_as_another_protocol_is_named_though_the_rest_was_not_seen() {
         for (to, from) in wire.counters.first_sent.iter_mut().zip(bytes) {
             *to = *from;
         }
-        wire.counters.send_flags |= flag::OPAQUE;
+        wire.counters.send_flags |= flag::UNINSPECTED;
         if bytes.starts_with(b"POST") {
             // Sampled, and the record lost on its way, say.
             wire.counters.send_flags |= flag::HEAD_SEEN;

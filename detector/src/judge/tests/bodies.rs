@@ -132,7 +132,7 @@ fn a_head_in_small_pieces_after_a_response_to_head() {
 fn bytes_that_nobody_looked_at_are_no_proof_of_a_body() {
     let mut wire = Wire::untraced();
     wire.send(&ok(1000), 0);
-    wire.counters.send_flags |= flag::OPAQUE;
+    wire.counters.send_flags |= flag::UNINSPECTED;
     wire.body(90);
     assert_eq!(
         judged(&wire.close().none()),
@@ -141,7 +141,7 @@ fn bytes_that_nobody_looked_at_are_no_proof_of_a_body() {
     // Where the method is known they need not be looked at.
     let mut wire = Wire::new();
     wire.receive(GET).send(&ok(1000), 0);
-    wire.counters.send_flags |= flag::OPAQUE;
+    wire.counters.send_flags |= flag::UNINSPECTED;
     wire.body(90);
     assert_eq!(wire.close().one().sent, Some(90));
 }

@@ -75,7 +75,7 @@ fn a_peer_that_had_left_before_a_shutdown_stays_gone() {
         wire.receive(GET).send(&ok(1000), 300);
         wire.socket_shutdown = 3;
         // Both ways, so that the socket itself tells no more who did what.
-        wire.counters.end_flags |= flag::LEFT | flag::SHUT_WR | flag::SHUT_RD;
+        wire.counters.end_flags |= flag::PEER_CLOSED | flag::SHUT_WR | flag::SHUT_RD;
         wire
     };
     let finding = cut().close().one();

@@ -94,7 +94,7 @@ fn of_many_findings_some_have_stacks_unless_all_are_asked_for() -> Result<()> {
         assert!(with.len() >= 8, "{}", with.len());
         for finding in without {
             assert!(
-                incomplete(finding).is_some_and(|why| why.contains("eight at once")),
+                incomplete(finding).is_some_and(|why| why.contains("the first 8")),
                 "{finding}"
             );
         }

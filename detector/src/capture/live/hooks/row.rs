@@ -40,7 +40,7 @@ impl Function {
     /// Makes the call that it is behind, if it is to be tried.
     pub(super) fn check(&self, kernel: Kernel<'_>) -> std::io::Result<()> {
         self.call
-            .map_or(Ok(()), |call| probes::check(call, kernel.tried))
+            .map_or(Ok(()), |call| probes::check(call, kernel.hits))
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Row {
     instead: Option<&'static Row>,
     /// What is attached where the kernel may preempt this one. If that is a probe
     /// which cannot be, this one is all the same; what it misses is counted.
-    steady: Option<&'static Row>,
+    nonpreemptible: Option<&'static Row>,
     /// What is attached where perf's events are refused.
     without_perf: Option<&'static Row>,
 }
@@ -70,7 +70,7 @@ pub(super) enum Need {
     /// Watch, and say what is not seen.
     Optional,
     /// Where the kernel has it, refuse to watch without it.
-    IfThere,
+    IfSupported,
     /// This architecture never has it.
     Absent,
 }
@@ -88,7 +88,7 @@ pub(super) const fn row(
         since,
         need: Need::Required,
         instead: None,
-        steady: None,
+        nonpreemptible: None,
         without_perf: None,
     }
 }
@@ -124,8 +124,8 @@ impl Row {
         self
     }
 
-    pub(super) const fn steadily(mut self, other: &'static Self) -> Self {
-        self.steady = Some(other);
+    pub(super) const fn or_nonpreemptible(mut self, other: &'static Self) -> Self {
+        self.nonpreemptible = Some(other);
         self
     }
 
@@ -134,8 +134,8 @@ impl Row {
         self
     }
 
-    pub(super) const fn if_there(mut self) -> Self {
-        self.need = Need::IfThere;
+    pub(super) const fn if_supported(mut self) -> Self {
+        self.need = Need::IfSupported;
         self
     }
 
@@ -148,7 +148,7 @@ impl Row {
         {
             return other;
         }
-        if let Some(other) = self.steady
+        if let Some(other) = self.nonpreemptible
             && kernel.preempts
             && kernel.perf
             && self.hook.may_exist(kernel)
@@ -166,7 +166,7 @@ impl Row {
     pub(super) fn is_wanted(&self, kernel: Kernel<'_>) -> bool {
         match self.need {
             Need::Required | Need::Optional => true,
-            Need::IfThere => self.hook.exists(kernel),
+            Need::IfSupported => self.hook.exists(kernel),
             Need::Absent => false,
         }
     }
@@ -260,18 +260,18 @@ pub(super) struct Kernel<'a> {
     /// It lets us open perf's events, by which perf's tracepoints and kprobes go.
     pub(super) perf: bool,
     /// Where probes tell that they work; `None` if they are not to.
-    pub(super) tried: Option<&'a AtomicU64>,
+    pub(super) hits: Option<&'a AtomicU64>,
 }
 
 impl<'a> Kernel<'a> {
-    pub(super) fn new(btf: &'a Btf, hidden: &'a [String], tried: Option<&'a AtomicU64>) -> Self {
+    pub(super) fn new(btf: &'a Btf, hidden: &'a [String], hits: Option<&'a AtomicU64>) -> Self {
         Self {
             btf,
             hidden,
             preempts: preempts(hidden),
             probes: probes::are_there(),
             perf: !hidden.iter().any(|name| name == PERF) && perf::is_permitted(),
-            tried,
+            hits,
         }
     }
 

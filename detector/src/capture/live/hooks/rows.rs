@@ -55,14 +55,14 @@ const SUBMIT_SQE: Row = row(
 
 /// Those that show how connections end. They are attached before
 /// [`COUNTING`]: a socket is counted only from when its end would be seen.
-pub(super) const FRAMING: &[Row] = &[
+pub(super) const CLOSING: &[Row] = &[
     row(
         "enter_shutdown",
         Hook::Syscall("sys_enter_shutdown"),
         SHUTDOWN,
         "4.7",
     )
-    .steadily(&SHUTDOWN_PROBE)
+    .or_nonpreemptible(&SHUTDOWN_PROBE)
     .without_perf(&SHUTDOWN_CALL),
     row(
         "enter_close",
@@ -70,7 +70,7 @@ pub(super) const FRAMING: &[Row] = &[
         CLOSE,
         "4.7",
     )
-    .steadily(&CLOSE_PROBE)
+    .or_nonpreemptible(&CLOSE_PROBE)
     .without_perf(&CLOSE_CALL),
     row(
         "enter_close_range",
@@ -78,14 +78,14 @@ pub(super) const FRAMING: &[Row] = &[
         CLOSE_RANGE,
         "5.9",
     )
-    .steadily(&CLOSE_RANGE_PROBE)
+    .or_nonpreemptible(&CLOSE_RANGE_PROBE)
     .without_perf(&CLOSE_RANGE_CALL),
     row("enter_dup2", Hook::Syscall("sys_enter_dup2"), DUP2, "4.7")
-        .steadily(&DUP2_PROBE)
+        .or_nonpreemptible(&DUP2_PROBE)
         .without_perf(&DUP2_CALL)
         .only_on_x86_64(),
     row("enter_dup3", Hook::Syscall("sys_enter_dup3"), DUP3, "4.7")
-        .steadily(&DUP3_PROBE)
+        .or_nonpreemptible(&DUP3_PROBE)
         .without_perf(&DUP3_CALL),
     row(
         "prepare_exec",
@@ -95,15 +95,15 @@ pub(super) const FRAMING: &[Row] = &[
     )
     .optional()
     .or(&CLOSE_ON_EXEC)
-    .steadily(&EXEC_EVENT),
+    .or_nonpreemptible(&EXEC_EVENT),
     row(
         "process_exit",
         Hook::Typed("sched_process_exit"),
         EXIT,
         "5.5",
     )
-    .steadily(&EXIT_EVENT),
-    row("fork", Hook::Typed("sched_process_fork"), CHILDREN, "5.5").steadily(&FORK_PROBE),
+    .or_nonpreemptible(&EXIT_EVENT),
+    row("fork", Hook::Typed("sched_process_fork"), CHILDREN, "5.5").or_nonpreemptible(&FORK_PROBE),
     row(
         "uring_submit",
         Hook::Typed("io_uring_submit_req"),
@@ -121,14 +121,14 @@ pub(super) const FRAMING: &[Row] = &[
     .optional(),
     row("send_reset", Hook::Typed(SEND_RESET), RESETS, "4.16")
         .optional()
-        .steadily(&RESET_EVENT),
+        .or_nonpreemptible(&RESET_EVENT),
     row(
         "exit_sendmmsg",
         Hook::Syscall("sys_exit_sendmmsg"),
         SENDMMSG,
         "4.7",
     )
-    .steadily(&SENDMMSG_PROBE)
+    .or_nonpreemptible(&SENDMMSG_PROBE)
     .without_perf(&SENDMMSG_CALL),
     row(
         "exit_sendfile",
@@ -149,8 +149,8 @@ pub(super) const COUNTING: &[Row] = &[
         RECEIVED,
         "6.5",
     )
-    .steadily(&RECV_EVENT),
-    row("send_length", Hook::Typed("sock_send_length"), SENT, "6.5").steadily(&SEND_EVENT),
+    .or_nonpreemptible(&RECV_EVENT),
+    row("send_length", Hook::Typed("sock_send_length"), SENT, "6.5").or_nonpreemptible(&SEND_EVENT),
 ];
 
 /// The record of `sock:sock_send_length` and `sock:sock_recv_length`.
@@ -167,7 +167,7 @@ pub(super) fn is_of_resets(program: &str) -> bool {
 }
 
 // What is attached where typed tracepoints may be preempted
-// (`detector-ebpf/src/events.rs`).
+// (`detector-ebpf/src/hooks/count_perf.rs`).
 const RECV_EVENT: Row = row(
     "recv_event",
     Hook::Event("sock", "sock_recv_length", MESSAGE),
@@ -206,7 +206,7 @@ const EXIT_EVENT: Row = row(
     "5.5",
 );
 
-// The same of system calls and of forks (`detector-ebpf/src/probes.rs`).
+// The same of system calls and of forks (`detector-ebpf/src/hooks/syscalls_kprobe.rs`).
 const SHUTDOWN_PROBE: Row = row(
     "shutdown_probe",
     Hook::Probe(call!("shutdown"), Probe::Shutdown),
@@ -262,7 +262,7 @@ const FORK_PROBE: Row = row(
     "2.6",
 );
 
-// The same where perf's events are refused (`detector-ebpf/src/calls.rs`).
+// The same where perf's events are refused (`detector-ebpf/src/hooks/syscalls_fentry.rs`).
 const SHUTDOWN_CALL: Row = start(
     "shutdown_call",
     call!("shutdown"),
@@ -382,14 +382,14 @@ const fn sends_cookie(program: &'static str) -> Row {
 
 /// Those that tell which connections are seen from their first byte. They are
 /// attached after [`COUNTING`]: such a byte must have been counted.
-pub(super) const BIRTHS: &[Row] = &[
+pub(super) const NEW_SOCKETS: &[Row] = &[
     row(
         "exit_accept",
         Hook::Syscall("sys_exit_accept"),
         BEGINNINGS,
         "4.7",
     )
-    .steadily(&INSTALL_PROBE)
+    .or_nonpreemptible(&INSTALL_PROBE)
     .without_perf(&INSTALL_CALL),
     row(
         "exit_accept4",
@@ -397,7 +397,7 @@ pub(super) const BIRTHS: &[Row] = &[
         BEGINNINGS,
         "4.7",
     )
-    .steadily(&INSTALL_PROBE)
+    .or_nonpreemptible(&INSTALL_PROBE)
     .without_perf(&INSTALL_CALL),
     row(
         "exit_socketpair",
@@ -405,7 +405,7 @@ pub(super) const BIRTHS: &[Row] = &[
         BEGINNINGS,
         "4.7",
     )
-    .steadily(&INSTALL_PROBE)
+    .or_nonpreemptible(&INSTALL_PROBE)
     .without_perf(&INSTALL_CALL),
     row(
         "enter_connect",
@@ -413,6 +413,6 @@ pub(super) const BIRTHS: &[Row] = &[
         BEGINNINGS,
         "4.7",
     )
-    .steadily(&CONNECT_PROBE)
+    .or_nonpreemptible(&CONNECT_PROBE)
     .without_perf(&CONNECT_CALL),
 ];

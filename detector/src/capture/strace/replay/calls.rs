@@ -4,8 +4,15 @@ use crate::capture::strace::{
     calls::{Does, does},
     descriptors::Pending,
     replay::Replay,
-    socket::Moment,
+    socket::CallStamp,
 };
+
+/// A call that began in an earlier line.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::capture::strace) struct Resumed {
+    /// The socket that it sends on, whatever its descriptor's number is by now.
+    pub(in crate::capture::strace) sends_on: Option<u64>,
+}
 
 impl Replay {
     /// A call begins.
@@ -28,38 +35,24 @@ impl Replay {
                 self.makers.insert(tid);
             }
             Some(Does::Send(data, _)) => {
-                pending.sends_on = self.begins_send(tid, data, arguments);
+                pending.sends_on = self.begin_send(tid, data, arguments);
             }
             _ => {}
         }
         if let Some(thread) = self.descriptors.threads.get_mut(&tid)
             && let Some(before) = thread.pending.replace(pending)
         {
-            self.breaks_off(&before);
+            self.abandon(&before);
         }
     }
 
     /// How a call ends no line tells.
-    pub(super) fn breaks_off(&mut self, pending: &Pending) {
+    pub(super) fn abandon(&mut self, pending: &Pending) {
         if let Some(cookie) = pending.sends_on {
             // How much of it was accepted is not known.
             self.counts.interrupted += 1;
-            self.lose(cookie);
-            self.has_sent(cookie);
-        }
-    }
-
-    /// A send is over that was in progress.
-    fn has_sent(&mut self, cookie: u64) {
-        let Some(socket) = self.sockets.get_mut(&cookie) else {
-            return;
-        };
-        socket.sending = socket.sending.saturating_sub(1);
-        let (sending, references) = (socket.sending, socket.references);
-        self.settle(cookie);
-        if sending == 0 && references == 0 {
-            // All that it was held by.
-            self.goes(cookie, true);
+            self.sockets.distrust(cookie);
+            self.finish_send(cookie);
         }
     }
 
@@ -77,14 +70,14 @@ impl Replay {
                     let mut text = pending.arguments;
                     text.truncate(text.trim_ascii_end().len());
                     text.extend_from_slice(rest);
-                    self.resuming = true;
-                    self.sends_on = pending.sends_on;
+                    self.resumed = Some(Resumed {
+                        sends_on: pending.sends_on,
+                    });
                     self.call(tid, name, &text);
-                    self.resuming = false;
-                    self.sends_on = None;
+                    self.resumed = None;
                 }
                 if let Some(cookie) = pending.sends_on {
-                    self.has_sent(cookie);
+                    self.finish_send(cookie);
                 }
             }
             // It began before the log did.
@@ -104,9 +97,9 @@ impl Replay {
     }
 
     /// The moment of a call by this thread.
-    pub(in crate::capture::strace) fn moment(&self, tid: u32) -> Moment {
+    pub(in crate::capture::strace) fn moment(&self, tid: u32) -> CallStamp {
         let thread = self.descriptors.threads.get(&tid);
-        Moment {
+        CallStamp {
             pid: thread.map_or(tid, |thread| thread.process),
             tid,
             time_ns: self.clock.now(),

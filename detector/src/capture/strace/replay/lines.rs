@@ -16,22 +16,8 @@ impl Replay {
             self.unreadable();
             return;
         };
-        if self.carried.is_empty() {
-            if let Some(before) = interrupted(text) {
-                self.carried = before.to_vec();
-            } else {
-                self.whole(text);
-            }
-            return;
-        }
-        let mut whole = std::mem::take(&mut self.carried);
-        whole.extend_from_slice(text);
-        match interrupted(&whole) {
-            Some(before) => {
-                whole.truncate(before.len());
-                self.carried = whole;
-            }
-            None => self.whole(&whole),
+        if let Some(whole) = self.interrupted.join(text) {
+            self.whole(&whole);
         }
     }
 
@@ -44,7 +30,7 @@ impl Replay {
     /// Lines are missing before the next one.
     pub fn lacks_lines(&mut self) {
         self.counts.elided += 1;
-        self.doubts += 1;
+        self.sockets.doubt_all();
     }
 
     /// Whether a call on a socket that was open when the log began may be in an unreadable
@@ -60,7 +46,7 @@ impl Replay {
             self.counts.first_unreadable = self.counts.lines;
         }
         // Whatever it was, it may have been about any connection there is.
-        self.doubts += 1;
+        self.sockets.doubt_all();
     }
 
     pub(super) fn whole(&mut self, text: &[u8]) {
@@ -113,7 +99,7 @@ impl Replay {
             Event::Unreadable => return self.unreadable(),
             Event::Elision => {
                 self.counts.elided += 1;
-                self.doubts += 1;
+                self.sockets.doubt_all();
                 return;
             }
             Event::Call(name, _)
@@ -180,7 +166,7 @@ impl Replay {
         if pid.is_none() {
             self.nameless = Some(tid);
         } else {
-            self.doubts_of.heard(tid);
+            self.sharing.heard(tid);
         }
         let thread = self.descriptors.thread(tid, line);
         let table = thread.table;
@@ -230,82 +216,5 @@ fn joined<'a>(first: Line<'a>, text: &'a [u8]) -> Option<Vec<(Line<'a>, &'a [u8]
             return None;
         }
         (last, text) = (next, rest);
-    }
-}
-
-/// What is before a message of strace's that interrupts a line: without `-o` it
-/// tells of a new process in the midst of the call that makes it, and that it lets
-/// go of one before it ends the line with `<detached ...>`.
-fn interrupted(text: &[u8]) -> Option<&[u8]> {
-    let start = text.trim_ascii_end();
-    if !start.ends_with(b" attached") && !start.ends_with(b" detached") {
-        return None;
-    }
-    let at = memchr::memmem::rfind(start, b"Process ")?;
-    let number = start.get(at + 8..start.len() - 9)?;
-    if number.is_empty() || !number.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let before = start.get(..at)?;
-    // Before 4.13 it did not say its name; as it was run, folders are before it.
-    let before = match before.strip_suffix(b"strace: ") {
-        Some(before) => {
-            let path = |byte: &&u8| byte.is_ascii_graphic() && !br#""()<>[]{},=*|"#.contains(byte);
-            let length = before.iter().rev().take_while(path).count();
-            let folders = before.get(before.len() - length..)?;
-            match memchr::memchr(b'/', folders) {
-                Some(slash) if folders.ends_with(b"/") => {
-                    // A comment's end is before it.
-                    let comment = before.get(..before.len() - length)?.ends_with(b"*");
-                    before.get(..before.len() - length + slash + usize::from(comment))?
-                }
-                _ => before,
-            }
-        }
-        None => before,
-    };
-    (!before.is_empty()).then_some(before)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::interrupted;
-
-    #[test]
-    fn a_message_in_the_midst_of_a_line_is_told_from_it() {
-        let cases = [
-            (
-                "clone(flags=SIGCHLD",
-                "strace: Process 5 attached",
-                "clone(flags=SIGCHLD",
-            ),
-            (
-                "clone(flags=SIGCHLD",
-                "/usr/bin/strace: Process 5 attached",
-                "clone(flags=SIGCHLD",
-            ),
-            (
-                "clone(flags=0x11 /* SIGCHLD */",
-                "/bin/strace: Process 5 attached",
-                "clone(flags=0x11 /* SIGCHLD */",
-            ),
-            ("clone(", "Process 5 attached", "clone("),
-            ("close(3", "strace: Process 5 detached", "close(3"),
-        ];
-        for (before, message, expected) in cases {
-            let line = format!("{before}{message}");
-            assert_eq!(
-                interrupted(line.as_bytes()),
-                Some(expected.as_bytes()),
-                "{line}"
-            );
-        }
-        for line in [
-            "strace: Process 5 attached",
-            "Process 5 attached",
-            "close(3) = 0",
-        ] {
-            assert_eq!(interrupted(line.as_bytes()), None, "{line}");
-        }
     }
 }

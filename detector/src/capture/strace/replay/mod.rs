@@ -4,32 +4,34 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `lines.rs` | lines: whose they are, and what they tell |
+//! | `interrupted_line.rs` | lines in which strace has put a message |
 //! | `calls.rs` | calls that begin in one line and end in another |
 //! | `threads.rs` | threads and processes: their first line, and their end |
-//! | `sockets.rs` | the sockets that are known, by cookie and by name |
 
 mod calls;
+mod interrupted_line;
 mod lines;
-mod sockets;
 mod threads;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::SocketAddr,
-};
+use std::collections::BTreeSet;
 
-use detector_common::Connection as Counters;
+use detector_common::{Connection as Counters, flag};
 
+pub(super) use self::calls::Resumed;
+use self::interrupted_line::InterruptedLine;
 use super::{
     clock::{Clock, Meaning},
-    descriptors::Descriptors,
-    doubts::Doubts,
+    closed::ClosedConnections,
+    descriptors::{Descriptors, What},
+    epoll::Epoll,
     evidence::{Evidence, Sure},
-    gone::Gone,
     numbers::Numbers,
     programs::Programs,
-    sides::Sides,
+    sharing::Sharing,
     socket::{Socket, Step},
+    socket_name::SocketName,
+    sockets::Sockets,
+    string_limit::StringLimit,
 };
 
 /// What was read, and what could not be.
@@ -95,24 +97,15 @@ pub struct Replay {
     pub(super) descriptors: Descriptors,
     pub(super) numbers: Numbers,
     pub(super) programs: Programs,
-    pub(super) sockets: HashMap<u64, Socket>,
-    inodes: HashMap<u64, u64>,
-    pairs: HashMap<(SocketAddr, SocketAddr), u64>,
-    sides: Sides,
-    /// Which socket an epoll event is about: by descriptor and data.
-    pub(super) watched: HashMap<(u32, i32, u64), u64>,
+    pub(super) sockets: Sockets,
+    pub(super) epoll: Epoll,
     pub(super) counts: Counts,
-    pub(super) steps: Vec<Step>,
-    /// How often the log was in doubt.
-    pub(super) doubts: u64,
     /// Unreadable lines before the first that could be read.
     before: Option<u64>,
     /// A call of the fork family was seen.
     pub(super) forks: bool,
-    next: u64,
     walks: u32,
-    /// The beginning of a line that a message of strace's interrupted.
-    carried: Vec<u8>,
+    interrupted: InterruptedLine,
     /// The thread whose lines have no number, once it is known.
     nameless: Option<u32>,
     /// The log is one of several (`-ff`): other threads are in others.
@@ -124,17 +117,14 @@ pub struct Replay {
     /// Which calls strace was asked for.
     pub(super) evidence: Evidence,
     /// Connections that ended.
-    pub(super) gone: Gone,
+    pub(super) closed: ClosedConnections,
     /// Connections that others may have sent on.
-    pub(super) doubts_of: Doubts,
+    pub(super) sharing: Sharing,
     /// Threads share their descriptors.
     pub(super) threads: bool,
-    /// A call ends that began in an earlier line.
-    pub(super) resuming: bool,
-    /// The socket that it sends on, whatever its descriptor's number is by now.
-    pub(super) sends_on: Option<u64>,
-    /// Bytes that strings show which strace cut, and how often it was so many.
-    pub(super) limit: (usize, u32),
+    /// The call that ends, if it began in an earlier line.
+    pub(super) resumed: Option<Resumed>,
+    pub(super) string_limit: StringLimit,
     /// Threads that strace let go of, in the last lines.
     detached: Vec<u32>,
 }
@@ -161,14 +151,14 @@ impl Replay {
     /// connection when it ended, in a log that does not tell of all of them.
     #[must_use]
     pub fn had_one_holder(&self, cookie: u64) -> bool {
-        self.gone.had_one_holder(cookie)
+        self.closed.had_one_holder(cookie)
     }
 
     /// Whether others than the threads that are seen may have sent on a connection,
     /// or somebody went on with it after its end.
     #[must_use]
     pub fn is_in_doubt(&self, cookie: u64) -> bool {
-        self.doubts_of.has(cookie) || self.gone.went_on(cookie)
+        self.sharing.has(cookie) || self.closed.went_on(cookie)
     }
 
     /// Whether lines to come may show that somebody goes on with a connection whose
@@ -182,23 +172,23 @@ impl Replay {
     /// Whether any call was on a socket, or none was made.
     #[must_use]
     pub fn has_sockets(&self) -> bool {
-        self.next > 0 || self.evidence.has_net() || self.evidence.copies() == Sure::Yes
+        self.sockets.were_opened() || self.evidence.has_net() || self.evidence.copies() == Sure::Yes
     }
 
     /// Takes what the lines so far came to.
     pub fn take_steps(&mut self) -> std::vec::Drain<'_, Step> {
-        self.steps.drain(..)
+        self.sockets.take_steps()
     }
 
     /// Whether the lines so far came to something.
     #[must_use]
     pub fn has_steps(&self) -> bool {
-        !self.steps.is_empty()
+        self.sockets.has_steps()
     }
 
     /// The next bytes of this connection that matter are at this offset.
     pub fn hint(&mut self, cookie: u64, boundary: u64) {
-        if let Some(socket) = self.sockets.get_mut(&cookie) {
+        if let Some(socket) = self.sockets.get_mut(cookie) {
             socket.boundary = boundary;
         }
     }
@@ -206,7 +196,7 @@ impl Replay {
     /// The counters of a connection, as they are now.
     #[must_use]
     pub fn counters(&self, cookie: u64) -> Option<&Counters> {
-        self.sockets.get(&cookie).map(|socket| &socket.counters)
+        self.sockets.get(cookie).map(|socket| &socket.counters)
     }
 
     /// The path of the program that a process ran when last heard of, where the
@@ -243,8 +233,7 @@ impl Replay {
     /// The log is over: gives the connections that are open, with their
     /// counters, after the last steps.
     pub fn finish(&mut self) -> Vec<(u64, Counters)> {
-        if !self.carried.is_empty() {
-            self.carried.clear();
+        if self.interrupted.take().is_some() {
             self.unreadable();
         }
         let exiting: Vec<_> = self
@@ -274,26 +263,76 @@ impl Replay {
         if !self.evidence.follows_children() && !self.apart {
             self.counts.untraced_processes = self.children;
         }
-        let mut cookies: Vec<_> = self.sockets.keys().copied().collect();
-        cookies.sort_unstable();
-        for cookie in &cookies {
-            self.check(*cookie);
+        for cookie in self.sockets.cookies() {
+            self.sockets.check(cookie);
             if let Some(socket) = self.sockets.get(cookie)
                 && (socket.was_shut() || socket.references == 0)
                 && socket.sending > 0
             {
                 self.counts.interrupted += 1;
-                self.lose(*cookie);
+                self.sockets.distrust(cookie);
             }
         }
-        cookies
-            .into_iter()
-            .filter_map(|cookie| {
-                let socket = self.sockets.remove(&cookie)?;
-                self.count_maybe(&socket);
-                let told = socket.announced() && !socket.lost && socket.maybe.is_none();
-                told.then_some((cookie, socket.counters))
-            })
-            .collect()
+        let counts = &mut self.counts;
+        let open = self.sockets.drain().filter_map(|(cookie, socket)| {
+            counts.unknown_descriptors += u64::from(socket.maybe.is_some());
+            socket.is_reportable().then_some((cookie, socket.counters))
+        });
+        open.collect()
+    }
+
+    /// A socket that was not known before.
+    pub(super) fn add_socket(&mut self, name: SocketName) -> u64 {
+        self.sockets.add(name, self.counts.lines)
+    }
+
+    /// A descriptor of the socket is gone, with a record.
+    pub(super) fn release(&mut self, cookie: u64) {
+        let receives = self.shows_receives();
+        if let Some(socket) = self.sockets.release(cookie, receives) {
+            self.note_closed(&socket);
+        }
+    }
+
+    /// A send is over that was in progress.
+    fn finish_send(&mut self, cookie: u64) {
+        let receives = self.shows_receives();
+        if let Some(socket) = self.sockets.finish_send(cookie, receives) {
+            self.note_closed(&socket);
+        }
+    }
+
+    /// What sends is traced, so what receives is: both are in the same classes.
+    fn shows_receives(&self) -> bool {
+        self.evidence.sends() == Sure::Yes
+    }
+
+    fn note_closed(&mut self, socket: &Socket) {
+        self.counts.unknown_descriptors += u64::from(socket.maybe.is_some());
+        if socket.announced() {
+            self.closed.add(socket);
+            let unanswered = socket.is_reportable() && socket.got_request();
+            self.counts.unanswered += u64::from(unanswered);
+        }
+    }
+
+    /// The descriptor is another's by now, and no line told of its end.
+    pub(super) fn close_unseen(&mut self, tid: u32, fd: i32) {
+        if let Some(thread) = self.descriptors.threads.get(&tid) {
+            self.closed.opened(thread.table, fd);
+        }
+        let Some(slot) = self.descriptors.remove(tid, fd) else {
+            return;
+        };
+        let What::Socket(cookie) = slot.what else {
+            return;
+        };
+        self.sockets.check(cookie);
+        if let Some(socket) = self.sockets.get_mut(cookie) {
+            self.counts.unseen_ends += u64::from(socket.announced() && !socket.lost);
+            socket.shared = true;
+            socket.counters.end_flags |= flag::UNSEEN_END;
+        }
+        self.release(cookie);
     }
 }

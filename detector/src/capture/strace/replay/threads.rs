@@ -3,11 +3,11 @@
 use detector_common::EndKind;
 
 use crate::capture::strace::{
-    act::sockets_of,
     calls::{Does, does},
     descriptors::{Thread, What},
+    effects::sockets_of,
     replay::Replay,
-    socket::Moment,
+    socket::CallStamp,
 };
 
 impl Replay {
@@ -24,7 +24,7 @@ impl Replay {
         table.unheard.clear();
         table.blind = true;
         for cookie in sockets_of(table) {
-            self.lose(cookie);
+            self.sockets.distrust(cookie);
         }
     }
 
@@ -42,7 +42,7 @@ impl Replay {
             self.counts.untraced += 1;
             table.blind = true;
             for cookie in sockets_of(table) {
-                self.lose(cookie);
+                self.sockets.distrust(cookie);
             }
         }
     }
@@ -100,7 +100,7 @@ impl Replay {
                 self.numbers.forget(tid);
                 self.descriptors.thread(tid, line);
                 if !self.evidence.tells_of_children() {
-                    self.gone.stranger(tid, line);
+                    self.closed.stranger(tid, line);
                 }
             }
         }
@@ -121,7 +121,7 @@ impl Replay {
             self.nameless = None;
         }
         if let Some(pending) = &thread.pending {
-            self.breaks_off(pending);
+            self.abandon(pending);
         }
         let numbered = tid != 0;
         let Some(table) = self.descriptors.tables.get_mut(&thread.table) else {
@@ -155,7 +155,7 @@ impl Replay {
         self.numbers.confirm(tid);
         let before = self.descriptors.threads.insert(tid, thread);
         if let Some(pending) = before.and_then(|thread| thread.pending) {
-            self.breaks_off(&pending);
+            self.abandon(&pending);
         }
     }
 
@@ -166,7 +166,7 @@ impl Replay {
         };
         for slot in table.slots.values() {
             if let What::Socket(cookie) = slot.what
-                && let Some(socket) = self.sockets.get_mut(&cookie)
+                && let Some(socket) = self.sockets.get_mut(cookie)
             {
                 socket.shared = true;
             }
@@ -174,7 +174,7 @@ impl Replay {
     }
 
     /// A process ended, and its descriptors with it.
-    pub(super) fn end_table(&mut self, table: u32, status: u32, moment: Moment) {
+    pub(super) fn end_table(&mut self, table: u32, status: u32, moment: CallStamp) {
         self.hear_all(table);
         let Some(table) = self.descriptors.tables.remove(&table) else {
             return;
@@ -191,19 +191,12 @@ impl Replay {
             })
             .collect();
         for (fd, cookie) in &sockets {
-            self.check_end(*cookie);
-            if let Some(socket) = self.sockets.get_mut(cookie) {
-                socket.end(
-                    EndKind::Exit,
-                    (0, status, walk),
-                    *fd,
-                    moment,
-                    &mut self.steps,
-                );
-            }
+            self.sockets.check_end(*cookie);
+            self.sockets
+                .end(*cookie, EndKind::Exit, (0, status, walk), *fd, moment);
         }
         for (_, cookie) in sockets {
-            self.let_go(cookie);
+            self.release(cookie);
         }
     }
 
