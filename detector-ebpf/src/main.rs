@@ -24,7 +24,7 @@
 //! | `close/fd_table.rs` | close_range, exec, process exit: of many at once |
 //! | `close/last_call.rs` | the end of a socket that only a call in progress still holds |
 //! | `close/stack.rs` | the stack of a thread that ends a connection |
-//! | `on_reset.rs`  | resets that the kernel sends |
+//! | `resets.rs`  | resets that the kernel sends |
 //! | `filter.rs`  | which processes and connections are watched |
 //! | `processes.rs` | which processes are watched by their number |
 //! | `connections.rs` | where connections are kept |

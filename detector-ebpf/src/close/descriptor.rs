@@ -247,7 +247,7 @@ pub(crate) struct CloseEvent {
 }
 
 impl CloseEvent {
-    /// Tx the record, and the stack behind it.
+    /// Sends the record, and the stack behind it.
     #[inline(always)]
     pub(crate) fn emit(&self, cookie: u64, connection: &mut Connection, socket: Socket) {
         let stamp = Stamp::now();

@@ -249,7 +249,7 @@ impl Walk {
         line.wrapping_add(SIZE_LINE) <= self.at.wrapping_add(self.length)
     }
 
-    /// Tx the sample, and gathers the one that begins at this byte of the call, of at
+    /// Sends the sample, and gathers the one that begins at this byte of the call, of at
     /// most so many.
     #[inline(always)]
     fn go_to<D: StaticDirection>(&mut self, at: u32, most: usize) -> bool {
@@ -320,7 +320,7 @@ impl Walk {
         read
     }
 
-    /// Tx the sample that was gathered as the call's last, and behind it the
+    /// Sends the sample that was gathered as the call's last, and behind it the
     /// call's last bytes.
     #[inline(always)]
     fn finish<D: StaticDirection>(&self) {
@@ -331,7 +331,7 @@ impl Walk {
         self.emit::<D>(left, if tail { end } else { 0 });
     }
 
-    /// Tx the sample that was gathered, and the call's last `tail` bytes
+    /// Sends the sample that was gathered, and the call's last `tail` bytes
     /// behind it. It tells of `tells` bytes.
     #[inline(always)]
     fn emit<D: StaticDirection>(&self, tells: u32, tail: u32) {

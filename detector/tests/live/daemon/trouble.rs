@@ -155,6 +155,8 @@ fn the_default_port_that_is_taken_is_had_once_it_is_free() -> Result<()> {
     let lines = lines(&daemon);
     let warnings = lines.iter().filter(|line| line.contains("no metrics"));
     assert_eq!(warnings.count(), 1, "{lines:?}");
+    // The shell ends the daemon: killed, it would leave it behind.
+    daemon.wait()?;
     Ok(())
 }
 
