@@ -14,32 +14,26 @@ const FILE: &str = "counts what sendfile and splice send";
 
 /// A program at the end of a function, in place of `sock_send_length`.
 const fn sends(program: &'static str, name: &'static str, purpose: &'static str) -> Row {
-    let instead_of = "sock_send_length";
-    row(
-        program,
-        Hook::End(Function {
-            name,
-            instead_of,
-            call: None,
-        }),
-        purpose,
-        "6.5",
-    )
+    at_end(program, name, "sock_send_length", purpose)
 }
 
 /// The same in place of `sock_recv_length`.
 const fn receives(program: &'static str, name: &'static str, purpose: &'static str) -> Row {
-    let instead_of = "sock_recv_length";
-    row(
-        program,
-        Hook::End(Function {
-            name,
-            instead_of,
-            call: None,
-        }),
-        purpose,
-        "6.5",
-    )
+    at_end(program, name, "sock_recv_length", purpose)
+}
+
+const fn at_end(
+    program: &'static str,
+    name: &'static str,
+    instead_of: &'static str,
+    purpose: &'static str,
+) -> Row {
+    let function = Function {
+        name,
+        instead_of,
+        call: None,
+    };
+    row(program, Hook::End(function), purpose, "6.5")
 }
 
 /// Where IPv6 or Unix sockets are not built into the kernel, they are not seen.
